@@ -1,0 +1,41 @@
+"""Purses: what a host may still spend, one slot a campaign, in a file that all its workers map.
+
+A purse has two halves, so that the lease of a new budget hour begins on one
+while the other still settles. Only workers take; only the supervisor gives.
+Money: int64 nano-USD for one impression.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef enum:
+    BUCKETS = 16               # minutes for which what was taken is kept apart
+
+cdef struct Half:
+    int64_t lease              # id of the lease; 0: none, nothing can be taken
+    int64_t left               # not yet reserved; taken from atomically; < 0 after a late bill
+    int64_t credits            # net of all that was given back or spent, as last applied to `left`
+    int64_t amount             # of the lease, as last applied to `left`
+    int64_t taken[16]          # reserved by bids, by minute of the bid (minute % BUCKETS)
+
+cdef struct Purse:
+    uint32_t campaign          # key of the campaign; 0: free slot
+    uint32_t active            # 0 or 1: the half that bids take from
+    uint32_t throttle          # bid when a random 32-bit number is <= this; 2**32-1: always
+    uint32_t multiplier        # of the price, 16.16 fixed point; 65536 = 1.0, never above
+    uint32_t off               # not 0: the campaign's switch is off
+    uint32_t reserved
+    Half half[2]
+
+cdef struct Take:              # what a token must know of the reservation
+    int64_t lease
+    int64_t amount
+
+# False if the active half has less than `price`; then nothing was taken.
+cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) noexcept nogil
+# Undo a take of this same minute (the answer could not be written).
+cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept nogil
+
+cdef class Purses:
+    cdef Purse* slots          # mapped, shared by all processes of the host
+    cdef readonly Py_ssize_t capacity
+    cdef object _map           # keeps the mapping alive

@@ -1,0 +1,120 @@
+"""The bid request as the hot path sees it: plain C, no Python object.
+
+Strings are slices of the body (or of the reader's own memory where an escape
+had to be undone) and live until the next `read`. Lists are spans of pools.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef struct Str:
+    const char* p              # NULL: absent, null or of a type that cannot be read
+    uint32_t n                 # bytes; UTF-8, escapes undone
+
+cdef struct Span:
+    uint32_t at                # first element in the pool
+    uint32_t n
+
+cdef enum:                     # Imp.media, bits
+    MEDIA_BANNER = 1
+    MEDIA_VIDEO = 2
+    MEDIA_AUDIO = 4
+    MEDIA_NATIVE = 8
+
+cdef enum:                     # Request.inventory
+    INVENTORY_NONE = 0
+    INVENTORY_SITE = 1
+    INVENTORY_APP = 2
+    INVENTORY_DOOH = 3
+
+cdef enum:                     # result of Reader.read
+    READ_OK = 0
+    READ_MALFORMED = 1         # not one JSON object: HTTP 400
+    READ_INVALID = 2           # JSON, but no usable id or no imp: no-bid
+
+cdef struct Size:
+    int32_t w
+    int32_t h
+
+cdef struct Deal:
+    Str id
+    int64_t floor              # nano-USD scale of `floor_currency` for one impression; -1: absent
+    uint32_t floor_currency    # packed like Request.country; 0: absent, which means USD
+    uint8_t at                 # 0: absent
+    Span wseat                 # in strs
+    Span wadomain              # in strs
+
+cdef struct Imp:
+    Str id                     # unescaped, for comparing
+    Str id_raw                 # between the quotes as on the wire, for the answer
+    uint8_t media
+    bint secure
+    bint instl
+    bint duplicate_id          # another imp of this request has the same id
+    int64_t floor              # nano, for one impression, in `floor_currency`; 0: absent
+    uint32_t floor_currency    # packed; 0: absent, which means USD
+    # banner
+    Span sizes                 # in sizes: `format` where it names any, else w/h where both are there
+    int32_t wmin, wmax, hmin, hmax   # 0: absent
+    uint64_t battr             # bit n: attribute n blocked (1..63)
+    uint32_t btype             # bit n: banner type n blocked (1..4)
+    uint64_t api               # bit n: framework n supported; 0: none named
+    # pmp
+    bint private_auction
+    Span deals                 # in deals
+
+cdef struct Request:
+    Str id_raw                 # between the quotes as on the wire
+    Str id                     # unescaped
+    bint test
+    uint8_t at                 # 1 first price, 2 second; 0: absent
+    int64_t tmax_ms            # 0: absent
+    Span imps                  # in imps
+    Span cur                   # in ints: packed currencies; n = 0: absent
+    bint cur_named             # `cur` was there with at least one entry (readable or not)
+    Span wseat, bseat          # in strs
+    Span bcat, badv, bapp      # in strs
+    uint8_t inventory
+    uint8_t cattax             # of the inventory object or the request; 0: absent = IAB 1.0
+    Str domain                 # site.domain, or the host of site.page where it is absent
+    Str bundle                 # app.bundle
+    Str publisher              # publisher.id
+    Span cat                   # in strs: cat, sectioncat, pagecat of site or app
+    # device
+    Str os, osv, make, model, carrier, language
+    int32_t device_type        # 0: absent
+    int32_t connection_type    # -1: absent (0 is a value)
+    uint32_t country           # alpha-3 packed, see pack3; 0: absent or not three letters
+    Str region, city, metro, zip   # device.geo
+    double lat, lon
+    bint has_point
+    # user; never leaves the process
+    bint has_user_id           # user.id, user.buyeruid, a non-zero device.ifa or an eid
+    Str ifa
+    uint8_t gender             # b'M', b'F', b'O'; 0: absent
+    int32_t yob                # 0: absent
+    Span segments              # in strs: user.data[].segment[].id
+    # law
+    bint coppa, lmt            # lmt: device.lmt or device.dnt
+    bint gdpr
+    bint has_consent           # a non-empty consent string, in either place
+    bint us_optout             # third character of us_privacy is Y
+    bint personal_ok           # see `consent_gate` in request.pyx: user and precise geo may be used
+
+# Three ASCII letters as one number, 1..17576 (A..Z without case); 0 for anything else.
+cdef uint32_t pack3(const char* p, uint32_t n) noexcept nogil
+cdef bint str_equal(Str a, Str b) noexcept nogil
+# Equal without ASCII case.
+cdef bint str_same(Str a, Str b) noexcept nogil
+
+cdef class Reader:
+    """Reads one request at a time; owns the pools that its spans point into."""
+    cdef Request req
+    cdef Imp* imps
+    cdef Size* sizes
+    cdef Deal* deals
+    cdef Str* strs
+    cdef int64_t* ints
+    cdef uint32_t imps_cap, sizes_cap, deals_cap, strs_cap, ints_cap
+    cdef char* scratch         # unescaped strings; at least as large as the body
+    cdef size_t scratch_cap, scratch_used
+    cdef int read(self, const char* body, size_t n) noexcept nogil

@@ -1,0 +1,42 @@
+"""Tokens: what a notice or a page carries back to us, sealed with AES-256-GCM (OpenSSL).
+
+Wire: kid (1 byte) | bid id (12) | ciphertext (56) | tag (16), base64url without padding: 114 characters.
+The nonce is the bid id with its first byte replaced by the token's class, so a token
+of one class never opens as another.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+cdef enum:
+    CLASS_NOTICE = 0xE1        # seen by the exchange only: win, bill, loss
+    CLASS_PAGE = 0xE2          # seen by the page: impression, click
+    BID_ID_BYTES = 12          # minute u32 BE | worker epoch 5 bytes | counter u24 BE
+    TOKEN_CHARS = 114
+    FLAG_TEST = 1
+
+cdef struct TokenFields:       # 56 bytes, little endian, in this order on the wire
+    uint8_t exchange
+    uint8_t flags
+    uint8_t arm
+    uint8_t format             # mtype
+    uint8_t os
+    uint8_t currency           # 0: USD
+    uint16_t rate_version
+    uint16_t country
+    uint16_t w
+    uint16_t h
+    uint16_t reserved
+    uint32_t campaign
+    uint32_t creative
+    uint32_t deal
+    uint32_t inventory
+    int64_t lease
+    int64_t bid_price          # nano-USD for one impression
+    int64_t taken              # nano-USD reserved in the purse
+
+cdef class Sealer:
+    """Seals with the newest key of a key file."""
+    cdef void* ctx             # EVP_CIPHER_CTX
+    cdef uint8_t kid
+    # Writes TOKEN_CHARS characters; 0, or -1 where OpenSSL failed.
+    cdef int seal(self, int cls, const uint8_t* bid_id, const TokenFields* fields, char* out) noexcept nogil

@@ -1,0 +1,1 @@
+"""What passes between processes: the schema, the bus, the durable stream."""

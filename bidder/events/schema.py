@@ -1,0 +1,124 @@
+"""Every event that leaves a process, declared once.
+
+Numbers, and names of business things, are all that an event can hold: no field
+could carry a person's id, address or location. The bus carries `Deltas`
+(counters, once a second); the durable stream carries `Notice` (money).
+Both are msgpack arrays in the order of their fields; fields are only ever added at the end.
+"""
+
+from enum import IntEnum, IntFlag
+
+import msgspec
+
+DELTAS_TOPIC = b"deltas"  # first frame of a counters message; the second is `Deltas`
+BOOK_TOPIC = b"book"  # first frame of an announcement; the second is `BookAnnouncement`
+
+
+class Kind(IntEnum):
+    """Kinds of counters; `_fast/counters.pxd` has the same numbers."""
+
+    REQUEST = 1
+    BID = 2
+    NOBID = 3
+    LATENCY = 4
+
+
+class Row(msgspec.Struct, array_like=True, frozen=True):
+    """One counter of one window. Keys are those of `config.*`; 0 means none or other."""
+
+    kind: int
+    exchange: int
+    arm: int
+    reason: int  # Reason for NOBID, bucket for LATENCY (2**bucket microseconds or less)
+    format: int
+    os: int
+    country: int  # packed alpha-3, see bidder.openrtb.codes
+    w: int
+    h: int
+    campaign: int
+    creative: int
+    deal: int
+    inventory: int
+    minute: int  # UTC minutes since 1970, of the request
+    n: int
+    amount: int  # nano-USD: sum of the prices of BID
+
+
+class Deltas(msgspec.Struct, array_like=True, frozen=True):
+    """What one producer counted in one closed window. (producer, epoch, seq) is unique; seq has no gaps."""
+
+    producer: str
+    epoch: int
+    seq: int  # from 1
+    window_ms: int  # wall clock at which the window was closed
+    rows: list[Row]
+
+
+class Resend(msgspec.Struct, array_like=True, frozen=True):
+    """Asked of a producer by a subscriber, upstream on the bus: send these again, on this topic."""
+
+    topic: bytes
+    producer: str
+    epoch: int
+    first: int
+    last: int
+
+
+class BookAnnouncement(msgspec.Struct, array_like=True, frozen=True):
+    """The controller has published a manifest."""
+
+    revision: int
+    manifest: str  # memcached key, and path below /book/ of the controller
+
+
+class NoticeKind(IntEnum):
+    """What an exchange or a page tells us of one bid."""
+
+    WIN = 1
+    BILL = 2
+    LOSS = 3
+    IMPRESSION = 4
+    CLICK = 5
+    CONVERSION = 6
+
+
+class NoticeFlag(IntFlag):
+    """What is wrong with a notice. Any flag but LATE means: it books nothing and uses up no key."""
+
+    NONE = 0
+    PRICE_MISSING = 1  # empty, AUDIT, or the macro as it was
+    PRICE_INVALID = 2  # not a positive decimal
+    PRICE_ABOVE_BID = 4
+    PRICE_UNVERIFIABLE = 8  # encrypted in a way that this exchange's row has no key for
+    EXPIRED = 16  # past the token's life: to suspense, for review
+    LATE = 32
+
+
+class Notice(msgspec.Struct, array_like=True, frozen=True):
+    """One verified notice, as the durable stream keeps it. Test bids never get here."""
+
+    kind: int
+    flags: int
+    bid_id: bytes  # 12 bytes: minute u32 BE | worker epoch | counter
+    received_ms: int  # wall clock
+    price: int  # nano-USD, as the exchange says; 0: none given
+    loss_reason: int  # OpenRTB loss reason; 0: none given
+    exchange: int
+    arm: int
+    format: int
+    os: int
+    country: int
+    w: int
+    h: int
+    campaign: int
+    creative: int
+    deal: int
+    inventory: int
+    lease: int
+    bid_price: int  # nano-USD
+    taken: int  # nano-USD reserved in the purse for this bid
+
+    @property
+    def minute(self) -> int:
+        """UTC minute of the bid, from its id."""
+        return int.from_bytes(self.bid_id[:4], "big")

@@ -1,0 +1,1 @@
+"""Money: units, purses, leases, pacing, tokens. No SQL here."""

@@ -1,0 +1,255 @@
+"""Settings of every process: one TOML file, overridden by `OUTBID_<SECTION>_<KEY>`.
+
+Read once at start, frozen, units in names. Unknown sections, keys and values of
+the wrong type are refused by name with the place they stand in.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+PORT_STEP = 1000  # --port-base B: every port becomes B + its last three digits
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, or its value cannot be used; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bidder:
+    listen: str = "127.0.0.1:8000"
+    bus_listen: str = "127.0.0.1:8020"  # XPUB of this host
+    workers: int = 0  # 0: one a core, but for one core left to the rest
+    max_body_bytes: int = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    listen: str = "127.0.0.1:8001"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    public_url: str = "http://127.0.0.1:8001"  # every notice, pixel and click URL begins with it
+    token_ttl_s: int = 259_200  # 72 h
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    listen: str = "127.0.0.1:8002"
+    announce_listen: str = "127.0.0.1:8010"  # zmq PUB
+    poll_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    listen: str = "127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    dsn: str = ""  # empty: `outbid up` runs its own
+    port: int = 8432  # of our own
+
+
+@dataclass(frozen=True, slots=True)
+class Memcached:
+    servers: tuple[str, ...] = ()  # host:port; empty: `outbid up` runs its own
+    port: int = 8211  # of our own
+    memory_mb: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    hosts: tuple[str, ...] = ()  # bus addresses of all bidder hosts; empty: this host's
+    keep_windows: int = 600  # closed windows kept for those who missed them
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    take_for_s: int = 3_600  # longest life of a lease; it ends with its budget hour
+    settle_for_s: int = 1_800  # then notices still settle it
+    release_after_s: int = 600  # a bid without a notice by then gives back what it reserved
+    unbudgeted_hour_usd: str = "1000"  # an hour of a campaign without any budget
+    sync_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One row of the exchanges that we serve at /bid/{name}."""
+
+    key: int  # 1..63, never reused: tokens and rollups carry it
+    seat: str = "outbid"
+    spend_on: Literal["billing", "win", "impression"] = "billing"
+    price: Literal["plain", "google"] = "plain"  # form of ${AUCTION_PRICE}
+    tmax_ms: int = 100  # where the request names none
+    enabled: bool = True
+
+
+SHIPPED_EXCHANGES: dict[str, Exchange] = {
+    "generic": Exchange(key=1),
+    "openx": Exchange(key=2),
+    "pubmatic": Exchange(key=3),
+    "xandr": Exchange(key=4),
+    "google": Exchange(key=5, price="google"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    bidder: Bidder = field(default_factory=Bidder)
+    tracker: Tracker = field(default_factory=Tracker)
+    tracking: Tracking = field(default_factory=Tracking)
+    controller: Controller = field(default_factory=Controller)
+    monitor: Monitor = field(default_factory=Monitor)
+    postgres: Postgres = field(default_factory=Postgres)
+    memcached: Memcached = field(default_factory=Memcached)
+    bus: Bus = field(default_factory=Bus)
+    money: Money = field(default_factory=Money)
+    exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
+
+
+def _convert(value: Any, kind: Any, where: str, from_text: bool) -> Any:
+    """`value` as `kind`, or a SettingsError that names `where`."""
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+        raise SettingsError(f"{where}: {value!r} is none of {', '.join(map(repr, get_args(kind)))}")
+    if get_origin(kind) is tuple:
+        items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+        raise SettingsError(f"{where}: a list of strings is wanted, not {value!r}")
+    if from_text and kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            raise SettingsError(f"{where}: a number is wanted, not {value!r}") from None
+    if from_text and kind is bool:
+        if value.lower() in ("true", "1", "yes", "false", "0", "no"):
+            return value.lower() in ("true", "1", "yes")
+        raise SettingsError(f"{where}: true or false is wanted, not {value!r}")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is kind:
+        return value
+    raise SettingsError(f"{where}: {kind.__name__} is wanted, not {value!r}")
+
+
+def _section(base: Any, values: Any, where: str, from_text: bool = False) -> Any:
+    """`base` with `values` on top."""
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where}: a table is wanted, not {values!r}")
+    hints = get_type_hints(type(base))
+    changes = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise SettingsError(f"{where}.{key}: no such setting; there are {', '.join(sorted(hints))}")
+        changes[key] = _convert(value, hints[key], f"{where}.{key}", from_text)
+    return replace(base, **changes)
+
+
+def _exchanges(values: Any, where: str) -> dict[str, Exchange]:
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where}: a table is wanted, not {values!r}")
+    rows = dict(SHIPPED_EXCHANGES)
+    for name, row in values.items():
+        if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+            raise SettingsError(f"{where}.{name}: the name of an exchange is letters, digits, - and _")
+        if name not in rows and (not isinstance(row, Mapping) or "key" not in row):
+            raise SettingsError(f"{where}.{name}: a new exchange needs a key of its own (1 to 63)")
+        rows[name] = _section(rows.get(name, Exchange(key=0)), row, f"{where}.{name}")
+    seen: dict[int, str] = {}
+    for name, exchange in rows.items():
+        if not 1 <= exchange.key <= 63:
+            raise SettingsError(f"{where}.{name}.key: 1 to 63 is wanted, not {exchange.key}")
+        if exchange.key in seen:
+            raise SettingsError(f"{where}.{name}.key: {exchange.key} is already the key of {seen[exchange.key]}")
+        seen[exchange.key] = name
+    return rows
+
+
+def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a TOML document and `OUTBID_<SECTION>_<KEY>` variables; `place` stands in errors."""
+    settings = Settings()
+    sections = {f.name: f for f in fields(Settings)}
+    changes: dict[str, Any] = {}
+    for name, values in document.items():
+        if name not in sections:
+            raise SettingsError(f"{place}: [{name}]: no such section; there are {', '.join(sorted(sections))}")
+        where = f"{place}: {name}"
+        if name == "exchanges":
+            changes[name] = _exchanges(values, where)
+        else:
+            changes[name] = _section(getattr(settings, name), values, where)
+    settings = replace(settings, **changes)
+    for variable, text in sorted((environ or {}).items()):
+        if not variable.startswith("OUTBID_"):
+            continue
+        section, _, key = variable.removeprefix("OUTBID_").lower().partition("_")
+        if section == "extensions" or section == "profile":
+            continue  # of the build
+        if section not in sections or section == "exchanges" or not is_dataclass(getattr(settings, section)):
+            raise SettingsError(f"{variable}: there is no section {section!r} that a variable could set")
+        settings = replace(
+            settings, **{section: _section(getattr(settings, section), {key: text}, variable, from_text=True)}
+        )
+    return settings
+
+
+def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a file (or the defaults) and the environment."""
+    environ = os.environ if environ is None else environ
+    if path is None:
+        return parse({}, "defaults", environ)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such settings file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return parse(document, str(path), environ)
+
+
+def address(text: str) -> tuple[str, int]:
+    """`host:port` as a pair; SettingsError where it is none."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise SettingsError(f"{text!r}: host:port is wanted")
+    return host.strip("[]"), int(port)
+
+
+def with_port_base(settings: Settings, base: int) -> Settings:
+    """Every port moved to `base` plus its last three digits; the public URL follows the tracker's."""
+    if not 1024 <= base <= 64_000:
+        raise SettingsError(f"--port-base {base}: 1024 to 64000 is wanted")
+
+    def moved(port: int) -> int:
+        return base + port % PORT_STEP
+
+    def at(text: str) -> str:
+        host, port = address(text)
+        return f"{host}:{moved(port)}"
+
+    public_url = settings.tracking.public_url
+    if public_url == Tracking().public_url:
+        public_url = f"http://{at(settings.tracker.listen)}"
+    return replace(
+        settings,
+        bidder=replace(
+            settings.bidder, listen=at(settings.bidder.listen), bus_listen=at(settings.bidder.bus_listen)
+        ),
+        tracker=replace(settings.tracker, listen=at(settings.tracker.listen)),
+        tracking=replace(settings.tracking, public_url=public_url),
+        controller=replace(
+            settings.controller,
+            listen=at(settings.controller.listen),
+            announce_listen=at(settings.controller.announce_listen),
+        ),
+        monitor=replace(settings.monitor, listen=at(settings.monitor.listen)),
+        postgres=replace(settings.postgres, port=moved(settings.postgres.port)),
+        memcached=replace(settings.memcached, port=moved(settings.memcached.port)),
+    )
