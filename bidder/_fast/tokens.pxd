@@ -2,7 +2,7 @@
 
 Wire: kid (1 byte) | bid id (12) | ciphertext (56) | tag (16), base64url without padding: 114 characters.
 The nonce is the bid id with its first byte replaced by the token's class, so a token
-of one class never opens as another.
+of one class never opens as another; kid and bid id are authenticated as they stand.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
@@ -40,3 +40,18 @@ cdef class Sealer:
     cdef uint8_t kid
     # Writes TOKEN_CHARS characters; 0, or -1 where OpenSSL failed.
     cdef int seal(self, int cls, const uint8_t* bid_id, const TokenFields* fields, char* out) noexcept nogil
+
+cdef class BidIds:
+    """Draws bid ids: unique in this process, and beyond it by the 40 random bits of the epoch."""
+    cdef uint8_t epoch[5]
+    cdef uint32_t counter      # of the next id; 2**24: the epoch is used up
+    cdef object _draw
+    cdef int new_epoch(self) except -1
+    # Writes BID_ID_BYTES bytes; 0, or -1 where no new epoch could be drawn.
+    cdef int draw(self, uint32_t minute, uint8_t* out) noexcept nogil
+
+cdef class Opener:
+    """Opens what any key of a key file has sealed."""
+    cdef void* ctx[256]        # EVP_CIPHER_CTX by kid; NULL: no such key
+    # 0 with *bid_id (12 bytes) and *fields filled, or -1: not genuine.
+    cdef int open(self, int cls, const char* token, Py_ssize_t n, uint8_t* bid_id, TokenFields* fields) noexcept nogil

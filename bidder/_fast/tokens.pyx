@@ -1,0 +1,259 @@
+"""Tokens: sealed by the bidder, carried by exchange or page, opened by the tracker.
+
+    fields + bid id -> Sealer.seal -> 114 characters -> notice URL -> Opener.open -> fields | not genuine
+
+AES-256-GCM from OpenSSL; a context stays keyed for life and gets only a new nonce per token.
+A nonce is used once: a bid id is unique, and each class seals at most one token of a bid.
+Opening never raises and says nothing about why a token is not genuine.
+"""
+
+import os
+
+from libc.string cimport memcpy, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+
+cdef extern from "openssl/evp.h" nogil:
+    ctypedef struct EVP_CIPHER_CTX:
+        pass
+    ctypedef struct EVP_CIPHER:
+        pass
+    ctypedef struct ENGINE:
+        pass
+    enum:
+        EVP_CTRL_AEAD_GET_TAG
+        EVP_CTRL_AEAD_SET_TAG
+    EVP_CIPHER_CTX* EVP_CIPHER_CTX_new()
+    void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX*)
+    const EVP_CIPHER* EVP_aes_256_gcm()
+    int EVP_EncryptInit_ex(EVP_CIPHER_CTX*, const EVP_CIPHER*, ENGINE*, const unsigned char*, const unsigned char*)
+    int EVP_EncryptUpdate(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int)
+    int EVP_EncryptFinal_ex(EVP_CIPHER_CTX*, unsigned char*, int*)
+    int EVP_DecryptInit_ex(EVP_CIPHER_CTX*, const EVP_CIPHER*, ENGINE*, const unsigned char*, const unsigned char*)
+    int EVP_DecryptUpdate(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int)
+    int EVP_DecryptFinal_ex(EVP_CIPHER_CTX*, unsigned char*, int*)
+    int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX*, int, int, void*)
+
+cdef extern from *:
+    """
+    #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    #error "tokens are little endian on the wire and are copied as they lie in memory"
+    #endif
+    """
+
+SECRET_BYTES = 32
+
+cdef enum:
+    HEAD = 13                  # kid and bid id: in the clear, authenticated
+    SEALED = 56                # sizeof(TokenFields)
+    TAG = 16
+    RAW = 85                   # 28 groups of three bytes, and one byte
+    EPOCH_IDS = 1 << 24
+
+cdef const char* DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+cdef uint8_t VALUES[256]       # of a base64url character; 255: none
+memset(VALUES, 255, sizeof(VALUES))
+cdef int _i
+for _i in range(64):
+    VALUES[<uint8_t>DIGITS[_i]] = <uint8_t>_i
+if sizeof(TokenFields) != SEALED:
+    raise ImportError(f"TokenFields has {sizeof(TokenFields)} bytes, the wire {SEALED}: the compiler padded it")
+
+
+cdef void text_of(const uint8_t* raw, char* out) noexcept nogil:
+    cdef int i, at = 0
+    cdef uint32_t three
+    for i in range(0, RAW - 1, 3):
+        three = (<uint32_t>raw[i] << 16) | (<uint32_t>raw[i + 1] << 8) | raw[i + 2]
+        out[at] = DIGITS[three >> 18]
+        out[at + 1] = DIGITS[(three >> 12) & 63]
+        out[at + 2] = DIGITS[(three >> 6) & 63]
+        out[at + 3] = DIGITS[three & 63]
+        at += 4
+    out[at] = DIGITS[raw[RAW - 1] >> 2]
+    out[at + 1] = DIGITS[(raw[RAW - 1] & 3) << 4]
+
+
+cdef bint raw_of(const char* text, uint8_t* out) noexcept nogil:
+    """False where a character is none of the alphabet, or the four bits behind the last byte are not zero."""
+    cdef int i, at = 0
+    cdef uint32_t a, b, c, d, bad = 0
+    for i in range(0, TOKEN_CHARS - 2, 4):
+        a = VALUES[<uint8_t>text[i]]
+        b = VALUES[<uint8_t>text[i + 1]]
+        c = VALUES[<uint8_t>text[i + 2]]
+        d = VALUES[<uint8_t>text[i + 3]]
+        bad |= (a | b | c | d) & 0x80
+        out[at] = <uint8_t>((a << 2) | (b >> 4))
+        out[at + 1] = <uint8_t>((b << 4) | (c >> 2))
+        out[at + 2] = <uint8_t>((c << 6) | d)
+        at += 3
+    a = VALUES[<uint8_t>text[TOKEN_CHARS - 2]]
+    b = VALUES[<uint8_t>text[TOKEN_CHARS - 1]]
+    out[at] = <uint8_t>((a << 2) | (b >> 4))
+    return not (bad | ((a | b) & 0x80) | (b & 15))
+
+
+cdef inline void nonce_of(int cls, const uint8_t* bid_id, uint8_t* nonce) noexcept nogil:
+    memcpy(nonce, bid_id, BID_ID_BYTES)
+    nonce[0] = <uint8_t>cls
+
+
+cdef tuple checked(keys):
+    """`keys` as a tuple of (kid, secret) pairs that can be used."""
+    pairs = tuple((int(kid), bytes(secret)) for kid, secret in keys)
+    if not pairs:
+        raise ValueError("a key is wanted: there is none to seal or open with")
+    for kid, secret in pairs:
+        if not 0 <= kid <= 255:
+            raise ValueError(f"kid {kid}: 0 to 255 is wanted")
+        if len(secret) != SECRET_BYTES:
+            raise ValueError(f"kid {kid}: a secret of {SECRET_BYTES} bytes is wanted, not {len(secret)}")
+    return pairs
+
+
+cdef class Sealer:
+    def __cinit__(self, keys):
+        kid, secret = checked(keys)[0]
+        cdef EVP_CIPHER_CTX* ctx = EVP_CIPHER_CTX_new()
+        cdef bytes held = secret
+        if ctx is NULL:
+            raise MemoryError("OpenSSL has no memory for a cipher context")
+        self.ctx = ctx
+        self.kid = kid
+        if EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, <const uint8_t*>PyBytes_AS_STRING(held), NULL) != 1:
+            raise RuntimeError("OpenSSL refuses AES-256-GCM: is its default provider there?")
+
+    def __dealloc__(self):
+        EVP_CIPHER_CTX_free(<EVP_CIPHER_CTX*>self.ctx)
+
+    cdef int seal(self, int cls, const uint8_t* bid_id, const TokenFields* fields, char* out) noexcept nogil:
+        cdef EVP_CIPHER_CTX* ctx = <EVP_CIPHER_CTX*>self.ctx
+        cdef uint8_t raw[RAW]
+        cdef uint8_t nonce[BID_ID_BYTES]
+        cdef int n = 0
+        nonce_of(cls, bid_id, nonce)
+        raw[0] = self.kid
+        memcpy(&raw[1], bid_id, BID_ID_BYTES)
+        if (EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, nonce) != 1
+                or EVP_EncryptUpdate(ctx, NULL, &n, raw, HEAD) != 1
+                or EVP_EncryptUpdate(ctx, &raw[HEAD], &n, <const uint8_t*>fields, SEALED) != 1
+                or EVP_EncryptFinal_ex(ctx, &raw[HEAD + SEALED], &n) != 1
+                or EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, &raw[HEAD + SEALED]) != 1):
+            return -1
+        text_of(raw, out)
+        return 0
+
+    def token(self, int token_class, bytes bid_id not None, fields):
+        cdef TokenFields f
+        cdef char out[TOKEN_CHARS]
+        if len(bid_id) != BID_ID_BYTES:
+            raise ValueError(f"a bid id has {BID_ID_BYTES} bytes, not {len(bid_id)}")
+        memset(&f, 0, sizeof(f))
+        (f.exchange, f.flags, f.arm, f.format, f.os, f.currency, f.rate_version, f.country, f.w, f.h,
+         f.campaign, f.creative, f.deal, f.inventory, f.lease, f.bid_price, f.taken) = fields
+        if self.seal(token_class, <const uint8_t*>PyBytes_AS_STRING(bid_id), &f, out) != 0:
+            raise RuntimeError("OpenSSL could not seal")
+        return PyBytes_FromStringAndSize(out, TOKEN_CHARS)
+
+
+cdef class Opener:
+    def __cinit__(self, keys):
+        cdef bytes held
+        cdef EVP_CIPHER_CTX* ctx
+        memset(self.ctx, 0, sizeof(self.ctx))
+        for kid, secret in checked(keys):
+            if self.ctx[<uint8_t>kid] is not NULL:
+                raise ValueError(f"kid {kid} is there twice")
+            ctx = EVP_CIPHER_CTX_new()
+            if ctx is NULL:
+                raise MemoryError("OpenSSL has no memory for a cipher context")
+            self.ctx[<uint8_t>kid] = ctx
+            held = secret
+            if EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, <const uint8_t*>PyBytes_AS_STRING(held), NULL) != 1:
+                raise RuntimeError("OpenSSL refuses AES-256-GCM: is its default provider there?")
+
+    def __dealloc__(self):
+        cdef int kid
+        for kid in range(256):
+            EVP_CIPHER_CTX_free(<EVP_CIPHER_CTX*>self.ctx[kid])
+
+    cdef int open(self, int cls, const char* token, Py_ssize_t n, uint8_t* bid_id, TokenFields* fields) noexcept nogil:
+        cdef uint8_t raw[RAW]
+        cdef uint8_t nonce[BID_ID_BYTES]
+        cdef uint8_t rest[16]      # GCM leaves none, but OpenSSL may write a block
+        cdef EVP_CIPHER_CTX* ctx
+        cdef int done = 0
+        if n != TOKEN_CHARS or not raw_of(token, raw):
+            return -1
+        ctx = <EVP_CIPHER_CTX*>self.ctx[raw[0]]
+        if ctx is NULL:
+            return -1
+        nonce_of(cls, &raw[1], nonce)
+        if (EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, nonce) != 1
+                or EVP_DecryptUpdate(ctx, NULL, &done, raw, HEAD) != 1
+                or EVP_DecryptUpdate(ctx, <uint8_t*>fields, &done, &raw[HEAD], SEALED) != 1
+                or EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, &raw[HEAD + SEALED]) != 1
+                or EVP_DecryptFinal_ex(ctx, rest, &done) != 1):
+            memset(fields, 0, sizeof(TokenFields))
+            return -1
+        memcpy(bid_id, &raw[1], BID_ID_BYTES)
+        return 0
+
+    def fields(self, token, int token_class):
+        cdef TokenFields f
+        cdef uint8_t bid_id[BID_ID_BYTES]
+        cdef const char* text
+        cdef Py_ssize_t n = 0
+        if isinstance(token, bytes):
+            text = PyBytes_AS_STRING(token)
+            n = PyBytes_GET_SIZE(token)
+        elif isinstance(token, str) and token.isascii():
+            text = PyUnicode_AsUTF8AndSize(token, &n)
+        else:
+            return None
+        if self.open(token_class, text, n, bid_id, &f) != 0:
+            return None
+        return (PyBytes_FromStringAndSize(<char*>bid_id, BID_ID_BYTES), f.exchange, f.flags, f.arm, f.format, f.os,
+                f.currency, f.rate_version, f.country, f.w, f.h, f.campaign, f.creative, f.deal, f.inventory,
+                f.lease, f.bid_price, f.taken)
+
+
+cdef class BidIds:
+    def __init__(self, draw=os.urandom, uint32_t first=0):
+        self._draw = draw
+        self.new_epoch()
+        self.counter = first
+
+    cdef int new_epoch(self) except -1:
+        cdef bytes epoch = self._draw(5)
+        if len(epoch) != 5:
+            raise ValueError(f"an epoch has 5 random bytes, not {len(epoch)}")
+        memcpy(self.epoch, PyBytes_AS_STRING(epoch), 5)
+        self.counter = 0
+        return 0
+
+    cdef int draw(self, uint32_t minute, uint8_t* out) noexcept nogil:
+        # The counter runs on across minutes, so that a clock set back repeats no id.
+        if self.counter >= EPOCH_IDS:
+            with gil:
+                try:
+                    self.new_epoch()
+                except Exception:
+                    return -1
+        out[0] = <uint8_t>(minute >> 24)
+        out[1] = <uint8_t>(minute >> 16)
+        out[2] = <uint8_t>(minute >> 8)
+        out[3] = <uint8_t>minute
+        memcpy(&out[4], self.epoch, 5)
+        out[9] = <uint8_t>(self.counter >> 16)
+        out[10] = <uint8_t>(self.counter >> 8)
+        out[11] = <uint8_t>self.counter
+        self.counter += 1
+        return 0
+
+    def take(self, uint32_t minute):
+        cdef uint8_t out[BID_ID_BYTES]
+        if self.draw(minute, out) != 0:
+            raise RuntimeError("no new epoch for bid ids could be drawn")
+        return PyBytes_FromStringAndSize(<char*>out, BID_ID_BYTES)
