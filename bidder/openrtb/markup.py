@@ -1,0 +1,153 @@
+"""Markup: the bid object of a creative, prebuilt as text with places to splice.
+
+compile: campaign + creative -> pieces -> book -> the compiled writer fills ids, price and tokens
+
+The text between two splices is JSON already, escaped for where it stands. Tokens are
+base64url, so they need no escaping in JSON, HTML or URL. Only banners have markup yet:
+a creative of another type gets no pieces, and the auction passes it over.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from enum import IntEnum, IntFlag
+from typing import Any
+from urllib.parse import urlsplit
+
+NOTICE_URL_CHARS = 500  # a longer loss URL would be cut or dropped by exchanges
+TOKEN_CHARS = 114
+
+
+class Piece(IntEnum):
+    """What the writer puts in this place; `_fast/book.pxd` has the same numbers."""
+
+    TEXT = 0
+    BID_ID = 1
+    IMP_ID = 2
+    PRICE = 3
+    NOTICE_TOKEN = 4
+    PAGE_TOKEN = 5
+    DEAL = 6
+
+
+class CreativeFlag(IntFlag):
+    """What blocks of a request look at; `_fast/book.pxd` has the same numbers."""
+
+    NONE = 0
+    SCRIPT = 1
+    IFRAME = 2
+    SECURE = 4
+
+
+NOTICES = {
+    "nurl": ("win", "?price=${AUCTION_PRICE}"),
+    "burl": ("bill", "?price=${AUCTION_PRICE}"),
+    "lurl": ("loss", "?reason=${AUCTION_LOSS}&price=${AUCTION_PRICE}"),
+}
+_MACRO = re.compile(r"(\{click_url\}|\{pixel\})")
+_NAMESPACE = re.compile(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", re.IGNORECASE | re.DOTALL)
+_INSECURE = re.compile(r"http(:|%3a)", re.IGNORECASE)
+
+
+def pieces(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url: str) -> list[tuple[int, bytes]]:
+    """(kind, text) in the order of the answer; `text` is empty for every kind but TEXT, and no two TEXT follow."""
+    if creative["type"] != "banner":
+        return []
+    url = _checked(public_url)
+    merged: list[tuple[int, bytes]] = []
+    for part in _bid(campaign, creative, url):
+        if isinstance(part, Piece):
+            merged.append((int(part), b""))
+        elif merged and merged[-1][0] == Piece.TEXT:
+            merged[-1] = (int(Piece.TEXT), merged[-1][1] + part.encode())
+        else:
+            merged.append((int(Piece.TEXT), part.encode()))
+    return merged
+
+
+def flags(creative: Mapping[str, Any], public_url: str) -> int:
+    """CreativeFlag of the markup as a page will see it: macros filled, namespaces aside."""
+    if creative["type"] != "banner":
+        return int(CreativeFlag.NONE)
+    adm = "".join(part for part in _adm(creative, _checked(public_url)) if isinstance(part, str))
+    lower = adm.lower()
+    found = CreativeFlag.NONE
+    if "<script" in lower:
+        found |= CreativeFlag.SCRIPT
+    if "<iframe" in lower:
+        found |= CreativeFlag.IFRAME
+    https = urlsplit(public_url).scheme == "https"
+    if https and "https:" in lower and not _INSECURE.search(_NAMESPACE.sub("", adm)):
+        found |= CreativeFlag.SECURE
+    return int(found)
+
+
+def _checked(public_url: str) -> str:
+    """`public_url` without a trailing slash; ValueError where notice URLs could not begin with it."""
+    url = public_url.rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"tracking.public_url: http(s)://host[/path] is wanted, not {public_url!r}")
+    if not url.isascii() or not url.isprintable() or set(url) & set(" \"'<>\\&{}"):
+        raise ValueError(f"tracking.public_url: {public_url!r} holds characters that do not belong in a URL")
+    longest = max(len(f"{url}/{path}/") + TOKEN_CHARS + len(query) for path, query in NOTICES.values())
+    if longest > NOTICE_URL_CHARS:
+        raise ValueError(
+            f"tracking.public_url: a notice URL would have {longest} characters, {NOTICE_URL_CHARS} are safe"
+        )
+    return url
+
+
+def _bid(campaign: Mapping[str, Any], creative: Mapping[str, Any], url: str) -> Iterator[str | Piece]:
+    yield '{"id":"'
+    yield Piece.BID_ID
+    yield '","impid":"'
+    yield Piece.IMP_ID
+    yield '","price":'
+    yield Piece.PRICE
+    for key, (path, query) in NOTICES.items():
+        yield f',"{key}":"{url}/{path}/'
+        yield Piece.NOTICE_TOKEN
+        yield f'{query}"'
+    yield ',"adm":"'
+    for part in _adm(creative, url):
+        yield part if isinstance(part, Piece) else _json(part)[1:-1]
+    yield '"'
+    apis = creative.get("api") or []
+    optional = {
+        "adomain": creative.get("adomain"),
+        "cid": campaign["id"],
+        "crid": creative.get("crid") or creative["id"],
+        "cat": creative.get("cat"),
+        "attr": creative.get("attr"),
+        "api": apis[0] if len(apis) == 1 else None,
+        "apis": apis if len(apis) > 1 else None,  # since 2.6; a single one is said the way that 2.5 knows too
+        "language": creative.get("language"),
+        "w": creative["w"],
+        "h": creative["h"],
+        "mtype": 1,
+    }
+    for key, value in optional.items():
+        if value:
+            yield f',"{key}":{_json(value)}'
+    yield Piece.DEAL
+    yield "}"
+
+
+def _adm(creative: Mapping[str, Any], url: str) -> Iterator[str | Piece]:
+    """The markup with its macros filled; a banner that places no pixel gets it at the end."""
+    adm: str = creative["adm"]
+    for part in _MACRO.split(adm if "{pixel}" in adm else adm + "{pixel}"):
+        if part == "{click_url}":
+            yield f"{url}/click/"
+            yield Piece.PAGE_TOKEN
+        elif part == "{pixel}":
+            yield f'<img src="{url}/imp/'
+            yield Piece.PAGE_TOKEN
+            yield '" width="1" height="1" alt="" style="display:none">'
+        elif part:
+            yield part
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

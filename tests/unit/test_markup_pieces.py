@@ -1,0 +1,154 @@
+"""Markup: the pieces of a bid object, and what they become when the places are filled."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bidder.openrtb.markup import CreativeFlag, Piece, flags, pieces
+
+CAMPAIGN = {"id": "c-1001"}
+HTTPS = "https://t.example"
+FILL = {
+    Piece.BID_ID: b"0123456789abcdef01234567",
+    Piece.IMP_ID: b"imp-1",
+    Piece.PRICE: b"2.4",
+    Piece.NOTICE_TOKEN: b"N" * 114,
+    Piece.PAGE_TOKEN: b"P" * 114,
+    Piece.DEAL: b',"dealid":"d-7"',
+}
+
+
+def banner(**changes: Any) -> dict[str, Any]:
+    base = {"id": "cr-1", "type": "banner", "w": 320, "h": 50, "adm": '<a href="{click_url}">x</a>{pixel}'}
+    return base | changes
+
+
+def filled(creative: dict[str, Any], url: str = HTTPS) -> Any:
+    return json.loads(b"".join(text or FILL[Piece(kind)] for kind, text in pieces(CAMPAIGN, creative, url)))
+
+
+def test_a_full_creative_becomes_a_whole_bid_object() -> None:
+    creative = banner(
+        adomain=["acme.example"],
+        cat=["IAB3"],
+        attr=[1, 2],
+        api=[5],
+        language="en",
+        crid="acme-1",
+        landing_url="https://x",
+    )
+    notice = "N" * 114
+    assert filled(creative) == {
+        "id": "0123456789abcdef01234567",
+        "impid": "imp-1",
+        "price": 2.4,
+        "nurl": f"{HTTPS}/win/{notice}?price=${{AUCTION_PRICE}}",
+        "burl": f"{HTTPS}/bill/{notice}?price=${{AUCTION_PRICE}}",
+        "lurl": f"{HTTPS}/loss/{notice}?reason=${{AUCTION_LOSS}}&price=${{AUCTION_PRICE}}",
+        "adm": f'<a href="{HTTPS}/click/{"P" * 114}">x</a>'
+        f'<img src="{HTTPS}/imp/{"P" * 114}" width="1" height="1" alt="" style="display:none">',
+        "adomain": ["acme.example"],
+        "cid": "c-1001",
+        "crid": "acme-1",
+        "cat": ["IAB3"],
+        "attr": [1, 2],
+        "api": 5,
+        "language": "en",
+        "w": 320,
+        "h": 50,
+        "mtype": 1,
+        "dealid": "d-7",
+    }
+
+
+def test_what_a_creative_lacks_is_left_out_and_crid_falls_to_its_id() -> None:
+    bid = filled(banner(adomain=[], attr=[]))
+    assert not bid.keys() & {"adomain", "cat", "attr", "api", "apis", "language"}
+    assert bid["crid"] == "cr-1"
+
+
+def test_several_frameworks_are_a_list() -> None:
+    bid = filled(banner(api=[3, 5]))
+    assert bid["apis"] == [3, 5]
+    assert "api" not in bid
+
+
+def test_a_banner_without_a_pixel_gets_one_at_the_end() -> None:
+    assert filled(banner(adm="<b>ad</b>"))["adm"].startswith(f'<b>ad</b><img src="{HTTPS}/imp/PPP')
+    assert filled(banner(adm="{pixel}<b>ad</b>"))["adm"].endswith("<b>ad</b>")
+
+
+@pytest.mark.parametrize("adm", ['"quoted" \\ back', "line\nfeed\ttab\x01", "ünï \u2028 😀", "{other} {{x}} </script>"])
+def test_adm_comes_out_of_the_json_as_it_went_in(adm: str) -> None:
+    assert filled(banner(adm=adm + "{pixel}!"))["adm"].startswith(adm + "<img")
+
+
+def test_texts_are_merged_and_alternate_with_splices() -> None:
+    kinds = [Piece(kind) for kind, _ in pieces(CAMPAIGN, banner(), HTTPS)]
+    assert all(a is Piece.TEXT or b is Piece.TEXT for a, b in pairwise(kinds))
+    assert not any(a is b for a, b in pairwise(kinds))
+    assert [kind for kind in kinds if kind is not Piece.TEXT] == [
+        Piece.BID_ID,
+        Piece.IMP_ID,
+        Piece.PRICE,
+        *[Piece.NOTICE_TOKEN] * 3,
+        *[Piece.PAGE_TOKEN] * 2,
+        Piece.DEAL,
+    ]
+
+
+def test_a_creative_that_is_no_banner_has_no_pieces_yet() -> None:
+    assert pieces(CAMPAIGN, {"id": "v", "type": "video"}, HTTPS) == []
+    assert flags({"id": "v", "type": "video"}, HTTPS) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://t.example", "is wanted"),
+        ("t.example", "is wanted"),
+        ("https://t.example/?a=b", "is wanted"),
+        ('https://t.example/"', "do not belong"),
+        ("https://t.example/" + "x" * 320, "500 are safe"),
+    ],
+)
+def test_a_public_url_that_notices_cannot_begin_with_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"tracking.public_url.*{reason}"):
+        pieces(CAMPAIGN, banner(), url)
+
+
+def test_the_longest_public_url_keeps_the_loss_notice_within_500_characters() -> None:
+    url = "https://t.example/" + "x" * 316
+    assert len(filled(banner(), url)["lurl"]) == 500
+
+
+@pytest.mark.parametrize(
+    ("adm", "url", "expected"),
+    [
+        ("<b>ad</b>", HTTPS, CreativeFlag.SECURE),
+        ("<b>ad</b>", "http://t.example", CreativeFlag.NONE),
+        ("<SCRIPT src='//x'></SCRIPT>", HTTPS, CreativeFlag.SCRIPT | CreativeFlag.SECURE),
+        ("<iFrame src='https://x'></iFrame>", HTTPS, CreativeFlag.IFRAME | CreativeFlag.SECURE),
+        ("<img src='HTTP://x/a.png'>", HTTPS, CreativeFlag.NONE),
+        ("<img src='https://x/?u=http%3A%2F%2Fy'>", HTTPS, CreativeFlag.NONE),
+        (
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink='http://www.w3.org/1999/xlink'/>",
+            HTTPS,
+            CreativeFlag.SECURE,
+        ),
+        ('<svg xmlns="http://www.w3.org/2000/svg"><image href="http://x/a"/></svg>', HTTPS, CreativeFlag.NONE),
+    ],
+)
+def test_flags_say_what_the_markup_holds(adm: str, url: str, expected: CreativeFlag) -> None:
+    assert flags(banner(adm=adm), url) == expected
+
+
+def test_numbers_of_pieces_and_flags_are_those_of_the_compiled_book() -> None:
+    pxd = (Path(__file__).parents[2] / "bidder" / "_fast" / "book.pxd").read_text(encoding="utf-8")
+    for prefix, members in (("PIECE", Piece), ("CREATIVE", CreativeFlag)):
+        numbers = dict(re.findall(rf"^    {prefix}_(\w+) = (\d+)", pxd, re.MULTILINE))
+        assert numbers == {name: str(int(m)) for name, m in members.__members__.items() if name != "NONE"}
