@@ -1,0 +1,1 @@
+"""What operators see and hold: log, control sockets, presence, metrics, switches, status."""

@@ -1,0 +1,182 @@
+"""Control sockets: how an operator's verb asks a running process to do something.
+
+`<state>/run/<name>.sock`, mode 0600: one JSON object a line in, one a line out.
+ask(path, {"do": "flush"}, timeout_s) -> handlers["flush"](request) -> {...}
+An answer {"error": "..."} is raised by `ask` as ControlError, in one line that says where.
+Addresses of Unix sockets end at 107 bytes and state directories do not, so both
+sides go through /proc/self/fd/<directory>/<name>.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import inspect
+import json
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bidder.ops.log import get
+
+MAX_REQUEST = 65_536  # bytes of one line
+MAX_ANSWER = 16 * 1024 * 1024
+CLOSE_S = 1.0  # that answers under way may take when the process ends
+
+Answer = dict[str, Any]
+Handler = Callable[[dict[str, Any]], Answer | Awaitable[Answer]]
+
+
+class ControlError(Exception):
+    """The other process cannot be asked, or says no; the message is one line for an operator."""
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[tuple[int, str]]:
+    """A descriptor of the directory, and an address of `path` through it that is always short enough."""
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ControlError(f"{path.parent}: {error.strerror}") from None
+    try:
+        yield directory, f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket at `path`; what a dead process left there is replaced, a living one is not."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _short(path) as (directory, address):
+        fcntl.flock(directory, fcntl.LOCK_EX)  # of two that start at once, the second finds the first
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            found = probe.connect_ex(address)
+        if found == errno.ECONNREFUSED:
+            os.unlink(path.name, dir_fd=directory)
+        elif found != errno.ENOENT:
+            raise ControlError(f"{path}: another {path.stem} runs on this state directory")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(address)
+            os.chmod(path.name, 0o600, dir_fd=directory)  # before listen: until then nobody can connect
+            listener.listen(64)
+            listener.setblocking(False)
+        except OSError as error:
+            listener.close()
+            raise ControlError(f"{path}: {error.strerror}") from None
+    return listener
+
+
+class ControlServer:
+    """A served control socket; `close()` removes it."""
+
+    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+        self._path = path
+        self._handlers = handlers
+        self._log = get(path.stem)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._inode = 0
+
+    async def start(self) -> None:
+        listener = _listen(self._path)
+        self._inode = self._path.stat().st_ino
+        self._server = await asyncio.start_unix_server(self._converse, sock=listener, limit=MAX_REQUEST)
+
+    async def close(self) -> None:
+        """Stop listening, let answers under way finish for a moment, remove the socket."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        # Python 3.13 removes the file by itself; a successor may already have put its own there.
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while self._server is not None and (line := await reader.readline()):
+                answer = await self._answer(line)
+                writer.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError, asyncio.CancelledError):
+            pass  # the peer has gone, or its line had no end; there is nobody to tell
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _answer(self, line: bytes) -> Answer:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            return {"error": "a request is one JSON object a line"}
+        if not isinstance(request, dict) or not isinstance(request.get("do"), str):
+            return {"error": 'a request is a JSON object with "do"'}
+        handler = self._handlers.get(request["do"])
+        if handler is None:
+            return {"error": f"cannot do {request['do']!r}; can do {', '.join(sorted(self._handlers))}"}
+        try:
+            answer = handler(request)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except ControlError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            self._log.exception("control request failed", do=request["do"])
+            return {"error": f"{request['do']}: {type(error).__name__} (a bug; the log has the place)"}
+        return answer
+
+
+async def serve(path: Path, handlers: Mapping[str, Handler]) -> ControlServer:
+    """Answer at `path` on the running loop. A handler gets the request and returns (or awaits) the answer;
+    it says no by raising ControlError. ControlError also if a living process has the socket."""
+    server = ControlServer(path, handlers)
+    await server.start()
+    return server
+
+
+def ask(path: Path, request: Mapping[str, Any], timeout_s: float) -> Answer:
+    """Send one request and wait for its answer. Blocks: not for use on the loop that serves `path`."""
+    deadline = time.monotonic() + timeout_s
+    with _short(path) as (_, address), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        try:
+            peer.settimeout(timeout_s)
+            peer.connect(address)
+            peer.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+            line = bytearray()
+            while not line.endswith(b"\n"):
+                peer.settimeout(max(0.001, deadline - time.monotonic()))
+                part = peer.recv(65_536)
+                if not part:
+                    raise ControlError(f"{path}: {path.stem} closed the connection before it answered")
+                line += part
+                if len(line) > MAX_ANSWER:
+                    raise ControlError(f"{path}: {path.stem} answered with more than {MAX_ANSWER} bytes")
+        except TimeoutError:
+            raise ControlError(f"{path}: no answer from {path.stem} within {timeout_s:g} s") from None
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise ControlError(f"{path}: {path.stem} is not running") from None
+        except OSError as error:
+            raise ControlError(f"{path}: {error.strerror}") from None
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ControlError(f"{path}: {path.stem} answered with something other than a JSON object")
+    if "error" in answer:
+        raise ControlError(f"{path.stem}: {answer['error']}")
+    return answer
