@@ -1,0 +1,88 @@
+"""What tests share: real servers, started when a test first asks for them, and real traffic."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from bidder.embedded.memcached import Memcached
+from bidder.embedded.postgres import OWNER, Postgres
+from tests import free_ports
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+class Databases:
+    """Fresh databases of one server: `create()` gives the DSN of an empty one, owned by `outbid`."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
+        self._numbers = itertools.count(1)
+        self._names: list[str] = []
+
+    def create(self) -> str:
+        name = f"test_{next(self._numbers)}"
+        self._as_superuser(f"CREATE DATABASE {name} OWNER {OWNER}")
+        self._names.append(name)
+        return self.server.dsn.rpartition("/")[0] + "/" + name
+
+    def drop(self, dsn: str) -> None:
+        """Also with sessions still open in it."""
+        name = dsn.rpartition("/")[2]
+        self._names.remove(name)
+        self._as_superuser(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _as_superuser(self, statement: str) -> None:
+        connection = psycopg2.connect(self.server.superuser_dsn)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One embedded Postgres for the whole run."""
+    server = Postgres(tmp_path_factory.mktemp("postgres"), free_ports.free_port())
+    server.start()
+    yield server
+    server.stop()
+    server.erase()
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Databases:
+    """For fixtures of a wider scope than `database`."""
+    return Databases(postgres)
+
+
+@pytest.fixture
+def database(databases: Databases) -> Iterator[str]:
+    """DSN of an empty database of this test's own."""
+    dsn = databases.create()
+    yield dsn
+    databases.drop(dsn)
+
+
+@pytest.fixture(scope="session")
+def memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of one embedded memcached for the whole run."""
+    server = Memcached(tmp_path_factory.mktemp("memcached"), free_ports.free_port(), memory_mb=64)
+    server.start()
+    yield server.address
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> list[bytes]:
+    """Real bid requests, one a line; skips where they are not at hand ($OUTBID_CORPUS names them)."""
+    chosen = os.environ.get("OUTBID_CORPUS")
+    path = Path(chosen) if chosen else CHECKOUT.parent / "shared" / "corpus" / "openrtb" / "visible.jsonl"
+    if not path.exists():
+        pytest.skip(f"no corpus at {path}; OUTBID_CORPUS names another place")
+    return path.read_bytes().splitlines()
