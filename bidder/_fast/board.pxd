@@ -28,3 +28,5 @@ cdef struct BoardPage:
 cdef class Board:
     cdef BoardPage* page
     cdef object _map
+    cdef WorkerRow* _row(self, int row) except NULL
+    cdef int _check_key(self, int key) except -1

@@ -30,8 +30,9 @@ cdef struct CounterKey:        # 32 bytes, compared as such: zero it before fill
 
 cdef class Counters:
     """One worker's pair of tables: it writes into one while the supervisor reads the other."""
-    cdef char* base            # mapped
+    cdef char* base            # mapped; this worker's row
     cdef object _map
+    cdef int table             # between begin and end: the one written into
     # Between begin and end the table cannot change under the worker.
     cdef void begin(self) noexcept nogil
     cdef void add(self, const CounterKey* key, int64_t n, int64_t amount) noexcept nogil

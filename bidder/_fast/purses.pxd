@@ -11,9 +11,9 @@ cdef enum:
     BUCKETS = 16               # minutes for which what was taken is kept apart
 
 cdef struct Half:
-    int64_t lease              # id of the lease; 0: none, nothing can be taken
+    int64_t lease              # id of the lease; 0: none; < 0: of lease -id nothing can be taken (not yet, no more)
     int64_t left               # not yet reserved; taken from atomically; < 0 after a late bill
-    int64_t credits            # net of all that was given back or spent, as last applied to `left`
+    int64_t credits            # given back less spent, as last applied: left = amount + credits - sum(taken)
     int64_t amount             # of the lease, as last applied to `left`
     int64_t taken[16]          # reserved by bids, by minute of the bid (minute % BUCKETS)
 
@@ -38,4 +38,11 @@ cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept
 cdef class Purses:
     cdef Purse* slots          # mapped, shared by all processes of the host
     cdef readonly Py_ssize_t capacity
+    cdef readonly bint created # by this opening: books compiled before name slots of another file
     cdef object _map           # keeps the mapping alive
+    cdef char* head            # first page of the file
+    cdef dict _index           # campaign -> slot; None until the first `slot_of`
+    cdef _forget(self, bytes boot)
+    cdef Purse* _purse(self, Py_ssize_t slot) except NULL
+    cdef Half* _half(self, Py_ssize_t slot, int which) except NULL
+    cdef int _must_be_shut(self, Half* half, Py_ssize_t slot, int which) except -1
