@@ -239,9 +239,7 @@ def with_port_base(settings: Settings, base: int) -> Settings:
         public_url = f"http://{at(settings.tracker.listen)}"
     return replace(
         settings,
-        bidder=replace(
-            settings.bidder, listen=at(settings.bidder.listen), bus_listen=at(settings.bidder.bus_listen)
-        ),
+        bidder=replace(settings.bidder, listen=at(settings.bidder.listen), bus_listen=at(settings.bidder.bus_listen)),
         tracker=replace(settings.tracker, listen=at(settings.tracker.listen)),
         tracking=replace(settings.tracking, public_url=public_url),
         controller=replace(

@@ -1,0 +1,28 @@
+"""`outbid aggregator`: one role, until SIGTERM or Ctrl-C."""
+
+import argparse
+
+from bidder.cli.context import CliError, make_state, role_settings
+
+NAME = "aggregator"
+HELP = "Run the aggregator: counters and money events into Postgres."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """It takes nothing but --state and --settings."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    from aggregator import process
+    from bidder.ops.control import ControlError
+
+    state = make_state(args.state)
+    settings = role_settings(state, args.settings)
+    if not settings.postgres.dsn:
+        raise CliError("postgres.dsn is not set: name a settings file that has it, or use `outbid up`")
+    try:
+        process.run(state, settings, settings.postgres.dsn)
+    except (ControlError, OSError) as error:
+        raise CliError(str(error)) from None
+    return 0

@@ -1,0 +1,187 @@
+"""`outbid campaign`: import, list, show, pause, resume, archive, set-budget."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bidder.cli.context import CliError, Context
+from bidder.cli.context import load as load_context
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+    from bidder.controller.store import Change
+
+NAME = "campaign"
+HELP = "Import, look at and change campaigns."
+WAIT_S = 30.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every action."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    waiting = argparse.ArgumentParser(add_help=False)
+    waiting.add_argument(
+        "--wait", action="store_true", help="return when every worker of this host serves the change, leases included"
+    )
+    waiting.add_argument("--timeout", type=float, default=WAIT_S, metavar="S", help="of --wait (default: 30)")
+    waiting.add_argument("--json", action="store_true", help="print the result as JSON")
+    confirmed = argparse.ArgumentParser(add_help=False)
+    confirmed.add_argument("--confirm", action="store_true", help="yes, a budget may rise a hundred times")
+
+    add = actions.add_parser(
+        "import", parents=[waiting, confirmed], help="create or replace campaigns from a JSON Lines file"
+    )
+    add.add_argument("file", type=Path, help="one campaign a line; - for standard input")
+    show = actions.add_parser("list", help="all campaigns")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    one = actions.add_parser("show", help="one campaign in the import format")
+    one.add_argument("id")
+    for verb, text in (("pause", "stop bidding for a campaign"), ("resume", "bid for it again"), ("archive", "end it")):
+        actions.add_parser(verb, parents=[waiting], help=text).add_argument("id")
+    budget = actions.add_parser("set-budget", parents=[waiting, confirmed], help="change parts of a campaign's budget")
+    budget.add_argument("id")
+    for part in ("total", "daily", "hourly"):
+        budget.add_argument(
+            f"--{part}-usd", metavar="USD", help=f"{part} budget in dollars, as 12.50; none: no such limit"
+        )
+    budget.add_argument("--pacing", choices=["even", "asap"])
+    budget.add_argument("--timezone", help="IANA name, as America/New_York")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; with --wait, return when it is served."""
+    import psycopg2
+
+    from bidder.controller.store import StoreError
+
+    context = load_context(args.state)
+    try:
+        db = psycopg2.connect(context.dsn, connect_timeout=5, application_name="outbid campaign")
+    except psycopg2.OperationalError as error:
+        raise CliError(f"cannot reach Postgres: {str(error).strip().splitlines()[0]}") from None
+    try:
+        if args.action == "list":
+            return _list(db, args.json)
+        if args.action == "show":
+            return _show(db, args.id)
+        change = _change(db, context, args)
+    except StoreError as error:
+        raise CliError(str(error)) from None
+    except psycopg2.Error as error:
+        raise CliError(f"Postgres: {str(error).strip().splitlines()[0]}") from None
+    finally:
+        db.close()
+    if args.wait:
+        _wait(context, change.revision, args.timeout)
+    _say(args, change)
+    return 0
+
+
+def _change(db: "Connection", context: Context, args: argparse.Namespace) -> "Change":
+    from bidder.controller import store
+
+    if args.action == "import":
+        return store.import_campaigns(db, _read(args.file, context), confirm=args.confirm)
+    if args.action == "set-budget":
+        return store.set_budget(db, args.id, _budget(args), confirm=args.confirm)
+    status = {"pause": "paused", "resume": "active", "archive": "archived"}[args.action]
+    return store.set_status(db, args.id, status)
+
+
+def _read(path: Path, context: Context) -> list[dict[str, object]]:
+    """The file's campaigns; every bad line is named and nothing is imported where there is one."""
+    from bidder.campaigns.model import CampaignFileError, normalise, read_lines
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"{path}: {error}") from None
+    try:
+        campaigns = read_lines(text, context.settings.exchanges)
+    except CampaignFileError as error:
+        raise CliError(f"{path}: nothing was imported\n{error}") from None
+    if not campaigns:
+        raise CliError(f"{path}: no campaign in it")
+    return [normalise(campaign) for campaign in campaigns]
+
+
+def _budget(args: argparse.Namespace) -> dict[str, object]:
+    from bidder.money.units import nano_from_usd
+
+    parts: dict[str, object] = {}
+    for name in ("total_usd", "daily_usd", "hourly_usd"):
+        text = getattr(args, name)
+        if text is None:
+            continue
+        try:
+            if text != "none" and nano_from_usd(text) < 0:
+                raise ValueError(f"negative: {text}")
+        except ValueError as error:
+            raise CliError(f"--{name.replace('_', '-')}: {error}") from None
+        parts[name] = None if text == "none" else text
+    if args.pacing:
+        parts["pacing"] = args.pacing
+    if args.timezone:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(args.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise CliError(f"--timezone: no such zone: {args.timezone}") from None
+        parts["timezone"] = args.timezone
+    if not parts:
+        raise CliError("nothing to change: give --total-usd, --daily-usd, --hourly-usd, --pacing or --timezone")
+    return parts
+
+
+def _list(db: "Connection", as_json: bool) -> int:
+    from bidder.controller import store
+
+    rows = store.list_campaigns(db)
+    if as_json:
+        print(json.dumps(rows))
+        return 0
+    print(f"{'id':<24} {'advertiser':<16} {'status':<8} {'cpm':>8}  budget")
+    for row in rows:
+        budget = ", ".join(f"{k.removesuffix('_usd')} {v}" for k, v in (row["budget"] or {}).items() if v is not None)
+        print(f"{row['id']:<24} {row['advertiser']:<16} {row['status']:<8} {row['cpm_usd']:>8}  {budget}")
+    return 0
+
+
+def _show(db: "Connection", campaign: str) -> int:
+    from bidder.controller import store
+
+    print(json.dumps(store.show_campaign(db, campaign), indent=2))
+    return 0
+
+
+def _wait(context: Context, revision: int, timeout_s: float) -> None:
+    """Until the supervisor says that all its workers serve `revision`, with leases."""
+    import time
+
+    from bidder.ops.control import ControlError, ask
+
+    deadline = time.monotonic() + timeout_s
+    last = "the supervisor does not answer"
+    while time.monotonic() < deadline:
+        try:
+            answer = ask(context.state / "run" / "supervisor.sock", {"do": "serving"}, 2.0)
+            if answer["revision"] >= revision and answer["leases_revision"] >= revision and answer["leases_ready"]:
+                return
+            last = f"workers serve revision {answer['revision']}, leases {answer['leases_revision']}"
+        except ControlError as error:
+            last = str(error)
+        time.sleep(0.05)
+    raise CliError(f"revision {revision} is saved, but was not served within {timeout_s:g} s: {last}")
+
+
+def _say(args: argparse.Namespace, change: "Change") -> None:
+    if args.json:
+        print(json.dumps({"revision": change.revision, "created": change.created, "updated": change.updated}))
+    elif args.action == "import":
+        print(f"{change.created} created, {change.updated} replaced (revision {change.revision})")
+    else:
+        print(f"{args.id}: done (revision {change.revision})")

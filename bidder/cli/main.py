@@ -1,0 +1,87 @@
+"""Finds the verb, gives it its arguments, turns known failures into one line and an exit code.
+
+Exit codes: 0 done, 1 failed (the line on stderr says why), 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from bidder.cli.context import CliError
+from bidder.settings import SettingsError
+
+VERBS = (
+    "up",
+    "campaign",
+    "report",
+    "sql",
+    "status",
+    "switch",
+    "stop",
+    "start",
+    "exchange",
+    "bidder",
+    "worker",
+    "tracker",
+    "controller",
+    "aggregator",
+    "monitor",
+)
+HIDDEN = {"worker"}  # started by its supervisor, with sockets that only that one has
+
+
+def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The parsers that a command line can end in."""
+    nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not nested:
+        return [parser]
+    return [leaf for action in nested for child in dict.fromkeys(action.choices.values()) for leaf in _leaves(child)]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole grammar; every verb also takes --state and --settings."""
+    parser = argparse.ArgumentParser(
+        prog="outbid",
+        description="A real-time bidder: `outbid up` starts everything on this host.",
+        epilog="Every verb has --help. Guide: README.md and docs/.",
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in VERBS:
+        module = importlib.import_module(f"bidder.cli.{name}")
+        shown = {} if name in HIDDEN else {"help": module.HELP}
+        verb = verbs.add_parser(name, description=module.HELP, **shown)
+        module.configure(verb)
+        verb.set_defaults(run=module.run)
+        for leaf in _leaves(verb):
+            leaf.add_argument(
+                "--state",
+                type=Path,
+                default=Path(os.environ.get("OUTBID_STATE", ".outbid")),
+                metavar="DIR",
+                help="state directory (default: .outbid)",
+            )
+            leaf.add_argument(
+                "--settings", type=Path, metavar="FILE", help="TOML settings (default: those the host was started with)"
+            )
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run one command line; returns its exit code."""
+    from bidder._fast import freshness
+
+    args = build_parser().parse_args(argv)
+    try:
+        freshness.check()
+        code: int = args.run(args)
+    except (CliError, SettingsError, freshness.ExtensionError) as error:
+        print(f"outbid {args.verb}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone, as in `outbid report | head`
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code

@@ -1,0 +1,28 @@
+"""`outbid monitor`: one role, until SIGTERM or Ctrl-C."""
+
+import argparse
+
+from bidder.cli.context import CliError, make_state, role_settings
+
+NAME = "monitor"
+HELP = "Run the live page."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """It takes nothing but --state and --settings."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    from reporting import monitor as process
+    from bidder.ops.control import ControlError
+
+    state = make_state(args.state)
+    settings = role_settings(state, args.settings)
+    if not settings.postgres.dsn:
+        raise CliError("postgres.dsn is not set: name a settings file that has it, or use `outbid up`")
+    try:
+        process.run(state, settings, settings.postgres.dsn)
+    except (ControlError, OSError) as error:
+        raise CliError(str(error)) from None
+    return 0

@@ -1,0 +1,88 @@
+"""`outbid status`: every process of this host, and how it is."""
+
+import argparse
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from bidder.cli.context import CliError
+
+NAME = "status"
+HELP = "Show every process of this host: role, pid, address, build, book revision, health."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where everything is healthy, 1 where something is not, or nothing runs."""
+    status = _status(args.state)
+    if args.json:
+        print(json.dumps(status))
+    else:
+        _table(status)
+    return 0 if status["processes"] and all(row["healthy"] for row in status["processes"]) else 1
+
+
+def _status(state: Path) -> dict[str, Any]:
+    from bidder.ops.control import ControlError, ask
+    from bidder.ops.presence import present
+
+    if not (state / "run").is_dir():
+        raise CliError(f"no outbid host in {state}: start one with `outbid up --state {state}`")
+    rows = present(state)
+    details: dict[str, Any] = {}
+    with contextlib.suppress(ControlError):  # no supervisor runs: its absence shows in the rows
+        details = ask(state / "run" / "supervisor.sock", {"do": "status"}, 2.0)
+    with contextlib.suppress(ControlError):  # not started by `outbid up`
+        pids = ask(state / "run" / "up.sock", {"do": "pids"}, 2.0)
+        rows += [
+            {"role": role, "pid": pid, "address": None, "build": None}
+            for role in ("postgres", "memcached")
+            for pid in pids[role]
+        ]
+    workers = {row["pid"]: row for row in details.get("workers", [])}
+    for row in rows:
+        row["healthy"] = _healthy(row, workers)
+        if row["role"] == "worker":
+            row |= {key: workers.get(row["pid"], {}).get(key) for key in ("book_revision", "connections")}
+        if row["role"] == "supervisor":
+            row |= {key: details.get(key) for key in ("book_revision", "overrides", "switches", "tracker_healthy")}
+    return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
+
+
+def _healthy(row: dict[str, Any], workers: dict[int, Any]) -> bool:
+    """A worker by the board, whoever has a door by /readyz, the others by being there."""
+    import urllib.error
+    import urllib.request
+
+    if row["role"] == "worker":
+        return bool(workers.get(row["pid"], {}).get("ready"))
+    if not row.get("address"):
+        return True
+    try:
+        with urllib.request.urlopen(f"{row['address']}/readyz", timeout=2.0) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _table(status: dict[str, Any]) -> None:
+    print(f"{'role':<12} {'pid':>8}  {'healthy':<8} {'book':>8}  {'build':<12} address")
+    for row in status["processes"]:
+        print(
+            f"{row['role']:<12} {row['pid']:>8}  {'yes' if row['healthy'] else 'NO':<8} "
+            f"{row.get('book_revision') or '':>8}  {row.get('build') or '':<12} {row.get('address') or ''}"
+        )
+    for row in status["processes"]:
+        for override in row.get("overrides") or []:
+            state = f"refused: {override['error']}" if override["error"] else "in force"
+            print(f"override {override['file']} ({override['campaign']}): {state}")
+        switches = row.get("switches") or {}
+        off = [*(["everything"] if switches.get("everything") else []), *switches.get("exchanges", [])]
+        off += [f"campaign key {key}" for key in switches.get("campaigns", [])]
+        if off:
+            print(f"switched off: {', '.join(off)}")

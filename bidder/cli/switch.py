@@ -1,0 +1,55 @@
+"""`outbid switch off|on`: stop bidding, or go on, in a second; for all, one exchange or one campaign."""
+
+import argparse
+import json
+from pathlib import Path
+
+from bidder.cli.context import CliError
+from bidder.cli.context import load as load_context
+
+NAME = "switch"
+HELP = "Stop bidding (off) or go on (on): for everything, one exchange, or one campaign."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments."""
+    parser.add_argument("position", choices=["off", "on"])
+    parser.add_argument("--exchange", metavar="X", help="only this exchange")
+    parser.add_argument("--campaign", metavar="C", help="only this campaign")
+    parser.add_argument("--json", action="store_true", help="print all switches as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Every worker of the host has it when this returns."""
+    from bidder.ops.control import ControlError, ask
+
+    request: dict[str, object] = {"do": "switch", "off": args.position == "off"}
+    if args.exchange is not None:
+        request["exchange"] = args.exchange
+    if args.campaign is not None:
+        request["campaign"] = _key(args.state, args.campaign)
+    try:
+        answer = ask(args.state / "run" / "supervisor.sock", request, 5.0)
+    except ControlError as error:
+        raise CliError(str(error)) from None
+    if args.json:
+        print(json.dumps(answer))
+    else:
+        what = args.campaign or args.exchange or "everything"
+        print(f"{what}: {args.position}")
+    return 0
+
+
+def _key(state: Path, campaign: str) -> int:
+    """The campaign's key, from this host's book: it is there while Postgres is not."""
+    from bidder.campaigns import snapshot
+
+    load_context(state)
+    try:
+        book = snapshot.current(state)
+    except snapshot.BookError as error:
+        raise CliError(str(error)) from None
+    key = None if book is None else book.campaign_key(campaign)
+    if key is None:
+        raise CliError(f"no campaign {campaign!r} in this host's book")
+    return key

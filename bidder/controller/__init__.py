@@ -1,0 +1,1 @@
+"""The controller: campaigns in Postgres become the published book; budgets become leases."""

@@ -1,0 +1,183 @@
+"""The controller process: watches `config`, publishes books, answers lease syncs.
+
+One thread talks to Postgres and memcached (both block), one event loop serves HTTP
+and announces. Everything here may be away for a while: bidders go on with the book
+and the leases that they have.
+"""
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import psycopg2
+import tornado.httpserver
+import zmq
+import zmq.asyncio
+from pymemcache.client.hash import HashClient
+from pymemcache.exceptions import MemcacheError
+
+from bidder.campaigns.publish import Publication, publication
+from bidder.controller import store
+from bidder.controller.application import application
+from bidder.controller.leases import LeaseOffice
+from bidder.events.schema import BOOK_TOPIC, BookAnnouncement
+from bidder.money.wire import LeaseState, LeaseSync
+from bidder.ops import log as logs
+from bidder.ops.presence import Presence
+from bidder.settings import Settings, address
+
+RECONNECT_S = 1.0
+MEMCACHED_TIMEOUT_S = 0.5
+LATEST_KEY = "outbid:latest"
+
+
+class Database:
+    """One connection to Postgres for the controller's thread; opened again after a failure."""
+
+    def __init__(self, dsn: str, office: LeaseOffice, settings: Settings) -> None:
+        self._dsn = dsn
+        self._office = office
+        self._settings = settings
+        self._db: psycopg2.extensions.connection | None = None
+
+    def _open(self) -> psycopg2.extensions.connection:
+        if self._db is None or self._db.closed:
+            self._db = psycopg2.connect(self._dsn, connect_timeout=3, application_name="outbid controller")
+            rows = {name: (row.key, row.spend_on) for name, row in self._settings.exchanges.items()}
+            store.sync_exchanges(self._db, rows)
+        return self._db
+
+    def close(self) -> None:
+        """Give the connection up; the next call opens another."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def revision(self) -> int:
+        """Newest revision of `config`."""
+        return store.revision(self._open())
+
+    def read(self) -> Publication:
+        """All campaigns, ready to be published."""
+        now = datetime.now(UTC)
+        revision, records = store.read_records(self._open(), now)
+        exchanges = {name: row.key for name, row in self._settings.exchanges.items()}
+        return publication(revision, records, exchanges, int(now.timestamp() * 1000))
+
+    def sync(self, request: LeaseSync) -> LeaseState:
+        """One host's leases."""
+        return self._office.sync(self._open(), request, datetime.now(UTC))
+
+
+class Controller:
+    """Everything that the handlers share."""
+
+    def __init__(self, settings: Settings, dsn: str) -> None:
+        self.settings = settings
+        self.log = logs.get("controller")
+        self.published: Publication | None = None
+        self.database = Database(dsn, LeaseOffice(settings.money), settings)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
+        servers = [address(server) for server in settings.memcached.servers]
+        self._memcached = (
+            HashClient(servers, connect_timeout=MEMCACHED_TIMEOUT_S, timeout=MEMCACHED_TIMEOUT_S, ignore_exc=True)
+            if servers
+            else None
+        )
+        self._announcer = zmq.asyncio.Context.instance().socket(zmq.PUB)
+        self._announcer.setsockopt(zmq.LINGER, 0)
+        self._healthy = True
+
+    @property
+    def ready(self) -> bool:
+        """Has a book, and could reach Postgres last time."""
+        return self.published is not None and self._healthy
+
+    def bind(self) -> None:
+        """Open the announcements' door."""
+        host, port = address(self.settings.controller.announce_listen)
+        self._announcer.bind(f"tcp://{host}:{port}")
+
+    def _store(self, ready: Publication) -> None:
+        """Into memcached; what does not get there is served over HTTP."""
+        if self._memcached is None:
+            return
+        try:
+            for key, blob in ready.blobs.items():
+                self._memcached.set(key, blob, noreply=False)
+            self._memcached.set(LATEST_KEY, ready.manifest_key.encode(), noreply=False)
+        except (MemcacheError, OSError) as error:
+            self.log.warning("memcached did not take the book", error=str(error))
+
+    def _publish(self) -> Publication | None:
+        """On the thread: a new publication where `config` has changed since the last."""
+        if self.published is not None and self.database.revision() == self.published.manifest.revision:
+            return None
+        ready = self.database.read()
+        self._store(ready)
+        return ready
+
+    async def watch(self) -> None:
+        """Publish every change; poll, because a notification can be missed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                ready = await loop.run_in_executor(self._thread, self._publish)
+                self._healthy = True
+            except (psycopg2.Error, ValueError) as error:
+                self._failed("cannot publish", error)
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            if ready is not None:
+                self.published = ready
+                self.log.info("published", revision=ready.manifest.revision, shards=len(ready.manifest.shards))
+            if self.published is not None:
+                message = BookAnnouncement(self.published.manifest.revision, self.published.manifest_key)
+                await self._announcer.send_multipart([BOOK_TOPIC, msgspec.msgpack.encode(message)])
+            await asyncio.sleep(min(self.settings.controller.poll_s, 0.25 if ready is not None else 1.0))
+
+    async def sync(self, request: LeaseSync) -> LeaseState:
+        """Leases of one host; psycopg2.Error where Postgres is away."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self.database.sync, request)
+        except psycopg2.Error as error:
+            self._failed("cannot grant leases", error)
+            raise
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._healthy = False
+        self._thread.submit(self.database.close)
+        self.log.error(what, error=str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
+
+    def close(self) -> None:
+        """Stop the thread and the socket."""
+        self._thread.submit(self.database.close)
+        self._thread.shutdown(wait=True)
+        self._announcer.close()
+
+
+async def _serve(state: Path, settings: Settings, dsn: str) -> None:
+    controller = Controller(settings, dsn)
+    controller.bind()
+    server = tornado.httpserver.HTTPServer(application(controller), max_buffer_size=16 * 2**20)
+    host, port = address(settings.controller.listen)
+    server.listen(port, host)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watching = asyncio.create_task(controller.watch())
+    with Presence(state, "controller", f"http://{settings.controller.listen}"):
+        controller.log.info("listening", address=settings.controller.listen)
+        await stop.wait()
+    watching.cancel()
+    server.stop()
+    controller.close()
+
+
+def run(state: Path, settings: Settings, dsn: str) -> None:
+    """The whole life of the process; returns after SIGTERM or SIGINT."""
+    asyncio.run(_serve(state, settings, dsn))

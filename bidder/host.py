@@ -1,0 +1,306 @@
+"""`outbid up`: every role of one host, as children of one process.
+
+lock -> Postgres, memcached -> tables -> controller, tracker, supervisor, aggregator, monitor -> ready
+What dies comes back within a second, what was stopped stays away until it is started.
+All children die with this process, however it ends.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import fcntl
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bidder.embedded.child import spawn
+from bidder.embedded.memcached import Memcached
+from bidder.embedded.postgres import Postgres
+from bidder.ops import control
+from bidder.ops import log as logs
+from bidder.ops.seat import Process, Seat
+from bidder.settings import Settings
+
+WATCH_S = 0.05
+READY_S = 60.0
+END_S = {"supervisor": 15.0, "tracker": 8.0, "aggregator": 8.0, "controller": 5.0, "monitor": 5.0}
+COMMANDS = {"supervisor": "bidder"}  # roles whose verb has another name
+ALIASES = {"bidder": "supervisor"}
+
+
+class HostError(Exception):
+    """The host cannot start; the message says why, in one line."""
+
+
+@contextlib.contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Hold the lock of a state directory; HostError where another `outbid up` has it."""
+    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise HostError(f"an `outbid up` (pid {owner}) already runs on {state}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Host:
+    """The children of `outbid up`.
+
+    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        settings: Settings,
+        prepare: Callable[[str], object],
+        save: Callable[[Settings, str], None],
+        progress: Callable[[str], None],
+    ) -> None:
+        self._state = state
+        self._settings = settings
+        self._prepare = prepare
+        self._save = save
+        self._progress = progress
+        self._log = logs.get("up")
+        self._services: dict[str, Postgres | Memcached] = {}
+        self._seats: dict[str, Seat] = {}
+        self._busy: set[str] = set()
+
+    def start_services(self) -> None:
+        """Postgres and memcached where the settings name none, and the tables. Blocks."""
+        settings, analyst_dsn = self._settings, ""
+        if not settings.postgres.dsn:
+            self._progress("starting Postgres")
+            postgres = Postgres(self._state, settings.postgres.port)
+            self._services["postgres"] = postgres
+            postgres.start()
+            analyst_dsn = postgres.analyst_dsn
+            settings = dataclasses.replace(settings, postgres=dataclasses.replace(settings.postgres, dsn=postgres.dsn))
+        if not settings.memcached.servers:
+            self._progress("starting memcached")
+            memcached = Memcached(self._state, settings.memcached.port, settings.memcached.memory_mb)
+            self._services["memcached"] = memcached
+            memcached.start()
+            servers = (f"127.0.0.1:{settings.memcached.port}",)
+            settings = dataclasses.replace(settings, memcached=dataclasses.replace(settings.memcached, servers=servers))
+        self._progress("bringing tables up to date")
+        self._prepare(settings.postgres.dsn)
+        self._settings = settings
+        self._save(settings, analyst_dsn)
+
+    def start_roles(self) -> None:
+        """One seat a role; they come up by themselves and in any order."""
+        for role in END_S:
+            self._seats[role] = Seat(role, lambda role=role: self._start(role), self._log)
+        self._look_after()
+
+    def _start(self, role: str) -> Process:
+        return spawn(
+            [sys.executable, "-m", "bidder", COMMANDS.get(role, role), "--state", str(self._state)],
+            cwd=Path.cwd(),
+            log=self._state / "log" / f"{role}.log",
+            environ=os.environ,
+            account=None,
+            on_orphaned=signal.SIGTERM,
+        )
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        for seat in self._seats.values():
+            seat.look_after(now)
+        for role, service in self._services.items():
+            if role not in self._busy and service.wanted and service.poll() is not None:
+                self._log.error(f"{role} died", exit_code=service.poll())
+                try:
+                    service.start()
+                except Exception as error:  # whatever it is, the next look tries again, and the host lives on
+                    self._log.error(f"{role} does not come back", error=str(error))
+                    time.sleep(0.2)
+
+    def pids(self) -> dict[str, list[int]]:
+        """By role, as the ready line has them."""
+        found: dict[str, list[int]] = {
+            role: []
+            for role in (
+                "supervisor",
+                "worker",
+                "tracker",
+                "controller",
+                "aggregator",
+                "monitor",
+                "postgres",
+                "memcached",
+            )
+        }
+        for role, seat in self._seats.items():
+            found[role] = [seat.pid] if seat.pid is not None else []
+        for role, service in self._services.items():
+            found[role] = [service.pid] if service.pid is not None else []
+        return found
+
+    async def wait_ready(self) -> dict[str, Any]:
+        """The ready line, when every process answers; HostError names those that do not."""
+        loop = asyncio.get_running_loop()
+        deadline = time.monotonic() + READY_S
+        waiting = dict(self._doors())
+        while waiting:
+            for role, is_ready in list(waiting.items()):
+                if await loop.run_in_executor(None, is_ready):
+                    self._progress(f"{role} is ready")
+                    del waiting[role]
+            if waiting and time.monotonic() > deadline:
+                logs_at = self._state / "log"
+                raise HostError(f"not ready after {READY_S:g} s: {', '.join(waiting)}; see {logs_at}/<role>.log")
+            await asyncio.sleep(WATCH_S)
+        settings = self._settings
+        status = await loop.run_in_executor(None, self._ask_supervisor, {"do": "status"})
+        pids = self.pids()
+        pids["worker"] = [row["pid"] for row in status["workers"]]
+        return {
+            "ready": True,
+            "bid": f"http://{settings.bidder.listen}",
+            "tracker": f"http://{settings.tracker.listen}",
+            "controller": f"http://{settings.controller.listen}",
+            "monitor": f"http://{settings.monitor.listen}",
+            "postgres": settings.postgres.dsn,
+            "state": str(self._state),
+            "pids": pids,
+        }
+
+    def _doors(self) -> Iterator[tuple[str, Callable[[], bool]]]:
+        settings = self._settings
+        yield "controller", lambda: _answers(f"http://{settings.controller.listen}/readyz")
+        yield "tracker", lambda: _answers(f"http://{settings.tracker.listen}/readyz")
+        yield "monitor", lambda: _answers(f"http://{settings.monitor.listen}/readyz")
+        yield "aggregator", lambda: self._healthy("aggregator")
+        yield "supervisor", self._all_workers_ready
+
+    def _ask_supervisor(self, request: dict[str, Any]) -> dict[str, Any]:
+        return control.ask(self._state / "run" / "supervisor.sock", request, 20.0)
+
+    def _all_workers_ready(self) -> bool:
+        try:
+            return bool(self._ask_supervisor({"do": "serving"})["revision"] > 0)
+        except control.ControlError:
+            return False
+
+    def _healthy(self, role: str) -> bool:
+        try:
+            return bool(control.ask(self._state / "run" / f"{role}.sock", {"do": "health"}, 1.0)["healthy"])
+        except control.ControlError:
+            return False
+
+    async def _stop_role(self, request: dict[str, Any]) -> dict[str, Any]:
+        role = self._role(request)
+        loop = asyncio.get_running_loop()
+        if role == "worker":
+            await loop.run_in_executor(None, self._ask_supervisor, {"do": "stop_workers"})
+        elif role in self._seats:
+            await self._end([self._seats[role]])
+        else:
+            service = self._services[role]
+            service.wanted = False
+            self._busy.add(role)
+            try:
+                await loop.run_in_executor(None, service.stop)
+            finally:
+                self._busy.discard(role)
+        self._log.warning("stopped by an operator", role=role)
+        return {"stopped": role}
+
+    async def _start_role(self, request: dict[str, Any]) -> dict[str, Any]:
+        role = self._role(request)
+        if role == "worker":
+            await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
+        elif role in self._seats:
+            self._seats[role].want_again()
+        else:
+            self._services[role].wanted = True
+        self._look_after()
+        await self._until_ready(role)
+        return {"started": role}
+
+    async def _until_ready(self, role: str) -> None:
+        doors = dict(self._doors())
+        door = doors.get("supervisor" if role == "worker" else role)
+        deadline = time.monotonic() + 10.0
+        while door is not None and time.monotonic() < deadline:
+            if await asyncio.get_running_loop().run_in_executor(None, door):
+                return
+            await asyncio.sleep(WATCH_S)
+
+    def _role(self, request: dict[str, Any]) -> str:
+        role = ALIASES.get(str(request["role"]), str(request["role"]))
+        known = [*self._seats, "worker", *self._services]
+        if role not in known:
+            raise control.ControlError(f"no role {role!r} runs here; there are {', '.join(sorted(known))}")
+        return role
+
+    async def _end(self, seats: list[Seat]) -> None:
+        for seat in seats:
+            seat.ask_to_go()
+            deadline = time.monotonic() + END_S[seat.role]
+            while seat.pid is not None and time.monotonic() < deadline:
+                await asyncio.sleep(WATCH_S)
+            seat.kill()
+
+    async def run(self, announce: Callable[[dict[str, Any]], None]) -> None:
+        """Until SIGTERM or SIGINT; `announce` gets the ready line."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = await control.serve(
+            self._state / "run" / "up.sock",
+            {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
+        )
+        stopping = asyncio.create_task(stop.wait())
+        watching = asyncio.create_task(self._watch())
+        ready = asyncio.create_task(self.wait_ready())
+        try:
+            await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                announce(ready.result())
+                await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (stopping, watching, ready):
+                task.cancel()
+            await asyncio.gather(stopping, watching, ready, return_exceptions=True)
+            self._progress("stopping")
+            await self._end(list(reversed(self._order())))
+            await server.close()
+
+    def _order(self) -> list[Seat]:
+        """Started first, stopped last."""
+        return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
+
+    async def _watch(self) -> None:
+        while True:
+            self._look_after()
+            await asyncio.sleep(WATCH_S)
+
+    def stop_services(self) -> None:
+        """memcached and Postgres, last. Blocks."""
+        for service in reversed(self._services.values()):
+            service.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,69 @@
+"""Keeps a host's leases in step with the controller: asks, applies, paces. No SQL here."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+
+import msgspec
+import tornado.httpclient
+
+from bidder.money.leases import LeaseKeeper
+from bidder.money.wire import LeaseState, LeaseSync
+from bidder.ops import log as logs
+
+TIMEOUT_S = 2.0
+
+
+class LeaseSyncer:
+    """Asks the controller at `url` every `every_s` seconds, applies what it says, paces every second.
+
+    `healthy`: may this host's notices be acknowledged now? `revision`: of the book that is served.
+    While the controller is away the keeper lives on what it has, and gives nothing back.
+    """
+
+    def __init__(
+        self, keeper: LeaseKeeper, host: str, url: str, every_s: float, healthy: Callable[[], bool],
+        revision: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._keeper = keeper
+        self._host = host
+        self._url = f"{url}/leases/sync"
+        self._every_s = every_s
+        self._healthy = healthy
+        self._revision = revision
+        self._client = tornado.httpclient.AsyncHTTPClient(force_instance=True)
+        self._log = logs.get("supervisor")
+        self._away = False
+        self.config_revision = 0  # that the last answer reflects
+
+    def ready(self, campaigns: Collection[int]) -> bool:
+        """Has every campaign a lease, or a refusal?"""
+        return self._keeper.ready(campaigns)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            started = time.monotonic()
+            await self._sync()
+            self._keeper.tick(time.monotonic())
+            await asyncio.sleep(max(0.05, self._every_s - (time.monotonic() - started)))
+
+    async def _sync(self) -> None:
+        question = LeaseSync(
+            host=self._host, healthy=self._healthy(), revision=self._revision(), held=self._keeper.held()
+        )
+        try:
+            answer = await self._client.fetch(
+                self._url, method="POST", body=msgspec.msgpack.encode(question), request_timeout=TIMEOUT_S
+            )
+            state = msgspec.msgpack.decode(answer.body, type=LeaseState)
+        except (tornado.httpclient.HTTPClientError, OSError, msgspec.DecodeError) as error:
+            if not self._away:
+                self._log.warning("leases cannot be renewed; bidding goes on with those there are", error=str(error))
+            self._away = True
+            return
+        if self._away:
+            self._log.info("leases are renewed again")
+        self._away = False
+        self._keeper.apply(state, time.monotonic())
+        self.config_revision = state.revision

@@ -1,0 +1,68 @@
+"""A seat: one child process that is wanted, and that is started again when it dies.
+
+look_after(now) is called often; the first two deaths are made good at once, those of
+a child that keeps dying young ever later, up to a second. Times: monotonic seconds.
+"""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from bidder.ops import log as logs
+
+BACK_S = (0.0, 0.0, 0.2, 0.5, 1.0)  # wait before the nth start of a child that dies young
+YOUNG_S = 10.0
+
+Process = subprocess.Popen[bytes]
+
+
+class Seat:
+    """`start` makes the child; call everything here from the main thread (see bidder.embedded.child)."""
+
+    def __init__(self, role: str, start: Callable[[], Process], log: logs.Log, **fields: object) -> None:
+        self.role = role
+        self.wanted = True
+        self.process: Process | None = None
+        self._start = start
+        self._log = log
+        self._fields = fields
+        self._started = 0.0
+        self._failures = 0
+        self._due = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child, where it lives."""
+        return self.process.pid if self.process is not None and self.process.poll() is None else None
+
+    def look_after(self, now: float) -> None:
+        """Notice a death, and start whoever is wanted and due."""
+        if self.process is not None and (code := self.process.poll()) is not None:
+            self._failures = self._failures + 1 if now - self._started < YOUNG_S else 1
+            self._due = now + BACK_S[min(self._failures, len(BACK_S)) - 1]
+            self.process = None
+            if self.wanted:
+                self._log.error(f"{self.role} died", exit_code=code, failures=self._failures, **self._fields)
+        if self.process is None and self.wanted and now >= self._due:
+            self.process = self._start()
+            self._started = now
+
+    def ask_to_go(self) -> None:
+        """No longer wanted: SIGTERM, and it is not brought back."""
+        self.wanted = False
+        if self.pid is not None and self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def want_again(self) -> None:
+        """Start it at the next look, without the patience that its deaths have earned."""
+        self.wanted = True
+        self._failures = 0
+        self._due = time.monotonic()
+
+    def kill(self) -> None:
+        """It did not go when asked."""
+        if self.process is not None and self.process.poll() is None:
+            self._log.error(f"{self.role} did not end in time", pid=self.process.pid, **self._fields)
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,237 @@
+"""The supervisor of a bidder host: sockets, shared memory, workers, and what they live on.
+
+It owns the listening socket and the shared memory; its workers decide. Once a second it
+closes the window of counters and publishes it; it keeps the book and the leases
+in step with the controller, carries switches to the workers, and answers verbs.
+Postgres, memcached, controller and aggregator may all be away: workers go on.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from bidder._fast.board import Board
+from bidder._fast.counters import CounterFile
+from bidder._fast.purses import Purses
+from bidder.campaigns.keeper import BookKeeper, revision_of
+from bidder.events.bus import Publisher
+from bidder.events.outbox import Outbox
+from bidder.money.leases import LeaseKeeper
+from bidder.money.sync import LeaseSyncer
+from bidder.money.tokens import create_keys
+from bidder.ops import control, presence
+from bidder.ops import log as logs
+from bidder.ops.switches import SwitchError, SwitchFile
+from bidder.settings import Settings, address
+from bidder.workers import WorkerPool
+
+BACKLOG = 4096
+WINDOW_S = 1.0
+PURSES = 16_384
+HEALTH_S = 1.0
+
+
+class StartError(Exception):
+    """A process cannot start; the message says why, in one line."""
+
+
+def listening_socket(text: str, what: str) -> socket.socket:
+    """Bound, listening, inheritable on demand; StartError names the address that is taken."""
+    host, port = address(text)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"{what}: cannot listen on {text}: {error.strerror}") from None
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+class Supervisor:
+    """One host's bidder. Built, then `run()` once."""
+
+    def __init__(self, state: Path, settings: Settings, host: str) -> None:
+        self._state = state
+        self._settings = settings
+        self._log = logs.get("supervisor")
+        self._exchanges = {name: row.key for name, row in settings.exchanges.items()}
+        self._socket = listening_socket(settings.bidder.listen, "bidder")
+        self._board = Board(state / "shm" / "board")
+        self._purses = Purses(state / "shm" / "purses", PURSES)
+        self._counters = CounterFile(state / "shm" / "counters")
+        self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
+        self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
+        self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
+        self._switch_file = SwitchFile(state)
+        self._switches = self._switch_file.read()
+        create_keys(state / "keys" / "token.keys")
+        self._workers = WorkerPool(
+            state, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1), self._socket.fileno()
+        )
+        self._book = BookKeeper(state, settings, self._purse_of, self._serve)
+        self._leases = LeaseSyncer(
+            self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
+            lambda: self._tracker_healthy, self._served_revision,
+        )  # fmt: skip
+        self._tracker_healthy = True
+        self._windows = asyncio.Lock()
+        self._serve(self._book.generation)
+
+    def _purse_of(self, campaign: int) -> int:
+        return self._purses.slot_of(campaign)
+
+    def _serve(self, generation: int) -> None:
+        """Show workers the newest book; what is switched off stays off in it."""
+        self._switches.apply(self._board, self._purses, self._exchanges)
+        self._board.book_revision = generation
+
+    def _served_revision(self) -> int:
+        """The oldest revision that any wanted worker serves; 0 while one is not ready."""
+        pids = set(self._workers.pids())
+        rows = [row for row in self._board.rows() if row.pid in pids]
+        if len(rows) < len(self._workers.rows):
+            return 0
+        return min((revision_of(row.book_revision) if row.ready else 0 for row in rows), default=0)
+
+    async def _close_window(self) -> dict[str, Any]:
+        """One closed window of counters onto the bus; returns where the producer stands."""
+        async with self._windows:
+            deltas = self._outbox.close_window(self._counters, self._workers.rows, int(time.time() * 1000))
+            self._publisher.publish(deltas)
+            return {"producer": deltas.producer, "epoch": deltas.epoch, "seq": deltas.seq}
+
+    async def _count(self) -> None:
+        while True:
+            due = time.monotonic() + WINDOW_S
+            await self._close_window()
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _ask_tracker(self) -> None:
+        """Leases are drawn only while this host's notices can be acknowledged."""
+        loop = asyncio.get_running_loop()
+        path = self._state / "run" / "tracker.sock"
+        while True:
+            try:
+                answer = await loop.run_in_executor(None, control.ask, path, {"do": "health"}, 2.0)
+                healthy = bool(answer["healthy"])
+            except control.ControlError:
+                healthy = False
+            if healthy != self._tracker_healthy:
+                self._log.warning("tracker health changed", healthy=healthy)
+            self._tracker_healthy = healthy
+            await asyncio.sleep(HEALTH_S)
+
+    def _serving(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "revision": self._served_revision(),
+            "generation": self._book.generation,
+            "leases_revision": self._leases.config_revision,
+            "leases_ready": self._leases.ready(self._book.campaigns),
+        }
+
+    def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
+        exchange = request.get("exchange")
+        if exchange is not None and exchange not in self._exchanges:
+            raise control.ControlError(f"no exchange {exchange!r}; there are {', '.join(sorted(self._exchanges))}")
+        self._switches.flip(bool(request["off"]), exchange, request.get("campaign"))
+        self._switch_file.write(self._switches)
+        self._switches.apply(self._board, self._purses, self._exchanges)
+        self._log.warning("switched", **self._switches.as_dict())
+        return self._switches.as_dict()
+
+    def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        pids = set(self._workers.pids())
+        return {
+            "pid": os.getpid(),
+            "workers": [
+                {
+                    "pid": row.pid,
+                    "ready": bool(row.ready),
+                    "book_revision": revision_of(row.book_revision),
+                    "connections": row.connections,
+                }
+                for row in self._board.rows()
+                if row.pid in pids
+            ],
+            "book_revision": revision_of(self._book.generation),
+            "leases_revision": self._leases.config_revision,
+            "tracker_healthy": self._tracker_healthy,
+            "overrides": [
+                {"file": item.path.name, "campaign": item.campaign, "error": item.error}
+                for item in self._book.overrides
+            ],
+            "switches": self._switches.as_dict(),
+        }
+
+    async def _stop_workers(self, request: dict[str, Any]) -> dict[str, Any]:
+        await self._workers.stop()
+        return {"stopped": True}
+
+    def _start_workers(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._workers.start()
+        return {"started": True}
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; then workers drain and the last window goes out."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = await control.serve(
+            self._state / "run" / "supervisor.sock",
+            {
+                "flush": lambda request: self._close_window(),
+                "serving": self._serving,
+                "status": self._status,
+                "switch": self._switch,
+                "stop_workers": self._stop_workers,
+                "start_workers": self._start_workers,
+            },
+        )
+        tasks = [
+            asyncio.create_task(job)
+            for job in (
+                self._workers.run(),
+                self._count(),
+                self._book.run(),
+                self._ask_tracker(),
+                self._leases.run(),
+                self._publisher.run(),
+            )
+        ]
+        failed = asyncio.gather(*tasks)
+        with presence.Presence(self._state, "supervisor", f"http://{self._settings.bidder.listen}"):
+            self._log.info("listening", address=self._settings.bidder.listen, workers=len(self._workers.rows))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait([stopping, failed], return_when=asyncio.FIRST_COMPLETED)
+            tasks[0].cancel()
+            await self._workers.stop()
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await failed
+            await self._close_window()
+            await server.close()
+            self._publisher.close()
+            self._socket.close()
+
+
+def run(state: Path, settings: Settings, host: str) -> None:
+    """The whole life of the process. StartError or SwitchError where it cannot begin."""
+
+    async def live() -> None:
+        await Supervisor(state, settings, host).run()
+
+    try:
+        asyncio.run(live())
+    except SwitchError as error:
+        raise StartError(str(error)) from None

@@ -1,0 +1,149 @@
+"""A bid worker, put together: shared memory, book, decision, listener, on one loop.
+
+The supervisor gave it a row of the board and a listening socket; it takes only its
+share of connections, serves the newest book that the board names, and goes when asked:
+what has begun is answered first.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import tornado.web
+import uvloop
+
+from bidder._fast.board import Board
+from bidder._fast.counters import CounterFile
+from bidder._fast.decision import Decider
+from bidder._fast.http import BidServer
+from bidder._fast.purses import Purses
+from bidder.campaigns import snapshot
+from bidder.listener import Listener
+from bidder.money.tokens import Sealer, load_keys
+from bidder.ops import log as logs
+from bidder.ops.presence import Presence
+from bidder.settings import Settings
+
+TICK_S = 0.05
+DRAIN_S = 5.0
+
+
+class _Health(tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.finish({"alive": True})
+
+
+class _Ready(tornado.web.RequestHandler):
+    def initialize(self, worker: "Worker") -> None:
+        self._worker = worker
+
+    def get(self) -> None:
+        self.set_status(200 if self._worker.ready else 503)
+        self.finish({"ready": self._worker.ready})
+
+
+class _Unknown(tornado.web.RequestHandler):
+    def prepare(self) -> None:
+        self.set_status(404)
+        self.finish({"error": "no such route; exchanges post to /bid/{exchange}"})
+
+
+class Worker:
+    """One process's worth of bidding. Built, then `run()` once."""
+
+    def __init__(self, state: Path, settings: Settings, row: int, listening_fd: int) -> None:
+        self._row = row
+        self._log = logs.get("worker")
+        self._board = Board(state / "shm" / "board")
+        self._purses = Purses(state / "shm" / "purses", 0)
+        self._follower = snapshot.Follower(state)
+        self._complaint = ""
+        self._generation = 0
+        self._decider = Decider(
+            purses=self._purses,
+            board=self._board,
+            counters=CounterFile(state / "shm" / "counters").open_worker(row),
+            sealer=Sealer(load_keys(state / "keys" / "token.keys")),
+            exchanges=settings.exchanges,
+            seed=int.from_bytes(os.urandom(8), "big"),
+        )
+        application = tornado.web.Application(
+            [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],
+            default_handler_class=_Unknown,
+            log_function=lambda handler: None,
+        )
+        self._server = BidServer(self._decider, application, max_body_bytes=settings.bidder.max_body_bytes)
+        self._socket = socket.socket(fileno=os.dup(listening_fd))
+        self._state = state
+
+    @property
+    def ready(self) -> bool:
+        """Has a book to bid from."""
+        return self._generation > 0
+
+    def _renew_book(self) -> None:
+        """The book that the board names, where it is not the one that we have."""
+        if self._board.book_revision == self._generation:
+            return
+        try:
+            book = self._follower.refresh()
+        except snapshot.BookError as error:
+            if str(error) != self._complaint:
+                self._log.error("book refused; the last good one serves on", error=str(error))
+            self._complaint = str(error)
+            return
+        if book is not None:
+            self._decider.set_book(book)
+            self._generation = book.revision
+            self._complaint = ""
+
+    def _balance(self, listener: Listener) -> None:
+        """Accept only while we hold no more than our share of the host's connections."""
+        rows = self._board.rows()
+        share = -(-sum(row.connections for row in rows) // max(1, len(rows)))
+        if self._server.connections > share:
+            listener.pause()
+        else:
+            listener.resume()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        self._board.claim(self._row, os.getpid())
+        listener = Listener(loop, self._socket, self._server)
+        with Presence(self._state, "worker", row=self._row):
+            self._renew_book()
+            listener.start()
+            while not stop.is_set():
+                self._renew_book()
+                self._board.beat(
+                    self._row, int(time.monotonic() * 1000), self._generation, self._server.connections, self.ready
+                )
+                self._balance(listener)
+                try:
+                    async with asyncio.timeout(TICK_S):
+                        await stop.wait()
+                except TimeoutError:
+                    pass
+            listener.close()
+            try:
+                async with asyncio.timeout(DRAIN_S):
+                    await self._server.drain()
+            except TimeoutError:
+                self._log.warning("connections left at the end", connections=self._server.connections)
+        self._board.release(self._row)
+
+
+def run(state: Path, settings: Settings, row: int, listening_fd: int) -> None:
+    """The whole life of the process."""
+
+    async def live() -> None:
+        await Worker(state, settings, row, listening_fd).run()
+
+    uvloop.run(live())
