@@ -22,9 +22,9 @@ class Board:
     book_revision: int
     """That workers should serve: <state>/book/book-<revision>.bin; 0: none yet."""
 
-    def __init__(self, path: str | PathLike[str], *, create_missing: bool = False) -> None:
-        """The supervisor creates what is missing; what an earlier one left stays: it sets every switch anew,
-        and releases the rows of workers that are gone. MappingError if the file is missing or of another layout."""
+    def __init__(self, path: str | PathLike[str]) -> None:
+        """Made if missing. What an earlier supervisor left stays: the next one sets every switch anew,
+        and releases the rows of workers that are gone. MappingError if the file has another layout."""
     def exchange_off(self, key: int) -> bool: ...
     def set_exchange_off(self, key: int, off: bool) -> None: ...
     def claim(self, row: int, pid: int) -> None:

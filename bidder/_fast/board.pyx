@@ -19,10 +19,10 @@ Worker = namedtuple("Worker", "row pid ready book_revision heartbeat_ms connecti
 
 
 cdef class Board:
-    def __init__(self, path, *, bint create_missing=False):
+    def __init__(self, path):
         cdef Py_buffer view
         path = Path(path)
-        if create_missing and not path.exists():
+        if not path.exists():
             create(path, MAGIC, sizeof(BoardPage))
         self._map = attach(path, MAGIC, sizeof(BoardPage))
         PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)

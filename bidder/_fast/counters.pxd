@@ -28,12 +28,41 @@ cdef struct CounterKey:        # 32 bytes, compared as such: zero it before fill
     uint32_t inventory         # key of a bundle or domain that the book names; 0: other
     uint32_t minute            # UTC minutes since 1970
 
+cdef enum:
+    TABLE_SLOTS = 16384        # of one table: keys of one worker and window, 7/8 of it in full detail
+
+cdef struct CounterEntry:
+    CounterKey key             # kind 0: free
+    int64_t n
+    int64_t amount
+
+cdef struct CounterTable:
+    uint64_t generation        # how often it has been cleared
+    uint64_t used              # entries; 0: clean
+    uint64_t overflowed        # additions whose key lost its details for want of room
+
+cdef struct CounterRow:        # first page of a worker's part of the file; its two tables follow
+    uint32_t active            # the table that the next request counts into; the supervisor's word
+    uint32_t in_use            # table + 1 that the worker is in; 0: none; the worker's word
+    uint32_t pid               # of the worker that opened it last
+    uint32_t opened            # not 0: some worker has had this row
+    CounterTable table[2]
+
 cdef class Counters:
     """One worker's pair of tables: it writes into one while the supervisor reads the other."""
-    cdef char* base            # mapped; this worker's row
+    cdef CounterRow* row       # mapped
+    cdef CounterEntry* entries # mapped: of both tables
     cdef object _map
-    cdef int table             # between begin and end: the one written into
+    cdef int table             # between begin and end: the one that is written into
     # Between begin and end the table cannot change under the worker.
     cdef void begin(self) noexcept nogil
     cdef void add(self, const CounterKey* key, int64_t n, int64_t amount) noexcept nogil
     cdef void end(self) noexcept nogil
+
+cdef class CounterFile:
+    """All rows, as the supervisor sees them."""
+    cdef char* base
+    cdef object _map
+    cdef CounterRow* _row(self, int row) except NULL
+    cdef CounterTable* _table(self, int row, int table) except NULL
+    cdef CounterEntry* _entries(self, int row, int table) noexcept nogil
