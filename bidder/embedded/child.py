@@ -49,16 +49,17 @@ def spawn(
     argv: Sequence[str],
     *,
     cwd: Path,
-    log: Path,
+    log: Path | None,
     environ: Mapping[str, str],
     account: Account | None,
     on_orphaned: signal.Signals,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start `argv`; the kernel sends it `on_orphaned` the moment that we are gone.
 
     Call it from the main thread: the kernel counts the *thread* that forked as the parent, and
-    would end the child with it. `log` is opened by us and appended to; `cwd` must be enterable
-    by `account`.
+    would end the child with it. `log` is opened by us and appended to (None: what it says goes
+    where we say ours); `cwd` must be enterable by `account`.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("spawn() outside the main thread: the child would die with this thread")
@@ -72,8 +73,6 @@ def spawn(
         if os.getppid() != parent:
             os._exit(1)
 
-    log.parent.mkdir(parents=True, exist_ok=True)
-    trim_log(log)
     with _appending(log) as output:
         return subprocess.Popen(
             list(argv),
@@ -124,7 +123,12 @@ def end(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, 
 
 
 @contextlib.contextmanager
-def _appending(log: Path) -> Iterator[int]:
+def _appending(log: Path | None) -> Iterator[int | None]:
+    if log is None:
+        yield None
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    trim_log(log)
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         yield fd
