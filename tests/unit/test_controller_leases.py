@@ -1,0 +1,164 @@
+"""What a lease may cost, and in which budget hour."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from aggregator.migrate import migrate
+from bidder.controller import store
+from bidder.controller.leases import Budget, BudgetHour, LeaseOffice, amount_of
+from bidder.money.units import NANO_PER_USD
+from bidder.money.wire import LeaseState, LeaseSync
+from bidder.settings import Money
+
+NOON = datetime(2026, 3, 10, 12, 20, tzinfo=UTC)
+
+
+def budget(**changes: object) -> Budget:
+    values = {
+        "total": None, "daily": None, "hourly": None, "even": False, "flight_end": None,
+        "committed_total": 0, "committed_day": 0, "committed_hour": 0,
+    }  # fmt: skip
+    return Budget(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("now", "timezone", "start", "day", "hours_left"),
+    [
+        (NOON, "UTC", "2026-03-10T12:00", "2026-03-10", 12),
+        (NOON, "Asia/Kolkata", "2026-03-10T11:30", "2026-03-10", 7),
+        (datetime(2026, 3, 8, 5, 30, tzinfo=UTC), "America/New_York", "2026-03-08T05:00", "2026-03-08", 23),
+        (datetime(2026, 11, 1, 4, 30, tzinfo=UTC), "America/New_York", "2026-11-01T04:00", "2026-11-01", 25),
+        (datetime(2026, 11, 1, 6, 30, tzinfo=UTC), "America/New_York", "2026-11-01T06:00", "2026-11-01", 23),
+    ],
+)
+def test_budget_hours_follow_the_campaigns_zone_through_clock_changes(
+    now: datetime, timezone: str, start: str, day: str, hours_left: int
+) -> None:
+    hour = BudgetHour.at(now, timezone)
+    assert hour.start == datetime.fromisoformat(start).replace(tzinfo=UTC)
+    assert str(hour.day) == day
+    assert hour.left_in_day == hours_left
+
+
+def test_the_tightest_limit_decides_what_a_lease_may_cost() -> None:
+    hour = BudgetHour.at(NOON, "UTC")
+    assert amount_of(budget(total=100, daily=50, hourly=20), hour, 7) == 20
+    assert amount_of(budget(total=100, daily=50, hourly=20, committed_hour=15), hour, 7) == 5
+    assert amount_of(budget(total=100, daily=50, committed_day=48), hour, 7) == 2
+    assert amount_of(budget(total=100, committed_total=130), hour, 7) == 0
+
+
+def test_an_even_daily_budget_is_spread_over_the_hours_that_are_left() -> None:
+    hour = BudgetHour.at(NOON, "UTC")
+    assert amount_of(budget(daily=1200, even=True), hour, 7) == 100
+    assert amount_of(budget(daily=1200, even=True, committed_day=600), hour, 7) == 50
+
+
+def test_a_campaign_without_any_budget_gets_the_setting() -> None:
+    assert amount_of(budget(), BudgetHour.at(NOON, "UTC"), 7) == 7
+
+
+def campaign(**changes: object) -> dict[str, object]:
+    body: dict[str, object] = {
+        "id": "c-1",
+        "advertiser": "acme",
+        "status": "active",
+        "bid": {"cpm_usd": "1"},
+        "budget": {"hourly_usd": "10"},
+        "targeting": {"deal": {"include": ["d-7"]}, "domain": {"exclude": ["Bad.Example"]}},
+        "creatives": [{"id": "cr-1"}],
+    }
+    return body | changes
+
+
+@pytest.fixture
+def db(database: str) -> Iterator[Connection]:
+    migrate(database)
+    connection = psycopg2.connect(database)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def office() -> LeaseOffice:
+    return LeaseOffice(Money())
+
+
+def sync(db: Connection, office: LeaseOffice, now: datetime, host: str = "host", healthy: bool = True) -> LeaseState:
+    return office.sync(db, LeaseSync(host=host, healthy=healthy, revision=0, held=[]), now)
+
+
+def test_a_host_gets_one_lease_a_campaign_and_hour(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    first = sync(db, office, NOON)
+    again = sync(db, office, NOON + timedelta(seconds=1))
+    assert [lease.amount for lease in first.leases] == [10 * NANO_PER_USD]
+    assert [lease.id for lease in again.leases] == [first.leases[0].id]
+    assert first.leases[0].take_for_s == pytest.approx(40 * 60)
+
+
+def test_the_next_hours_lease_is_granted_shortly_before_it_begins(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    state = sync(db, office, NOON.replace(minute=59, second=50))
+    assert [round(lease.begins_in_s) for lease in sorted(state.leases, key=lambda lease: lease.id)] == [-3590, 10]
+
+
+def test_two_hosts_share_one_hourly_budget(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    assert sync(db, office, NOON, "one").leases[0].amount == 10 * NANO_PER_USD
+    assert sync(db, office, NOON, "two").leases[0].amount == 0
+
+
+def test_a_changed_budget_changes_the_lease_but_never_below_what_is_spent(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    lease = sync(db, office, NOON).leases[0]
+    store.set_budget(db, "c-1", {"hourly_usd": "20"})
+    assert sync(db, office, NOON).leases[0].amount == 20 * NANO_PER_USD
+    with db, db.cursor() as cursor:
+        cursor.execute("INSERT INTO ledger.lease_minute VALUES (%s, 1, %s, 0)", (lease.id, 7 * NANO_PER_USD))
+    store.set_budget(db, "c-1", {"hourly_usd": "5"})
+    state = sync(db, office, NOON)
+    assert (state.leases[0].amount, state.leases[0].spent) == (7 * NANO_PER_USD, 7 * NANO_PER_USD)
+
+
+def test_an_unhealthy_host_is_granted_nothing_new(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    assert sync(db, office, NOON, healthy=False).leases == []
+
+
+def test_what_a_closed_lease_did_not_spend_is_free_again(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign(budget={"daily_usd": "10"})])
+    lease = sync(db, office, NOON).leases[0]
+    with db, db.cursor() as cursor:
+        cursor.execute("INSERT INTO ledger.lease_minute VALUES (%s, 1, %s, 0)", (lease.id, 4 * NANO_PER_USD))
+    later = NOON + timedelta(hours=2)
+    assert [held.amount for held in sync(db, office, later).leases] == [6 * NANO_PER_USD]
+
+
+def test_a_paused_campaign_gets_no_lease(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    store.set_status(db, "c-1", "paused")
+    assert sync(db, office, NOON).leases == []
+
+
+def test_a_budget_that_rises_a_hundred_times_needs_confirmation(db: Connection) -> None:
+    store.import_campaigns(db, [campaign()])
+    with pytest.raises(store.StoreError, match="hourly budget would rise 100 times"):
+        store.set_budget(db, "c-1", {"hourly_usd": "1000"})
+    store.set_budget(db, "c-1", {"hourly_usd": "1000"}, confirm=True)
+
+
+def test_records_carry_the_keys_of_everything_that_counters_name(db: Connection) -> None:
+    change = store.import_campaigns(db, [campaign(), campaign(id="c-2", status="paused")])
+    assert (change.created, change.updated) == (2, 0)
+    revision, records = store.read_records(db, NOON)
+    assert revision == change.revision
+    assert [record.active for record in records] == [True, False]
+    assert list(records[0].deals) == ["d-7"]
+    assert list(records[0].inventory) == ["bad.example"]
+    assert list(records[0].creatives) == ["cr-1"]
+    assert store.import_campaigns(db, [campaign()]).updated == 1
