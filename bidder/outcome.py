@@ -39,3 +39,4 @@ class Reason(IntEnum):
     FREQUENCY = 25
     PACED = 26  # the throttle said no
     PURSE_EMPTY = 27
+    BROKEN = 28  # a fault of ours: no memory, or OpenSSL refused

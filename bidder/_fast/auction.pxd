@@ -1,0 +1,49 @@
+"""The auction of one imp among our own campaigns: who bids, with which creative, at what price."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from bidder._fast.book cimport Book, CampaignRec, Matcher
+from bidder._fast.purses cimport Purse, Purses
+from bidder._fast.request cimport Deal, Imp, Reader, Str
+
+cdef enum:
+    TOP = 8                    # candidates kept per imp
+    OPEN = -1                  # Candidate.deal: no deal
+    NO_CREATIVE = -1
+
+cdef struct Terms:             # of one request, for all its imps
+    uint8_t exchange           # key
+    Str seat
+    int64_t now_s              # unix
+    uint64_t seed              # random, drawn once a request
+
+cdef struct Candidate:
+    int64_t price              # nano-USD for one impression
+    uint32_t tie               # among equal prices the higher one goes first
+    uint32_t slot
+    int32_t creative           # into Book.creatives
+    int32_t deal               # into Reader.deals, or OPEN
+
+cdef class Auction:
+    """Made for one book; works for one imp at a time: open_request, then open_imp and next_best until a purse gives."""
+    cdef Reader reader
+    cdef Book book
+    cdef Matcher matcher
+    cdef Purses purses
+    cdef Terms terms
+    cdef const Imp* imp
+    cdef uint64_t imp_seed
+    cdef int64_t floor_least   # no option of this imp can be had for less; 0: one has no floor
+    cdef Candidate top[8]      # best first
+    cdef int count
+    cdef int64_t ahead         # slot that the matcher named and that nobody examined yet; < 0: see auction.pyx
+    cdef readonly uint8_t reason   # of this imp: the one that came closest to a bid
+    cdef void open_request(self, const Terms* terms) noexcept nogil
+    cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil
+    # The best candidate not handed out yet; False: there is none, and `reason` says why.
+    cdef bint next_best(self, Candidate* best) noexcept nogil
+    # The one that next_best gave could not bid after all.
+    cdef void refuse(self, uint8_t why) noexcept nogil
+    cdef uint8_t examine(self, uint32_t slot) noexcept nogil
+    cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil
+    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw, int32_t* creative) noexcept nogil
+    cdef void rank(self, const Candidate* candidate) noexcept nogil

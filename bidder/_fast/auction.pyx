@@ -1,0 +1,235 @@
+"""The auction of one imp among our own campaigns.
+
+    matcher, dearest first -> flight, switch -> price x pacing -> deal, floor -> creative
+        -> frequency -> throttle -> purse looked at -> ranked; the caller reserves the best, or asks for the next
+
+Scanning stops at the first campaign whose highest price is below the best candidate's.
+A request draws one random number; throttle and ties derive from it and the campaign's key,
+so a campaign throttled at one imp is throttled at all of them, and equal campaigns share.
+Nothing is taken here: purses are only looked at. Money: int64 nano-USD for one impression.
+"""
+
+from libc.stdint cimport INT64_MAX
+from bidder._fast.book cimport CreativeRec
+from bidder._fast.outcome cimport (
+    REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FREQUENCY, REASON_NONE,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_TARGETING,
+)
+from bidder._fast.purses cimport Half
+from bidder._fast.request cimport pack3
+from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
+
+cdef enum:                     # Auction.ahead
+    NOT_ASKED = -2             # the matcher has more to say
+    EXHAUSTED = -1
+    AGREED_PRICE = 3           # Deal.at: the floor is the price
+
+cdef uint32_t USD = pack3(b"USD", 3)
+
+
+cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
+    """splitmix64's finaliser: every bit of the result depends on every bit of `x`."""
+    x += <uint64_t>0x9E3779B97F4A7C15
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef inline int64_t paced(int64_t price, uint32_t multiplier) noexcept nogil:
+    """price x multiplier (16.16), rounded down to a nano, at least 1; no overflow for any price."""
+    cdef int64_t scaled = (price >> 16) * multiplier + (((price & 0xFFFF) * multiplier) >> 16)
+    return scaled if scaled > 0 else 1
+
+
+cdef inline const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept nogil:
+    """NULL where the host has no purse for this campaign (yet)."""
+    if campaign.purse >= purses.capacity or purses.slots[campaign.purse].campaign != campaign.key:
+        return NULL
+    return &purses.slots[campaign.purse]
+
+
+cdef inline bint holds(const Purse* purse, int64_t price) noexcept nogil:
+    cdef const Half* half = &purse.half[purse.active & 1]
+    return half.lease > 0 and half.left >= price
+
+
+cdef inline int64_t deal_floor(const Deal* deal, const Imp* imp, uint32_t* currency) noexcept nogil:
+    """A deal without a floor of its own, or with 0 (the standard's default for absent), falls to the imp's."""
+    if deal.floor > 0:
+        currency[0] = deal.floor_currency
+        return deal.floor
+    currency[0] = imp.floor_currency
+    return imp.floor
+
+
+cdef inline uint8_t floor_reason(int64_t price, int64_t floor, uint32_t currency) noexcept nogil:
+    if floor <= 0:
+        return REASON_NONE
+    if currency != 0 and currency != USD:
+        return REASON_FLOOR_CURRENCY
+    return REASON_NONE if price >= floor else REASON_FLOOR
+
+
+cdef class Auction:
+    def __init__(self, Reader reader not None, Book book not None, Purses purses not None):
+        self.reader = reader
+        self.book = book
+        self.matcher = Matcher(book)
+        self.purses = purses
+
+    cdef void open_request(self, const Terms* terms) noexcept nogil:
+        self.terms = terms[0]
+        self.matcher.begin_request(self.reader, terms.exchange, terms.now_s)
+
+    cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil:
+        cdef uint32_t i, currency
+        cdef int64_t floor
+        self.imp = imp
+        self.imp_seed = mixed(self.terms.seed + number)
+        self.count = 0
+        self.ahead = NOT_ASKED
+        self.reason = REASON_TARGETING
+        self.floor_least = INT64_MAX if imp.private_auction else imp.floor
+        for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
+            floor = deal_floor(&self.reader.deals[i], imp, &currency)
+            if floor < self.floor_least:
+                self.floor_least = floor
+        self.matcher.begin_imp(imp)
+
+    cdef bint next_best(self, Candidate* best) noexcept nogil:
+        cdef int i
+        cdef int64_t price_max
+        while True:
+            if self.ahead == NOT_ASKED:
+                self.ahead = self.matcher.next_slot()
+            if self.ahead < 0:
+                self.ahead = EXHAUSTED
+                break
+            price_max = self.book.campaigns[self.ahead].price_max
+            if self.count and price_max < self.top[0].price:
+                break
+            if price_max < self.floor_least and self.reason >= REASON_FLOOR:
+                break          # all that is left fails at the floor or before it
+            self.refuse(self.examine(<uint32_t>self.ahead))
+            self.ahead = NOT_ASKED
+        if self.count == 0:
+            return False
+        best[0] = self.top[0]
+        self.count -= 1
+        for i in range(self.count):
+            self.top[i] = self.top[i + 1]
+        return True
+
+    cdef void refuse(self, uint8_t why) noexcept nogil:
+        if why > self.reason:
+            self.reason = why
+
+    cdef uint8_t examine(self, uint32_t slot) noexcept nogil:
+        """REASON_NONE: it is ranked, or too cheap to be."""
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const Purse* purse = purse_of(self.purses, campaign)
+        cdef uint64_t draw = mixed(self.terms.seed ^ (<uint64_t>campaign.key << 32))
+        cdef int64_t price
+        cdef Candidate candidate
+        cdef uint8_t why
+        if not campaign.flight_start_s <= self.terms.now_s < campaign.flight_end_s:
+            return REASON_FLIGHT
+        if purse is not NULL and purse.off:
+            return REASON_CAMPAIGN_OFF
+        price = paced(self.matcher.price_of(slot), 65536 if purse is NULL else purse.multiplier)
+        if self.count == TOP and price < self.top[TOP - 1].price:
+            return REASON_NONE
+        why = self.choose(slot, price, draw, &candidate)
+        if why != REASON_NONE:
+            return why
+        # FREQUENCY: the one place where caps are checked. Without a table of users a capped campaign cannot bid.
+        if campaign.frequency_count != 0:
+            return REASON_FREQUENCY
+        if purse is not NULL and <uint32_t>(draw >> 32) > purse.throttle:
+            return REASON_PACED
+        if purse is NULL or not holds(purse, candidate.price):
+            return REASON_PURSE_EMPTY
+        candidate.slot = slot
+        candidate.tie = <uint32_t>mixed(draw ^ self.imp_seed)
+        self.rank(&candidate)
+        return REASON_NONE
+
+    cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil:
+        """The dearest way for this campaign to bid: open, or through a deal that it lists; among equals the first."""
+        cdef const Imp* imp = self.imp
+        cdef const Deal* deal
+        cdef uint8_t why, best_why = REASON_DEAL
+        cdef uint32_t i, currency = 0
+        cdef int64_t floor, offer
+        cdef int32_t creative
+        cdef int listed = 0
+        found.price = 0
+        for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
+            deal = &self.reader.deals[i]
+            listed = self.matcher.deal_listed(slot, deal.id)
+            if listed == 0:
+                break          # it lists none at all
+            if listed == 2 or (deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat)):
+                continue
+            floor = deal_floor(deal, imp, &currency)
+            offer = deal.floor if deal.at == AGREED_PRICE and deal.floor > 0 and price >= deal.floor else price
+            if offer <= found.price:
+                continue
+            why = floor_reason(price, floor, currency)
+            if why == REASON_NONE:
+                why = self.choose_creative(slot, deal, draw, &creative)
+            if why == REASON_NONE:
+                found.price = offer
+                found.creative = creative
+                found.deal = <int32_t>i
+            elif why > best_why:
+                best_why = why
+        if listed == 0:
+            if imp.private_auction:
+                return REASON_DEAL
+            best_why = floor_reason(price, imp.floor, imp.floor_currency)
+            if best_why == REASON_NONE:
+                best_why = self.choose_creative(slot, NULL, draw, &found.creative)
+            found.price = price
+            found.deal = OPEN
+            return best_why
+        return REASON_NONE if found.price else best_why
+
+    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw,
+                                 int32_t* creative) noexcept nogil:
+        """A random one of those that may serve, each with the same chance."""
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const CreativeRec* c
+        cdef uint32_t i, allowed = 0
+        cdef uint8_t why, best_why = REASON_NONE
+        creative[0] = NO_CREATIVE
+        for i in range(campaign.creative_first, campaign.creative_first + campaign.creative_count):
+            c = &self.book.creatives[i]
+            why = creative_reason(self.reader, self.book, self.imp, c, self.terms.exchange)
+            if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
+                    and not domain_listed(self.reader, self.book, deal.wadomain, c):
+                why = REASON_DEAL
+            if why == REASON_NONE:
+                allowed += 1
+                if allowed == 1 or mixed(draw + self.imp_seed + allowed) % allowed == 0:
+                    creative[0] = <int32_t>i
+            elif why > best_why:
+                best_why = why
+        return REASON_NONE if allowed else best_why
+
+    cdef void rank(self, const Candidate* candidate) noexcept nogil:
+        cdef int at = self.count
+        if at == TOP:
+            at -= 1
+            if not before(candidate, &self.top[at]):
+                return
+        else:
+            self.count += 1
+        while at > 0 and before(candidate, &self.top[at - 1]):
+            self.top[at] = self.top[at - 1]
+            at -= 1
+        self.top[at] = candidate[0]
+
+
+cdef inline bint before(const Candidate* a, const Candidate* b) noexcept nogil:
+    return a.price > b.price or (a.price == b.price and a.tie > b.tie)

@@ -1,0 +1,51 @@
+"""Manual of the decision: one object a worker, from which its listener gets every answer."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from bidder._fast.board import Board
+from bidder._fast.book import Book
+from bidder._fast.clock import Clock
+from bidder._fast.counters import Counters
+from bidder._fast.http import BidHandler
+from bidder._fast.purses import Purses
+from bidder._fast.tokens import BidIds, Sealer
+
+class ExchangeRow(Protocol):
+    """What the decision wants of `bidder.settings.Exchange`."""
+
+    @property
+    def key(self) -> int: ...
+    @property
+    def seat(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...
+
+class Decider(BidHandler):
+    """Answers bid requests; until `set_book` with no-bids of reason NO_BOOK.
+
+    `seed` decides throttles, ties and which creative of a campaign serves: draw it from the
+    system in production. An exchange that is not enabled is answered like an unknown one, 404.
+    """
+
+    requests: int
+    """Answered so far, tests and no-bids included; unknown exchanges not."""
+    bids: int
+    """In those answers, of tests too."""
+
+    def __init__(
+        self,
+        *,
+        purses: Purses,
+        board: Board,
+        counters: Counters,
+        sealer: Sealer,
+        bid_ids: BidIds,
+        clock: Clock,
+        exchanges: Mapping[str, ExchangeRow],
+        seed: int,
+    ) -> None: ...
+    def set_book(self, book: Book) -> None:
+        """Serve this book from the next request on."""
+    def answer(self, exchange: bytes, body: bytes) -> tuple[int, bytes]:
+        """What the listener would get: (200, JSON) or (204 | 400 | 404, b"")."""

@@ -1,0 +1,285 @@
+"""The whole decision on one screen: read, gate, match, price, pace, reserve, answer, count.
+
+    exchange + body -> Decider.decide -> 200 with bids | 204 | 400 malformed | 404 no such exchange
+
+No Python object is made for a request, nothing blocks, and "no" is a reason that is counted.
+Only the winner of an imp is reserved; on refusal the next best is. A test request
+(`test: 1`) is bid on as usual, its tokens are marked, and nothing of it is taken or counted.
+Money: int64 nano-USD for one impression. Wall clock stamps, monotonic clock measures.
+"""
+
+import json
+
+from libc.stdint cimport uint16_t
+from libc.string cimport memcmp, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from bidder._fast.book cimport CampaignRec, CreativeRec
+from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST
+from bidder._fast.outcome cimport (
+    REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
+    REASON_NONE, REASON_OFF, REASON_PURSE_EMPTY, REASON_SEAT,
+)
+from bidder._fast.purses cimport Take, purse_return, purse_take
+from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, os_key, pack3
+from bidder._fast.rules cimport string_listed
+from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
+from bidder._fast.writer cimport Splices
+
+cdef enum:
+    NS_PER_S = 1_000_000_000
+    LATENCY_TOP = 31           # half an hour: nothing takes longer
+    CLOSING_CHARS = 4          # ]}]}
+
+cdef uint32_t USD = pack3(b"USD", 3)
+
+
+cdef class Decider(BidHandler):
+    def __init__(self, *, Purses purses not None, Board board not None, Counters counters not None,
+                 Sealer sealer not None, BidIds bid_ids not None, Clock clock not None, exchanges, uint64_t seed):
+        self.reader = Reader()
+        self.writer = Writer()
+        self.purses = purses
+        self.board = board
+        self.counters = counters
+        self.sealer = sealer
+        self.bid_ids = bid_ids
+        self.clock = clock
+        self.seed = seed
+        self.held = []
+        for name, exchange in exchanges.items():
+            if exchange.enabled:
+                self.serve(name, exchange.key, exchange.seat)
+
+    cdef Str hold(self, str text):
+        cdef bytes kept = text.encode()
+        cdef Str out
+        self.held.append(kept)
+        out.p = PyBytes_AS_STRING(kept)
+        out.n = <uint32_t>len(kept)
+        return out
+
+    cdef serve(self, str name, int key, str seat):
+        cdef Row* row
+        if not 1 <= key <= ROWS or self.row_count == ROWS:
+            raise ValueError(f"exchange {name}: a key of its own, 1 to {ROWS}, is wanted, not {key}")
+        row = &self.rows[self.row_count]
+        row.name = self.hold(name)
+        row.seat = self.hold(seat)
+        row.opening = self.hold('","cur":"USD","seatbid":[{"seat":' + json.dumps(seat, ensure_ascii=False) + ',"bid":[')
+        row.key = key
+        self.row_count += 1
+
+    def set_book(self, Book book not None):
+        self.auction = Auction(self.reader, book, self.purses)
+        self.book = book
+
+    def answer(self, bytes exchange not None, bytes body not None):
+        cdef const char* out = NULL
+        cdef Py_ssize_t n = 0
+        status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
+                             PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), &out, &n)
+        return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""
+
+    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n,
+                    const char** out, Py_ssize_t* out_n) noexcept:
+        cdef const Row* row = self.row_of(exchange, exchange_n)
+        cdef int status
+        if row is NULL:
+            return 404
+        status = self.work(row, body, body_n)
+        if status == 200:
+            out[0] = self.writer.p
+            out_n[0] = <Py_ssize_t>self.writer.n
+        return status
+
+    cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil:
+        cdef int i
+        for i in range(self.row_count):
+            if <Py_ssize_t>self.rows[i].name.n == n and memcmp(self.rows[i].name.p, name, n) == 0:
+                return &self.rows[i]
+        return NULL
+
+    cdef int work(self, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
+        cdef int64_t started = self.clock.monotonic_ns()
+        cdef int64_t now_s = self.clock.wall_ns() // NS_PER_S
+        cdef uint8_t reason = REASON_OFF
+        cdef int read, written = 0, status = 204
+        cdef bint test = False
+        self.requests += 1
+        memset(&self.key, 0, sizeof(CounterKey))
+        self.key.exchange = row.key
+        self.key.minute = <uint32_t>(now_s // 60)
+        if not self.board.page.off and not self.board.page.exchange_off[row.key]:
+            read = self.reader.read(body, <size_t>n)
+            if read == READ_MALFORMED:
+                reason = REASON_MALFORMED
+                status = 400
+            else:
+                test = self.reader.req.test
+                self.key.country = <uint16_t>self.reader.req.country
+                self.key.os = os_key(self.reader.req.os)
+                reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(row)
+            if reason == REASON_NONE:
+                reason = self.bid_all(row, now_s, &written)
+                if written:
+                    status = 200
+        if not test:
+            self.count(reason, written > 0, started)
+        return status
+
+    cdef uint8_t gate(self, const Row* row) noexcept nogil:
+        """What concerns the request as a whole."""
+        cdef const Request* req = &self.reader.req
+        cdef uint32_t i
+        if self.book is None:
+            return REASON_NO_BOOK
+        if req.wseat.n and not string_listed(self.reader, req.wseat, row.seat):
+            return REASON_SEAT
+        if string_listed(self.reader, req.bseat, row.seat):
+            return REASON_SEAT
+        if not req.cur_named:
+            return REASON_NONE     # the standard's default is USD
+        for i in range(req.cur.at, req.cur.at + req.cur.n):
+            if self.reader.ints[i] == USD:
+                return REASON_NONE
+        return REASON_CURRENCY
+
+    cdef uint8_t bid_all(self, const Row* row, int64_t now_s, int* written) noexcept nogil:
+        """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
+        cdef Terms terms
+        cdef Candidate best
+        cdef const Imp* imp
+        cdef uint32_t i
+        cdef uint8_t why, reason = REASON_NONE
+        terms.exchange = row.key
+        terms.seat = row.seat
+        terms.now_s = now_s
+        self.seed += <uint64_t>0x9E3779B97F4A7C15
+        terms.seed = self.seed
+        self.writer.n = 0
+        self.auction.open_request(&terms)
+        self.key.inventory = self.auction.matcher.inventory_key()
+        for i in range(self.reader.req.imps.n):
+            imp = &self.reader.imps[self.reader.req.imps.at + i]
+            why = REASON_NONE
+            if imp.id.p is NULL or imp.duplicate_id:
+                why = REASON_INVALID_REQUEST
+            elif not imp.media & MEDIA_BANNER:
+                why = REASON_FORMAT
+            else:
+                self.auction.open_imp(imp, i)
+                while self.auction.next_best(&best):
+                    why = self.bid_one(row, imp, &best, written[0] == 0)
+                    if why == REASON_NONE:
+                        written[0] += 1
+                        break
+                    self.auction.refuse(why)
+                else:
+                    why = self.auction.reason
+            if why > reason:
+                reason = why
+        if written[0]:
+            self.writer.put(b"]}]}", CLOSING_CHARS)
+        return reason
+
+    cdef uint8_t bid_one(self, const Row* row, const Imp* imp, const Candidate* best, bint first) noexcept nogil:
+        """Reserve, seal, write, count; REASON_NONE, or why this candidate cannot bid after all."""
+        cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]
+        cdef const CreativeRec* creative = &self.book.creatives[best.creative]
+        cdef bint test = self.reader.req.test
+        cdef uint8_t bid_id[BID_ID_BYTES]
+        cdef char notice[TOKEN_CHARS]
+        cdef char page[TOKEN_CHARS]
+        cdef TokenFields fields
+        cdef Splices splices
+        cdef CounterKey key
+        cdef Take take
+        memset(&take, 0, sizeof(take))
+        memset(&splices.deal, 0, sizeof(Str))
+        if best.deal >= 0:
+            splices.deal = self.reader.deals[best.deal].id
+        if not self.writer.reserve(self.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
+                                   + self.writer.bid_bytes(self.book, creative, imp.id_raw, splices.deal)):
+            return REASON_BROKEN
+        if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, self.key.minute, &take):
+            return REASON_PURSE_EMPTY
+        key = self.key
+        key.kind = COUNT_BID
+        key.format = creative.format
+        key.w = <uint16_t>creative.w
+        key.h = <uint16_t>creative.h
+        key.campaign = campaign.key
+        key.creative = creative.key
+        key.deal = self.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
+        fill(&fields, &key, &take, best.price, test)
+        if (self.bid_ids.draw(key.minute, bid_id) != 0
+                or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
+                or self.sealer.seal(CLASS_PAGE, bid_id, &fields, page) != 0):
+            if not test:
+                purse_return(&self.purses.slots[campaign.purse], &take, key.minute)
+            return REASON_BROKEN
+        splices.bid_id = bid_id
+        splices.imp_id_raw = imp.id_raw
+        splices.price = best.price
+        splices.notice = notice
+        splices.page = page
+        if first:
+            self.writer.put(b'{"id":"', 7)
+            self.writer.put_str(self.reader.req.id_raw)
+            self.writer.put_str(row.opening)
+        else:
+            self.writer.put(b",", 1)
+        self.writer.put_bid(self.book, creative, &splices)
+        self.bids += 1
+        if not test:
+            self.counters.begin()
+            self.counters.add(&key, 1, best.price)
+            self.counters.end()
+        return REASON_NONE
+
+    cdef void count(self, uint8_t reason, bint bid, int64_t started) noexcept nogil:
+        """One request, its reason if it got no bid, and how long it took."""
+        cdef CounterKey key
+        self.counters.begin()
+        self.key.kind = COUNT_REQUEST
+        self.counters.add(&self.key, 1, 0)
+        if not bid:
+            self.key.kind = COUNT_NOBID
+            self.key.reason = reason
+            self.counters.add(&self.key, 1, 0)
+        memset(&key, 0, sizeof(key))
+        key.kind = COUNT_LATENCY
+        key.exchange = self.key.exchange
+        key.minute = self.key.minute
+        key.reason = bucket_of(self.clock.monotonic_ns() - started)
+        self.counters.add(&key, 1, 0)
+        self.counters.end()
+
+
+cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
+    """The smallest b with ns <= 2**b microseconds."""
+    cdef uint8_t bucket = 0
+    while bucket < LATENCY_TOP and (<int64_t>1000 << bucket) < ns:
+        bucket += 1
+    return bucket
+
+
+cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price,
+                      bint test) noexcept nogil:
+    """The token says of the bid what its counter says, and where its money was taken."""
+    memset(fields, 0, sizeof(TokenFields))
+    fields.exchange = key.exchange
+    fields.flags = FLAG_TEST if test else 0
+    fields.arm = key.arm
+    fields.format = key.format
+    fields.os = key.os
+    fields.country = key.country
+    fields.w = key.w
+    fields.h = key.h
+    fields.campaign = key.campaign
+    fields.creative = key.creative
+    fields.deal = key.deal
+    fields.inventory = key.inventory
+    fields.lease = take.lease
+    fields.bid_price = price
+    fields.taken = take.amount

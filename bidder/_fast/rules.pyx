@@ -1,0 +1,119 @@
+"""Rules: what one imp and its request forbid one creative.
+
+    request + imp + creative -> creative_reason -> REASON_NONE | the first rule that stops it
+
+Sizes, attributes, banner types, frameworks, secure, approval, apps, categories, advertisers:
+OpenRTB 2.6 sections 3.2.4 and 3.2.6, with what exchanges check beyond its text.
+Bundles, categories and domains are compared without ASCII case. Plain C, no allocation.
+"""
+
+from bidder._fast.book cimport CREATIVE_IFRAME, CREATIVE_SCRIPT, CREATIVE_SECURE
+from bidder._fast.outcome cimport (
+    REASON_API, REASON_APPROVAL, REASON_BADV, REASON_BAPP, REASON_BATTR, REASON_BCAT, REASON_BTYPE, REASON_FORMAT,
+    REASON_NONE, REASON_SECURE, REASON_SIZE,
+)
+from bidder._fast.request cimport MEDIA_BANNER, str_equal, str_same
+from libc.stdint cimport int32_t, uint32_t
+
+cdef enum:
+    MTYPE_BANNER = 1
+    BTYPE_XHTML = 1 << 2       # AdCOM banner types, as bits of Imp.btype
+    BTYPE_SCRIPT = 1 << 3
+    BTYPE_IFRAME = 1 << 4
+
+
+cdef uint8_t creative_reason(Reader reader, Book book, const Imp* imp, const CreativeRec* creative,
+                             uint8_t exchange) noexcept nogil:
+    if creative.format != MTYPE_BANNER or not imp.media & MEDIA_BANNER:
+        return REASON_FORMAT
+    if not size_fits(reader, imp, creative.w, creative.h):
+        return REASON_SIZE
+    if creative.attr & imp.battr:
+        return REASON_BATTR
+    # Markup of ours is XHTML; what it holds besides makes it a script or iframe ad as well.
+    if (imp.btype & BTYPE_XHTML
+            or (imp.btype & BTYPE_SCRIPT and creative.flags & CREATIVE_SCRIPT)
+            or (imp.btype & BTYPE_IFRAME and creative.flags & CREATIVE_IFRAME)):
+        return REASON_BTYPE
+    if creative.api & ~imp.api:
+        return REASON_API
+    if imp.secure and not creative.flags & CREATIVE_SECURE:
+        return REASON_SECURE
+    if exchange < 64 and (creative.not_approved >> exchange) & 1:
+        return REASON_APPROVAL
+    if creative.bundle and bundle_listed(reader, held(book, creative.bundle - 1)):
+        return REASON_BAPP
+    if category_listed(reader, book, reader.req.bcat, creative):
+        return REASON_BCAT
+    # Exchanges drop a bid without adomain where the publisher blocks advertisers.
+    if reader.req.badv.n and (creative.adomain_count == 0 or domain_listed(reader, book, reader.req.badv, creative)):
+        return REASON_BADV
+    return REASON_NONE
+
+
+cdef bint size_fits(Reader reader, const Imp* imp, int32_t w, int32_t h) noexcept nogil:
+    """Among the sizes of the imp; where it names none, within its ranges, as far as it has any."""
+    cdef uint32_t i
+    for i in range(imp.sizes.at, imp.sizes.at + imp.sizes.n):
+        if reader.sizes[i].w == w and reader.sizes[i].h == h:
+            return True
+    if imp.sizes.n:
+        return False
+    return ((imp.wmin == 0 or w >= imp.wmin) and (imp.wmax == 0 or w <= imp.wmax)
+            and (imp.hmin == 0 or h >= imp.hmin) and (imp.hmax == 0 or h <= imp.hmax))
+
+
+cdef inline Str held(Book book, uint32_t i) noexcept nogil:
+    cdef Str text
+    text.p = book.blob + book.strings[i].at
+    text.n = book.strings[i].n
+    return text
+
+
+cdef bint bundle_listed(Reader reader, Str bundle) noexcept nogil:
+    """Does the publisher block the app that the creative promotes?"""
+    cdef uint32_t i
+    for i in range(reader.req.bapp.at, reader.req.bapp.at + reader.req.bapp.n):
+        if str_same(reader.strs[i], bundle):
+            return True
+    return False
+
+
+cdef bint category_listed(Reader reader, Book book, Span listed, const CreativeRec* creative) noexcept nogil:
+    """Is a category of the creative equal to or a child of a listed one? IAB25 covers IAB25-3, not IAB250."""
+    cdef uint32_t i, j
+    cdef Str ours, theirs
+    if listed.n == 0:
+        return False
+    for i in range(creative.cat_first, creative.cat_first + creative.cat_count):
+        for j in range(listed.at, listed.at + listed.n):
+            ours = held(book, i)
+            theirs = reader.strs[j]
+            if theirs.n and (ours.n == theirs.n or (ours.n > theirs.n and ours.p[theirs.n] == c'-')):
+                ours.n = theirs.n
+                if str_same(ours, theirs):
+                    return True
+    return False
+
+
+cdef bint domain_listed(Reader reader, Book book, Span listed, const CreativeRec* creative) noexcept nogil:
+    cdef uint32_t i, j
+    cdef Str ours, theirs
+    for i in range(creative.adomain_first, creative.adomain_first + creative.adomain_count):
+        for j in range(listed.at, listed.at + listed.n):
+            ours = held(book, i)
+            theirs = reader.strs[j]
+            if theirs.n and (ours.n == theirs.n or (ours.n > theirs.n and ours.p[ours.n - theirs.n - 1] == c'.')):
+                ours.p += ours.n - theirs.n
+                ours.n = theirs.n
+                if str_same(ours, theirs):
+                    return True
+    return False
+
+
+cdef bint string_listed(Reader reader, Span listed, Str text) noexcept nogil:
+    cdef uint32_t i
+    for i in range(listed.at, listed.at + listed.n):
+        if str_equal(reader.strs[i], text):
+            return True
+    return False

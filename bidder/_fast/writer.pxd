@@ -1,0 +1,31 @@
+"""The writer: the answer as bytes, in memory that it keeps between requests."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcpy
+from bidder._fast.book cimport Book, CreativeRec
+from bidder._fast.request cimport Str
+
+cdef enum:
+    PRICE_CHARS = 24           # most that a price takes
+    BID_ID_CHARS = 24
+
+cdef struct Splices:           # what one bid puts into the pieces of its creative
+    const uint8_t* bid_id      # BID_ID_BYTES
+    Str imp_id_raw
+    int64_t price              # nano-USD for one impression; > 0
+    const char* notice         # TOKEN_CHARS each
+    const char* page
+    Str deal                   # unescaped; p is NULL: none
+
+cdef class Writer:
+    cdef char* p               # owned
+    cdef size_t n, cap
+    # False: no memory; what is written already stays. Then so many bytes may be put without asking.
+    cdef bint reserve(self, size_t more) noexcept nogil
+    cdef void put(self, const char* text, size_t n) noexcept nogil
+    cdef void put_str(self, Str text) noexcept nogil
+    cdef void put_escaped(self, Str text) noexcept nogil
+    cdef void put_price(self, int64_t nano) noexcept nogil
+    # Most bytes that put_bid will write.
+    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, Str imp_id_raw, Str deal) noexcept nogil
+    cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil

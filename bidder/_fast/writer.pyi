@@ -1,0 +1,3 @@
+"""Manual: a `Writer` has no verbs for Python; `bidder._fast.decision.Decider` holds one and hands out its bytes."""
+
+class Writer: ...
