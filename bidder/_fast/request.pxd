@@ -4,7 +4,7 @@ Strings are slices of the body (or of the reader's own memory where an escape
 had to be undone) and live until the next `read`. Lists are spans of pools.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef struct Str:
     const char* p              # NULL: absent, null or of a type that cannot be read
@@ -100,11 +100,23 @@ cdef struct Request:
     bint us_optout             # third character of us_privacy is Y
     bint personal_ok           # see `consent_gate` in request.pyx: user and precise geo may be used
 
+cdef enum:
+    UNREADABLE_CURRENCY = 65535    # named, but not three letters: equals no currency
+
 # Three ASCII letters as one number, 1..17576 (A..Z without case); 0 for anything else.
 cdef uint32_t pack3(const char* p, uint32_t n) noexcept nogil
 cdef bint str_equal(Str a, Str b) noexcept nogil
 # Equal without ASCII case.
 cdef bint str_same(Str a, Str b) noexcept nogil
+
+# Key of an operating system for counters: its place in OS_NAMES; 0: other or absent.
+cdef uint8_t os_key(Str os) noexcept nogil
+
+cdef struct Property:          # private to request.pyx: site, app or dooh while it is read
+    bint there
+    uint8_t cattax
+    Str domain, page, bundle, publisher
+    Span cat, sectioncat, pagecat
 
 cdef class Reader:
     """Reads one request at a time; owns the pools that its spans point into."""
@@ -116,5 +128,11 @@ cdef class Reader:
     cdef int64_t* ints
     cdef uint32_t imps_cap, sizes_cap, deals_cap, strs_cap, ints_cap
     cdef char* scratch         # unescaped strings; at least as large as the body
-    cdef size_t scratch_cap, scratch_used
+    cdef size_t scratch_cap
+    # The body is copied first: its strings live until the next `read`, whatever becomes of `body`.
     cdef int read(self, const char* body, size_t n) noexcept nogil
+    # private from here on
+    cdef char* spare                   # free end of scratch
+    cdef uint32_t imps_n, sizes_n, deals_n, strs_n, ints_n
+    cdef Property properties[4]        # by INVENTORY_*
+    cdef bint user_id                  # user.id, buyeruid or an eid

@@ -1,0 +1,223 @@
+"""Reads `imp`: ids, banner, floors, private marketplace. Other media are noted, not read."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+from bidder._fast.json cimport skip_value
+from bidder._fast.request cimport (
+    MEDIA_AUDIO, MEDIA_BANNER, MEDIA_NATIVE, MEDIA_VIDEO, Deal, Imp, Reader, Size, Span, str_equal,
+)
+from bidder._fast.request_keys cimport *
+from bidder._fast.request_values cimport (
+    LIST_MAX, grow, read_bits, read_code, read_currency, read_flag, read_floor, read_id, read_int32, read_str,
+    read_strs,
+)
+
+cdef enum:
+    IMPS_MAX = 256             # further ones are checked as JSON and dropped
+
+cdef inline bint add_size(Reader r, Span* sizes, int32_t w, int32_t h) noexcept nogil:
+    if w <= 0 or h <= 0 or sizes.n == LIST_MAX:
+        return True
+    if r.sizes_n == r.sizes_cap and not grow(<void**>&r.sizes, &r.sizes_cap, sizeof(Size)):
+        return False
+    r.sizes[r.sizes_n] = Size(w, h)
+    r.sizes_n += 1
+    sizes.n += 1
+    return True
+
+cdef inline const char* read_formats(Reader r, const char* p, Span* out) noexcept nogil:
+    cdef Items items
+    cdef Key key
+    cdef int32_t w, h
+    out.at = r.sizes_n
+    out.n = 0
+    if p[0] != c'[':
+        return skip_value(p, 4)
+    p = first_item(p, &items)
+    while p != NULL and not items.closed:
+        if p[0] != c'{':
+            p = next_item(skip_value(p, 5), &items)
+            continue
+        w = h = 0
+        p = first_key(p, &key, r.spare)
+        while p != NULL and not key.closed:
+            if key.word == KEY_W:
+                p = read_int32(p, &w, 0, 6, &r.spare)
+            elif key.word == KEY_H:
+                p = read_int32(p, &h, 0, 6, &r.spare)
+            else:
+                p = skip_value(p, 6)
+            p = next_key(p, &key, r.spare)
+        if p == NULL or not add_size(r, out, w, h):
+            return NULL
+        p = next_item(p, &items)
+    return p
+
+cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept nogil:
+    cdef Key key
+    cdef int32_t w = 0, h = 0
+    cdef uint64_t btype = 0
+    imp.media &= <uint8_t>~MEDIA_BANNER
+    imp.sizes.at = imp.sizes.n = 0
+    imp.wmin = imp.wmax = imp.hmin = imp.hmax = 0
+    imp.battr = imp.api = 0
+    imp.btype = 0
+    if p[0] != c'{':
+        return skip_value(p, 3)
+    imp.media |= MEDIA_BANNER
+    p = first_key(p, &key, r.spare)
+    while p != NULL and not key.closed:
+        if key.word == KEY_W:
+            p = read_int32(p, &w, 0, 4, &r.spare)
+        elif key.word == KEY_H:
+            p = read_int32(p, &h, 0, 4, &r.spare)
+        elif key.word == KEY_FORMAT:
+            p = read_formats(r, p, &imp.sizes)
+        elif key.word == KEY_BATTR:
+            p = read_bits(r, p, &imp.battr, 63, 4)
+        elif key.word == KEY_BTYPE:
+            p = read_bits(r, p, &btype, 4, 4)
+        elif key.word == KEY_API:
+            p = read_bits(r, p, &imp.api, 63, 4)
+        elif key.word == KEY_WMIN:
+            p = read_int32(p, &imp.wmin, 0, 4, &r.spare)
+        elif key.word == KEY_WMAX:
+            p = read_int32(p, &imp.wmax, 0, 4, &r.spare)
+        elif key.word == KEY_HMIN:
+            p = read_int32(p, &imp.hmin, 0, 4, &r.spare)
+        elif key.word == KEY_HMAX:
+            p = read_int32(p, &imp.hmax, 0, 4, &r.spare)
+        else:
+            p = skip_value(p, 4)
+        p = next_key(p, &key, r.spare)
+    imp.btype = <uint32_t>btype
+    if imp.sizes.n == 0:
+        imp.sizes.at = r.sizes_n
+        if not add_size(r, &imp.sizes, w, h):
+            return NULL
+    return p
+
+cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept nogil:
+    cdef Key key
+    cdef Deal deal
+    if p[0] != c'{':
+        return skip_value(p, 5)
+    memset(&deal, 0, sizeof(Deal))
+    deal.floor = -1
+    p = first_key(p, &key, r.spare)
+    while p != NULL and not key.closed:
+        if key.word == KEY_ID:
+            p = read_str(p, &deal.id, 6, &r.spare)
+        elif key.word == KEY_BIDFLOOR:
+            p = read_floor(p, &deal.floor, -1, 6, &r.spare)
+        elif key.word == KEY_BIDFLOORCUR:
+            p = read_currency(r, p, &deal.floor_currency, 6)
+        elif key.word == KEY_AT:
+            p = read_code(p, &deal.at, 6, &r.spare)
+        elif key.word == KEY_WSEAT:
+            p = read_strs(r, p, &deal.wseat, 6)
+        elif key.word == KEY_WADOMAIN:
+            p = read_strs(r, p, &deal.wadomain, 6)
+        else:
+            p = skip_value(p, 6)
+        p = next_key(p, &key, r.spare)
+    if p == NULL or deal.id.p == NULL or imp.deals.n == LIST_MAX:
+        return p
+    if r.deals_n == r.deals_cap and not grow(<void**>&r.deals, &r.deals_cap, sizeof(Deal)):
+        return NULL
+    r.deals[r.deals_n] = deal
+    r.deals_n += 1
+    imp.deals.n += 1
+    return p
+
+cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nogil:
+    cdef Key key
+    cdef Items items
+    imp.private_auction = False
+    imp.deals.at = imp.deals.n = 0
+    if p[0] != c'{':
+        return skip_value(p, 3)
+    p = first_key(p, &key, r.spare)
+    while p != NULL and not key.closed:
+        if key.word == KEY_PRIVATE_AUCTION:
+            p = read_flag(p, &imp.private_auction, 4, &r.spare)
+        elif key.word == KEY_DEALS and p[0] == c'[':
+            imp.deals.at = r.deals_n
+            imp.deals.n = 0
+            p = first_item(p, &items)
+            while p != NULL and not items.closed:
+                p = next_item(read_deal(r, p, imp), &items)
+        else:
+            if key.word == KEY_DEALS:
+                imp.deals.n = 0
+            p = skip_value(p, 4)
+        p = next_key(p, &key, r.spare)
+    return p
+
+cdef inline const char* read_media(const char* p, Imp* imp, uint8_t medium) noexcept nogil:
+    """Is the medium offered? What it asks for is not read yet."""
+    if p[0] == c'{':
+        imp.media |= medium
+    else:
+        imp.media &= <uint8_t>~medium
+    return skip_value(p, 3)
+
+cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
+    cdef Key key
+    cdef Imp* imp
+    if p[0] != c'{' or r.imps_n == IMPS_MAX:
+        return skip_value(p, 2)
+    if r.imps_n == r.imps_cap and not grow(<void**>&r.imps, &r.imps_cap, sizeof(Imp)):
+        return NULL
+    imp = &r.imps[r.imps_n]
+    r.imps_n += 1
+    memset(imp, 0, sizeof(Imp))
+    p = first_key(p, &key, r.spare)
+    while p != NULL and not key.closed:
+        if key.word == KEY_ID:
+            p = read_id(p, &imp.id, &imp.id_raw, 3, &r.spare)
+        elif key.word == KEY_BANNER:
+            p = read_banner(r, p, imp)
+        elif key.word == KEY_VIDEO:
+            p = read_media(p, imp, MEDIA_VIDEO)
+        elif key.word == KEY_AUDIO:
+            p = read_media(p, imp, MEDIA_AUDIO)
+        elif key.word == KEY_NATIVE:
+            p = read_media(p, imp, MEDIA_NATIVE)
+        elif key.word == KEY_PMP:
+            p = read_pmp(r, p, imp)
+        elif key.word == KEY_BIDFLOOR:
+            p = read_floor(p, &imp.floor, 0, 3, &r.spare)
+        elif key.word == KEY_BIDFLOORCUR:
+            p = read_currency(r, p, &imp.floor_currency, 3)
+        elif key.word == KEY_SECURE:
+            p = read_flag(p, &imp.secure, 3, &r.spare)
+        elif key.word == KEY_INSTL:
+            p = read_flag(p, &imp.instl, 3, &r.spare)
+        else:
+            p = skip_value(p, 3)
+        p = next_key(p, &key, r.spare)
+    return p
+
+cdef inline const char* read_imps(Reader r, const char* p) noexcept nogil:
+    cdef Items items
+    r.imps_n = 0
+    if p[0] != c'[':
+        return skip_value(p, 1)
+    p = first_item(p, &items)
+    while p != NULL and not items.closed:
+        p = next_item(read_imp(r, p), &items)
+    return p
+
+cdef inline bint settle_imp_ids(Reader r) noexcept nogil:
+    """Marks ids that two imps share; False where no imp has an id."""
+    cdef uint32_t i, k
+    cdef bint found = False
+    for i in range(r.imps_n):
+        if r.imps[i].id.p == NULL:
+            continue
+        found = True
+        for k in range(i):
+            if r.imps[k].id.p != NULL and str_equal(r.imps[i].id, r.imps[k].id):
+                r.imps[i].duplicate_id = r.imps[k].duplicate_id = True
+    return found

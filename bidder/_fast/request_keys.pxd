@@ -1,0 +1,188 @@
+"""From member to member of an object, from item to item of an array; the keys of a bid request as machine words.
+
+A key of up to eight bytes is its own bytes, lowest first; the longer ones that the
+reader knows have small numbers, which no key can be (JSON has no raw control
+characters). All other keys are 0: an object's members are told apart by one switch.
+"""
+
+from libc.stdint cimport uint64_t
+from bidder._fast.json cimport blank, memcmp, string_end, undo_string, word_at
+
+cdef extern from *:
+    """
+    #define WORD(a, b, c, d, e, f, g, h) ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 \\
+        | (uint64_t)(d) << 24 | (uint64_t)(e) << 32 | (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
+    #define KEY_ID WORD('i', 'd', 0, 0, 0, 0, 0, 0)
+    #define KEY_IMP WORD('i', 'm', 'p', 0, 0, 0, 0, 0)
+    #define KEY_AT WORD('a', 't', 0, 0, 0, 0, 0, 0)
+    #define KEY_CUR WORD('c', 'u', 'r', 0, 0, 0, 0, 0)
+    #define KEY_APP WORD('a', 'p', 'p', 0, 0, 0, 0, 0)
+    #define KEY_BCAT WORD('b', 'c', 'a', 't', 0, 0, 0, 0)
+    #define KEY_BADV WORD('b', 'a', 'd', 'v', 0, 0, 0, 0)
+    #define KEY_BAPP WORD('b', 'a', 'p', 'p', 0, 0, 0, 0)
+    #define KEY_DOOH WORD('d', 'o', 'o', 'h', 0, 0, 0, 0)
+    #define KEY_REGS WORD('r', 'e', 'g', 's', 0, 0, 0, 0)
+    #define KEY_SITE WORD('s', 'i', 't', 'e', 0, 0, 0, 0)
+    #define KEY_TEST WORD('t', 'e', 's', 't', 0, 0, 0, 0)
+    #define KEY_TMAX WORD('t', 'm', 'a', 'x', 0, 0, 0, 0)
+    #define KEY_USER WORD('u', 's', 'e', 'r', 0, 0, 0, 0)
+    #define KEY_WSEAT WORD('w', 's', 'e', 'a', 't', 0, 0, 0)
+    #define KEY_BSEAT WORD('b', 's', 'e', 'a', 't', 0, 0, 0)
+    #define KEY_CATTAX WORD('c', 'a', 't', 't', 'a', 'x', 0, 0)
+    #define KEY_DEVICE WORD('d', 'e', 'v', 'i', 'c', 'e', 0, 0)
+    #define KEY_BANNER WORD('b', 'a', 'n', 'n', 'e', 'r', 0, 0)
+    #define KEY_VIDEO WORD('v', 'i', 'd', 'e', 'o', 0, 0, 0)
+    #define KEY_AUDIO WORD('a', 'u', 'd', 'i', 'o', 0, 0, 0)
+    #define KEY_NATIVE WORD('n', 'a', 't', 'i', 'v', 'e', 0, 0)
+    #define KEY_PMP WORD('p', 'm', 'p', 0, 0, 0, 0, 0)
+    #define KEY_SECURE WORD('s', 'e', 'c', 'u', 'r', 'e', 0, 0)
+    #define KEY_INSTL WORD('i', 'n', 's', 't', 'l', 0, 0, 0)
+    #define KEY_BIDFLOOR WORD('b', 'i', 'd', 'f', 'l', 'o', 'o', 'r')
+    #define KEY_W WORD('w', 0, 0, 0, 0, 0, 0, 0)
+    #define KEY_H WORD('h', 0, 0, 0, 0, 0, 0, 0)
+    #define KEY_WMIN WORD('w', 'm', 'i', 'n', 0, 0, 0, 0)
+    #define KEY_WMAX WORD('w', 'm', 'a', 'x', 0, 0, 0, 0)
+    #define KEY_HMIN WORD('h', 'm', 'i', 'n', 0, 0, 0, 0)
+    #define KEY_HMAX WORD('h', 'm', 'a', 'x', 0, 0, 0, 0)
+    #define KEY_API WORD('a', 'p', 'i', 0, 0, 0, 0, 0)
+    #define KEY_BATTR WORD('b', 'a', 't', 't', 'r', 0, 0, 0)
+    #define KEY_BTYPE WORD('b', 't', 'y', 'p', 'e', 0, 0, 0)
+    #define KEY_FORMAT WORD('f', 'o', 'r', 'm', 'a', 't', 0, 0)
+    #define KEY_DEALS WORD('d', 'e', 'a', 'l', 's', 0, 0, 0)
+    #define KEY_WADOMAIN WORD('w', 'a', 'd', 'o', 'm', 'a', 'i', 'n')
+    #define KEY_DOMAIN WORD('d', 'o', 'm', 'a', 'i', 'n', 0, 0)
+    #define KEY_PAGE WORD('p', 'a', 'g', 'e', 0, 0, 0, 0)
+    #define KEY_BUNDLE WORD('b', 'u', 'n', 'd', 'l', 'e', 0, 0)
+    #define KEY_CAT WORD('c', 'a', 't', 0, 0, 0, 0, 0)
+    #define KEY_PAGECAT WORD('p', 'a', 'g', 'e', 'c', 'a', 't', 0)
+    #define KEY_OS WORD('o', 's', 0, 0, 0, 0, 0, 0)
+    #define KEY_OSV WORD('o', 's', 'v', 0, 0, 0, 0, 0)
+    #define KEY_MAKE WORD('m', 'a', 'k', 'e', 0, 0, 0, 0)
+    #define KEY_MODEL WORD('m', 'o', 'd', 'e', 'l', 0, 0, 0)
+    #define KEY_CARRIER WORD('c', 'a', 'r', 'r', 'i', 'e', 'r', 0)
+    #define KEY_LANGUAGE WORD('l', 'a', 'n', 'g', 'u', 'a', 'g', 'e')
+    #define KEY_IFA WORD('i', 'f', 'a', 0, 0, 0, 0, 0)
+    #define KEY_LMT WORD('l', 'm', 't', 0, 0, 0, 0, 0)
+    #define KEY_DNT WORD('d', 'n', 't', 0, 0, 0, 0, 0)
+    #define KEY_GEO WORD('g', 'e', 'o', 0, 0, 0, 0, 0)
+    #define KEY_LAT WORD('l', 'a', 't', 0, 0, 0, 0, 0)
+    #define KEY_LON WORD('l', 'o', 'n', 0, 0, 0, 0, 0)
+    #define KEY_COUNTRY WORD('c', 'o', 'u', 'n', 't', 'r', 'y', 0)
+    #define KEY_REGION WORD('r', 'e', 'g', 'i', 'o', 'n', 0, 0)
+    #define KEY_CITY WORD('c', 'i', 't', 'y', 0, 0, 0, 0)
+    #define KEY_METRO WORD('m', 'e', 't', 'r', 'o', 0, 0, 0)
+    #define KEY_ZIP WORD('z', 'i', 'p', 0, 0, 0, 0, 0)
+    #define KEY_BUYERUID WORD('b', 'u', 'y', 'e', 'r', 'u', 'i', 'd')
+    #define KEY_GENDER WORD('g', 'e', 'n', 'd', 'e', 'r', 0, 0)
+    #define KEY_YOB WORD('y', 'o', 'b', 0, 0, 0, 0, 0)
+    #define KEY_DATA WORD('d', 'a', 't', 'a', 0, 0, 0, 0)
+    #define KEY_SEGMENT WORD('s', 'e', 'g', 'm', 'e', 'n', 't', 0)
+    #define KEY_CONSENT WORD('c', 'o', 'n', 's', 'e', 'n', 't', 0)
+    #define KEY_EIDS WORD('e', 'i', 'd', 's', 0, 0, 0, 0)
+    #define KEY_EXT WORD('e', 'x', 't', 0, 0, 0, 0, 0)
+    #define KEY_COPPA WORD('c', 'o', 'p', 'p', 'a', 0, 0, 0)
+    #define KEY_GDPR WORD('g', 'd', 'p', 'r', 0, 0, 0, 0)
+    #define KEY_BIDFLOORCUR 1ull
+    #define KEY_PUBLISHER 2ull
+    #define KEY_SECTIONCAT 3ull
+    #define KEY_DEVICETYPE 4ull
+    #define KEY_CONNECTIONTYPE 5ull
+    #define KEY_PRIVATE_AUCTION 6ull
+    #define KEY_US_PRIVACY 7ull
+    """
+    enum:
+        KEY_ID, KEY_IMP, KEY_AT, KEY_CUR, KEY_APP, KEY_BCAT, KEY_BADV, KEY_BAPP, KEY_DOOH, KEY_REGS, KEY_SITE,
+        KEY_TEST, KEY_TMAX, KEY_USER, KEY_WSEAT, KEY_BSEAT, KEY_CATTAX, KEY_DEVICE, KEY_BANNER, KEY_VIDEO,
+        KEY_AUDIO, KEY_NATIVE, KEY_PMP, KEY_SECURE, KEY_INSTL, KEY_BIDFLOOR, KEY_W, KEY_H, KEY_WMIN, KEY_WMAX,
+        KEY_HMIN, KEY_HMAX, KEY_API, KEY_BATTR, KEY_BTYPE, KEY_FORMAT, KEY_DEALS, KEY_WADOMAIN, KEY_DOMAIN,
+        KEY_PAGE, KEY_BUNDLE, KEY_CAT, KEY_PAGECAT, KEY_OS, KEY_OSV, KEY_MAKE, KEY_MODEL, KEY_CARRIER,
+        KEY_LANGUAGE, KEY_IFA, KEY_LMT, KEY_DNT, KEY_GEO, KEY_LAT, KEY_LON, KEY_COUNTRY, KEY_REGION, KEY_CITY,
+        KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
+        KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
+        KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY
+
+cdef struct Key:
+    uint64_t word
+    bint later                 # not the first member
+    bint closed                # there was no member left: `next_key` stands behind the bracket
+
+cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
+    """The word of a key of more than eight bytes."""
+    if n == 9 and memcmp(p, b"publisher", 9) == 0:
+        return KEY_PUBLISHER
+    if n == 10 and memcmp(p, b"sectioncat", 10) == 0:
+        return KEY_SECTIONCAT
+    if n == 10 and memcmp(p, b"devicetype", 10) == 0:
+        return KEY_DEVICETYPE
+    if n == 10 and memcmp(p, b"us_privacy", 10) == 0:
+        return KEY_US_PRIVACY
+    if n == 11 and memcmp(p, b"bidfloorcur", 11) == 0:
+        return KEY_BIDFLOORCUR
+    if n == 14 and memcmp(p, b"connectiontype", 14) == 0:
+        return KEY_CONNECTIONTYPE
+    if n == 15 and memcmp(p, b"private_auction", 15) == 0:
+        return KEY_PRIVATE_AUCTION
+    return 0
+
+cdef inline uint64_t key_word(const char* p, Py_ssize_t n) noexcept nogil:
+    return word_at(p, <size_t>n) if n <= 8 else long_key(p, n)
+
+cdef inline const char* first_key(const char* p, Key* key, char* spare) noexcept nogil:
+    """From an object's opening bracket to the value of its first member."""
+    key.later = False
+    return next_key(p + 1, key, spare)
+
+cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept nogil:
+    """From behind one member to the value of the next, or behind the closing bracket.
+
+    NULL in, NULL out: so a caller tests once a member. `spare`: where a key with escapes is undone.
+    """
+    cdef const char* end
+    cdef Py_ssize_t n
+    if p == NULL:
+        return NULL
+    p = blank(p)
+    key.closed = p[0] == c'}'
+    if key.closed:
+        return p + 1
+    if key.later:
+        if p[0] != c',':
+            return NULL
+        p = blank(p + 1)
+    key.later = True
+    if p[0] != c'"':
+        return NULL
+    end = string_end(p + 1)
+    if end[0] == c'"':
+        key.word = key_word(p + 1, end - p - 1)
+        end += 1
+    else:
+        end = undo_string(p, spare, &n)
+        if end == NULL:
+            return NULL
+        # An escape can make control characters; such a key is none of ours.
+        key.word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
+    end = blank(end)
+    return blank(end + 1) if end[0] == c':' else NULL
+
+cdef struct Items:
+    bint later                 # not the first item
+    bint closed                # there was no item left: `next_item` stands behind the bracket
+
+cdef inline const char* first_item(const char* p, Items* items) noexcept nogil:
+    """As first_key, for an array."""
+    items.later = False
+    return next_item(p + 1, items)
+
+cdef inline const char* next_item(const char* p, Items* items) noexcept nogil:
+    """As next_key, for an array."""
+    if p == NULL:
+        return NULL
+    p = blank(p)
+    items.closed = p[0] == c']'
+    if items.closed:
+        return p + 1
+    if items.later:
+        return blank(p + 1) if p[0] == c',' else NULL
+    items.later = True
+    return p

@@ -1,0 +1,263 @@
+"""Reads `device`, `user` and `regs`, and decides what of the person may be used."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from bidder._fast.json cimport blank, skip_value
+from bidder._fast.request cimport Reader, Request, Span, Str, pack3
+from bidder._fast.request_keys cimport *
+from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str
+
+cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
+    cdef Key key
+    cdef Request* req = &r.req
+    cdef bint lat_ok = False, lon_ok = False
+    cdef Str country
+    country.p = NULL
+    country.n = 0
+    req.region.p = req.city.p = req.metro.p = req.zip.p = NULL
+    req.region.n = req.city.n = req.metro.n = req.zip.n = 0
+    if p[0] == c'{':
+        p = first_key(p, &key, r.spare)
+        while p != NULL and not key.closed:
+            if key.word == KEY_COUNTRY:
+                p = read_str(p, &country, 3, &r.spare)
+            elif key.word == KEY_REGION:
+                p = read_str(p, &req.region, 3, &r.spare)
+            elif key.word == KEY_CITY:
+                p = read_str(p, &req.city, 3, &r.spare)
+            elif key.word == KEY_METRO:
+                p = read_str(p, &req.metro, 3, &r.spare)
+            elif key.word == KEY_ZIP:
+                p = read_str(p, &req.zip, 3, &r.spare)
+            elif key.word == KEY_LAT:
+                p = read_degrees(p, &req.lat, 90, &lat_ok, 3, &r.spare)
+            elif key.word == KEY_LON:
+                p = read_degrees(p, &req.lon, 180, &lon_ok, 3, &r.spare)
+            else:
+                p = skip_value(p, 3)
+            p = next_key(p, &key, r.spare)
+    else:
+        p = skip_value(p, 2)
+    req.country = pack3(country.p, country.n)
+    req.has_point = lat_ok and lon_ok
+    return p
+
+cdef inline bint is_zero(Str ifa) noexcept nogil:
+    """An identifier that says there is none: 00000000-0000-0000-0000-000000000000."""
+    cdef uint32_t i
+    for i in range(ifa.n):
+        if ifa.p[i] != c'0' and ifa.p[i] != c'-':
+            return False
+    return True
+
+cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
+    cdef Key key
+    cdef Request* req = &r.req
+    cdef bint lmt = False, dnt = False
+    req.os.p = req.osv.p = req.make.p = req.model.p = req.carrier.p = req.language.p = req.ifa.p = NULL
+    req.os.n = req.osv.n = req.make.n = req.model.n = req.carrier.n = req.language.n = req.ifa.n = 0
+    req.device_type = 0
+    req.connection_type = -1
+    read_geo(r, b"null")
+    if p[0] == c'{':
+        p = first_key(p, &key, r.spare)
+        while p != NULL and not key.closed:
+            if key.word == KEY_OS:
+                p = read_str(p, &req.os, 2, &r.spare)
+            elif key.word == KEY_OSV:
+                p = read_str(p, &req.osv, 2, &r.spare)
+            elif key.word == KEY_MAKE:
+                p = read_str(p, &req.make, 2, &r.spare)
+            elif key.word == KEY_MODEL:
+                p = read_str(p, &req.model, 2, &r.spare)
+            elif key.word == KEY_CARRIER:
+                p = read_str(p, &req.carrier, 2, &r.spare)
+            elif key.word == KEY_LANGUAGE:
+                p = read_str(p, &req.language, 2, &r.spare)
+            elif key.word == KEY_DEVICETYPE:
+                p = read_int32(p, &req.device_type, 0, 2, &r.spare)
+            elif key.word == KEY_CONNECTIONTYPE:
+                p = read_int32(p, &req.connection_type, -1, 2, &r.spare)
+            elif key.word == KEY_IFA:
+                p = read_str(p, &req.ifa, 2, &r.spare)
+            elif key.word == KEY_LMT:
+                p = read_flag(p, &lmt, 2, &r.spare)
+            elif key.word == KEY_DNT:
+                p = read_flag(p, &dnt, 2, &r.spare)
+            elif key.word == KEY_GEO:
+                p = read_geo(r, p)
+            else:
+                p = skip_value(p, 2)
+            p = next_key(p, &key, r.spare)
+    else:
+        p = skip_value(p, 1)
+    req.lmt = lmt or dnt
+    if is_zero(req.ifa):
+        req.ifa.p = NULL
+        req.ifa.n = 0
+    return p
+
+cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexcept nogil:
+    """The ids of one `segment`, onto the end of the list."""
+    cdef Items items
+    cdef Key key
+    cdef Str id
+    if p[0] != c'[':
+        return skip_value(p, 4)
+    p = first_item(p, &items)
+    while p != NULL and not items.closed:
+        if p[0] != c'{':
+            p = next_item(skip_value(p, 5), &items)
+            continue
+        id.p = NULL
+        id.n = 0
+        p = first_key(p, &key, r.spare)
+        while p != NULL and not key.closed:
+            p = read_str(p, &id, 6, &r.spare) if key.word == KEY_ID else skip_value(p, 6)
+            p = next_key(p, &key, r.spare)
+        if p == NULL or not (id.p == NULL or add_str(r, out, id)):
+            return NULL
+        p = next_item(p, &items)
+    return p
+
+cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
+    cdef Items items
+    cdef Key key
+    cdef Span* out = &r.req.segments
+    cdef uint32_t before
+    out.at = r.strs_n
+    out.n = 0
+    if p[0] != c'[':
+        return skip_value(p, 2)
+    p = first_item(p, &items)
+    while p != NULL and not items.closed:
+        if p[0] != c'{':
+            p = next_item(skip_value(p, 3), &items)
+            continue
+        before = out.n
+        p = first_key(p, &key, r.spare)
+        while p != NULL and not key.closed:
+            if key.word == KEY_SEGMENT:
+                r.strs_n = out.at + before     # a second `segment` of the same data
+                out.n = before
+                p = read_segments(r, p, out)
+            else:
+                p = skip_value(p, 4)
+            p = next_key(p, &key, r.spare)
+        p = next_item(p, &items)
+    return p
+
+cdef inline const char* read_eids(Reader r, const char* p, bint* named, int depth) noexcept nogil:
+    """Is there an eid? Which one does not matter here."""
+    named[0] = p[0] == c'[' and blank(p + 1)[0] == c'{'
+    return skip_value(p, depth)
+
+cdef inline const char* read_consent(Reader r, const char* p, bint* given, int depth) noexcept nogil:
+    cdef Str consent
+    p = read_str(p, &consent, depth, &r.spare)
+    given[0] = consent.p != NULL
+    return p
+
+cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bint* eids) noexcept nogil:
+    cdef Key key
+    consent[0] = eids[0] = False
+    if p[0] != c'{':
+        return skip_value(p, 2)
+    p = first_key(p, &key, r.spare)
+    while p != NULL and not key.closed:
+        if key.word == KEY_CONSENT:
+            p = read_consent(r, p, consent, 3)
+        elif key.word == KEY_EIDS:
+            p = read_eids(r, p, eids, 3)
+        else:
+            p = skip_value(p, 3)
+        p = next_key(p, &key, r.spare)
+    return p
+
+cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
+    cdef Key key
+    cdef Str id, buyeruid, gender
+    cdef bint consent = False, ext_consent = False, eids = False, ext_eids = False
+    id.p = buyeruid.p = gender.p = NULL
+    id.n = buyeruid.n = gender.n = 0
+    r.req.yob = 0
+    r.req.segments.n = 0
+    if p[0] == c'{':
+        p = first_key(p, &key, r.spare)
+        while p != NULL and not key.closed:
+            if key.word == KEY_ID:
+                p = read_str(p, &id, 2, &r.spare)
+            elif key.word == KEY_BUYERUID:
+                p = read_str(p, &buyeruid, 2, &r.spare)
+            elif key.word == KEY_GENDER:
+                p = read_str(p, &gender, 2, &r.spare)
+            elif key.word == KEY_YOB:
+                p = read_int32(p, &r.req.yob, 0, 2, &r.spare)
+            elif key.word == KEY_DATA:
+                p = read_data(r, p)
+            elif key.word == KEY_CONSENT:
+                p = read_consent(r, p, &consent, 2)
+            elif key.word == KEY_EIDS:
+                p = read_eids(r, p, &eids, 2)
+            elif key.word == KEY_EXT:
+                p = read_user_ext(r, p, &ext_consent, &ext_eids)
+            else:
+                p = skip_value(p, 2)
+            p = next_key(p, &key, r.spare)
+    else:
+        p = skip_value(p, 1)
+    r.user_id = id.p != NULL or buyeruid.p != NULL or eids or ext_eids
+    r.req.has_consent = consent or ext_consent
+    r.req.gender = 0
+    if gender.n == 1 and gender.p[0] in (c'M', c'F', c'O'):
+        r.req.gender = <uint8_t>gender.p[0]
+    return p
+
+cdef inline const char* read_us_privacy(Reader r, const char* p, bint* optout, int depth) noexcept nogil:
+    """CCPA string `1YNN`: its third character says whether the user opted out of sale."""
+    cdef Str text
+    p = read_str(p, &text, depth, &r.spare)
+    optout[0] = text.n >= 3 and lower(text.p[2]) == c'y'
+    return p
+
+cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* optout, bint* coppa, int depth) noexcept nogil:
+    """regs, or its ext, where 2.5 has what 2.6 moved up."""
+    cdef Key key
+    cdef bint ext_gdpr = False, ext_optout = False, ext_coppa = False
+    gdpr[0] = optout[0] = coppa[0] = False
+    if p[0] != c'{':
+        return skip_value(p, depth)
+    p = first_key(p, &key, r.spare)
+    while p != NULL and not key.closed:
+        if key.word == KEY_GDPR:
+            p = read_flag(p, gdpr, depth + 1, &r.spare)
+        elif key.word == KEY_US_PRIVACY:
+            p = read_us_privacy(r, p, optout, depth + 1)
+        elif key.word == KEY_COPPA:
+            p = read_flag(p, coppa, depth + 1, &r.spare)
+        elif key.word == KEY_EXT and depth == 1:
+            p = read_regs(r, p, &ext_gdpr, &ext_optout, &ext_coppa, 2)
+        else:
+            p = skip_value(p, depth + 1)
+        p = next_key(p, &key, r.spare)
+    gdpr[0] |= ext_gdpr
+    optout[0] |= ext_optout
+    coppa[0] |= ext_coppa
+    return p
+
+cdef inline void consent_gate(Reader r) noexcept nogil:
+    """What of the person may be used: all of it, or nothing. COPPA takes the place below the region, too."""
+    cdef Request* req = &r.req
+    req.personal_ok = not (req.coppa or req.lmt or req.us_optout or (req.gdpr and not req.has_consent))
+    req.has_user_id = r.user_id or req.ifa.p != NULL
+    if req.personal_ok:
+        return
+    req.has_user_id = req.has_point = False
+    req.gender = 0
+    req.yob = 0
+    req.segments.n = 0
+    req.lat = req.lon = 0
+    req.ifa.p = req.zip.p = NULL
+    req.ifa.n = req.zip.n = 0
+    if req.coppa:
+        req.city.p = req.metro.p = NULL
+        req.city.n = req.metro.n = 0

@@ -1,0 +1,1 @@
+"""The wire: what exchanges send, what they get, and the code lists that both name things by."""
