@@ -1,6 +1,21 @@
 """HTTP/1.1 on the worker's loop: `/bid/` answered in compiled code, all else handed on."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint64_t
+from bidder._fast.answers cimport Outbox
+from bidder._fast.framing cimport Body, Head
+
+cdef enum:
+    INBOX_BYTES = 65_536         # one read, shared by all connections of a worker
+    ROOM_BYTES = 4_096           # least room behind a request that is not whole yet
+    AWAY_BYTES = 65_536          # read ahead while Tornado answers; then reading stops
+
+cdef enum Phase:
+    IDLE                         # between requests, no byte of the next one
+    READING_HEAD
+    READING_BODY
+    AWAY                         # the request is with Tornado; what follows it waits
+    LINGERING                    # refused and half closed: read and drop until the peer closes
+    CLOSED
 
 cdef class BidHandler:
     """What the listener asks; `bidder._fast.decision.Decider` is the one in production."""
@@ -9,3 +24,60 @@ cdef class BidHandler:
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
                     const char* body, Py_ssize_t body_n,
                     const char** out, Py_ssize_t* out_n) noexcept
+
+cdef class PythonHandler(BidHandler):
+    cdef object answer           # (exchange: bytes, body: bytes) -> (status, body)
+    cdef bytes last              # keeps *out alive
+
+cdef class Room:
+    """Where the loop reads the next bytes to; valid from get_buffer to buffer_updated."""
+    cdef char* at
+    cdef Py_ssize_t n
+
+cdef class Connections:
+    """All connections of one worker, and the memory they share."""
+    cdef BidHandler handler
+    cdef object route            # of every request that is not below /bid/
+    cdef object on_empty         # called when the last connection is gone
+    cdef set members
+    cdef Room room
+    cdef char* inbox             # owned, INBOX_BYTES
+    cdef Outbox out              # answers of the batch at hand, written at once
+    cdef bytes plain             # the body that was gzip, while it is decided on
+    cdef readonly Py_ssize_t max_body_bytes
+    cdef double header_s, body_s, idle_s
+    cdef public bint draining    # from now on the last answer of every connection says close
+    cdef readonly uint64_t refused   # requests whose framing, size or time was not accepted
+
+cdef class BidProtocol:
+    """One connection, as an asyncio BufferedProtocol."""
+    cdef Connections shared
+    cdef object transport        # None: gone
+    cdef object write            # transport.write, looked up once
+    cdef object guest            # the answer that Tornado is writing, while AWAY
+    cdef char* own               # owned; NULL unless bytes wait for more, or for Tornado
+    cdef Py_ssize_t own_n, own_cap
+    cdef Head head
+    cdef Body body
+    cdef Phase phase
+    cdef int verdict             # not 0: the status that the request gets once its body is read
+    cdef bint bid                # below /bid/
+    cdef bint writing_paused
+    cdef bint reading_paused     # too much has come in while AWAY
+    cdef double since            # when this phase began, or last moved on; < 0: since the last sweep
+
+    cdef int consume(self, char* data, Py_ssize_t n) except -1
+    cdef int keep(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1
+    cdef int enlarge(self, Py_ssize_t capacity) except -1
+    cdef void forget(self) noexcept
+
+    cdef int admit(self, const char* text, Py_ssize_t n) except -1
+    cdef int decide(self, const char* text, bint last) except -1
+    cdef int decide_gzip(self, const char* text, Py_ssize_t exchange_n, const char** out, Py_ssize_t* out_n) except -1
+    cdef int hand_over(self, const char* text) except -1
+
+    cdef int refuse(self, int status) except -1
+    cdef int flush(self) except -1
+    cdef int linger(self) except -1
+    cdef int close(self) except -1
+    cdef int check(self, double now) except -1

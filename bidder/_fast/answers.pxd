@@ -1,0 +1,18 @@
+"""What the listener writes: the answers of one read, one behind the other."""
+
+cdef enum Ending:                # what an answer says of the connection
+    STAYS = 0                    # nothing: HTTP/1.1 keeps it
+    STAYS_10 = 1                 # HTTP/1.0 must be told
+    CLOSES = 2
+
+cdef class Outbox:
+    cdef char* text              # owned
+    cdef Py_ssize_t n, capacity
+    cdef int put(self, const char* text, Py_ssize_t n) except -1
+    cdef int proceed(self) except -1     # 100 Continue
+    cdef int empty(self, int status, Ending ending) except -1
+    # `version`: what x-openrtb-version says, "2.6" if version_n is 0.
+    cdef int json(self, const char* body, Py_ssize_t body_n, const char* version, Py_ssize_t version_n,
+                  Ending ending) except -1
+    # All of it, and the box is empty; None where nothing was put.
+    cdef bytes take(self)

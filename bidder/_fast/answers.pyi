@@ -1,0 +1,1 @@
+"""Answers of the listener: compiled callers only (`answers.pxd`), nothing for Python."""

@@ -1,0 +1,111 @@
+"""The outbox: answers are put one behind the other, and taken as one bytes object for one write.
+
+A 204 alone, the most frequent answer of a bidder, is a constant: taking it copies nothing.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, strlen
+
+cdef bytes NO_BID = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+cdef const char* status_lines(int status) noexcept nogil:
+    """Status line and fields of an answer without a body; RFC 9110 §8.6: a 204 has no length."""
+    if status == 204:
+        return b"HTTP/1.1 204 No Content\r\n"
+    if status == 400:
+        return b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+    if status == 404:
+        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
+    if status == 405:
+        return b"HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\nContent-Length: 0\r\n"
+    if status == 408:
+        return b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n"
+    if status == 413:
+        return b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n"
+    if status == 414:
+        return b"HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n"
+    if status == 415:
+        return b"HTTP/1.1 415 Unsupported Media Type\r\nAccept-Encoding: gzip, identity\r\nContent-Length: 0\r\n"
+    if status == 417:
+        return b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n"
+    if status == 431:
+        return b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n"
+    if status == 503:
+        return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+    if status == 505:
+        return b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n"
+    return b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
+
+
+cdef const char* last_lines(Ending ending) noexcept nogil:
+    if ending == STAYS:
+        return b"\r\n"
+    return b"Connection: keep-alive\r\n\r\n" if ending == STAYS_10 else b"Connection: close\r\n\r\n"
+
+
+cdef class Outbox:
+    def __cinit__(self):
+        self.capacity = 16_384
+        self.text = <char*>malloc(self.capacity)
+        if self.text == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.text)
+
+    cdef int put(self, const char* text, Py_ssize_t n) except -1:
+        cdef char* more
+        cdef Py_ssize_t capacity
+        if n > self.capacity - self.n:
+            capacity = max(2 * self.capacity, self.n + n)
+            more = <char*>realloc(self.text, capacity)
+            if more == NULL:
+                raise MemoryError()
+            self.text = more
+            self.capacity = capacity
+        memcpy(self.text + self.n, text, n)
+        self.n += n
+        return 0
+
+    cdef int proceed(self) except -1:
+        return self.put(b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+
+    cdef int empty(self, int status, Ending ending) except -1:
+        cdef const char* lines = status_lines(status)
+        self.put(lines, strlen(lines))
+        lines = last_lines(ending)
+        return self.put(lines, strlen(lines))
+
+    cdef int json(self, const char* body, Py_ssize_t body_n, const char* version, Py_ssize_t version_n,
+                  Ending ending) except -1:
+        cdef const char* lines = last_lines(ending)
+        cdef char[24] digits
+        cdef int i = 24
+        cdef Py_ssize_t left = body_n
+        self.put(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-openrtb-version: ", 68)
+        if version_n:
+            self.put(version, version_n)
+        else:
+            self.put(b"2.6", 3)
+        self.put(b"\r\nContent-Length: ", 18)
+        while True:
+            i -= 1
+            digits[i] = <char>(c"0" + left % 10)
+            left //= 10
+            if left == 0:
+                break
+        self.put(digits + i, 24 - i)
+        self.put(b"\r\n", 2)
+        self.put(lines, strlen(lines))
+        return self.put(body, body_n)
+
+    cdef bytes take(self):
+        cdef Py_ssize_t n = self.n
+        self.n = 0
+        if n == 0:
+            return None
+        if n == PyBytes_GET_SIZE(NO_BID) and memcmp(self.text, PyBytes_AS_STRING(NO_BID), n) == 0:
+            return NO_BID
+        return PyBytes_FromStringAndSize(self.text, n)

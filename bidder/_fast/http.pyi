@@ -1,0 +1,102 @@
+"""HTTP/1.1 listener, compiled: `/bid/{exchange}` to a handler, every other request to a route.
+
+`tests/` and the workers drive it through `bidder.listener.BidServer`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol as Shape
+
+class BidHandler:
+    """Answers bid requests; this base bids on nothing (204). Subclassed in compiled code only."""
+
+class PythonHandler(BidHandler):
+    """A handler in Python, for tests and small tools. What raises is logged and answered 500."""
+
+    def __init__(self, answer: Callable[[bytes, bytes], tuple[int, bytes]]) -> None:
+        """`answer(exchange, body) -> (status, body)`; the body is written with status 200 only."""
+
+class _Guest(Shape):
+    """Whoever answers one request that is not a bid; the connection tells it what it must know."""
+
+    def connection_lost(self) -> None:
+        """The client is gone; nothing more can be written."""
+    def resume_writing(self) -> None:
+        """The client has read what was written: `writable` again."""
+
+_Route = Callable[[BidProtocol, bytes, bytes, int, bytes, bytes, bool], _Guest]
+"""`route(connection, method, target, minor, fields, body, keep_alive)`: a whole request, HTTP/1.minor.
+
+`fields` are the lines between request line and empty line, checked, each ended by CRLF. The route answers
+with `connection.send()` and, once, `connection.finish()`; meanwhile nothing that follows is looked at.
+It must not call `finish()` before it has returned.
+"""
+
+class Connections:
+    """All connections of one worker. Not thread-safe: one loop."""
+
+    draining: bool
+    """From now on the last answer on every connection says `Connection: close`, and the connection ends with it."""
+
+    def __init__(
+        self,
+        handler: BidHandler,
+        route: _Route,
+        *,
+        on_empty: Callable[[], object] | None = None,
+        max_body_bytes: int = 262_144,
+        header_s: float = 10.0,
+        body_s: float = 2.0,
+        idle_s: float = 160.0,
+    ) -> None:
+        """`max_body_bytes` also holds for what gzip unpacks to. ValueError: a limit is not positive."""
+    @property
+    def count(self) -> int:
+        """Connections that are open."""
+    @property
+    def refused(self) -> int:
+        """Requests answered without being read to the end: framing, size, time."""
+    @property
+    def max_body_bytes(self) -> int: ...
+    def protocol(self) -> Protocol:
+        """A new connection: what `create_server` and `connect_accepted_socket` want."""
+    def sweep(self, now: float) -> None:
+        """Look for phases that took too long. To be called regularly, `now` > 0 from any monotonic clock (s).
+
+        A limit is kept to within two intervals of sweeping, never cut short. A head or body that does
+        not come gets 408; idle connections are closed.
+        """
+    def close_idle(self) -> int:
+        """Close every connection that is between two requests; how many."""
+    def abort(self) -> int:
+        """Drop every connection at once, answered or not; how many."""
+
+class BidProtocol:
+    """One connection, as the loop and a route see it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Writable memory (an object with the buffer interface) for one read; valid until `buffer_updated`."""
+    def buffer_updated(self, nbytes: int) -> None: ...
+    def eof_received(self) -> bool: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def send(self, data: bytes) -> None:
+        """Of a route: write; nothing happens if the client is gone."""
+    def finish(self, close: bool) -> None:
+        """Of a route: the answer is complete; go on with the next request, or end the connection."""
+    def abort(self) -> None:
+        """Drop the connection at once."""
+    @property
+    def peer(self) -> tuple[str, int] | tuple[str, int, int, int] | str | None:
+        """Address of the client as the socket has it; None: gone."""
+    @property
+    def writable(self) -> bool:
+        """False while the client reads more slowly than we write."""
+    @property
+    def closing(self) -> bool:
+        """The answer that is written now must say `Connection: close`."""
+
+class Protocol(BidProtocol, asyncio.BufferedProtocol):
+    """What `Connections.protocol` makes."""

@@ -1,0 +1,445 @@
+"""The listener's protocol: bytes in, answers out, on one asyncio or uvloop loop.
+
+loop reads -> framing -> BidHandler.decide() -> answers of one read joined -> one write.
+`POST /bid/{exchange}` makes no Python object but the bytes that are written. Any other request goes,
+once it is whole, to `route` (Tornado), and what follows it on the connection waits.
+
+Framing errors, sizes and timeouts end the connection after the answer; every other
+refusal leaves it open. Times are seconds of the loop's clock, looked at by `sweep` only.
+All connections of a worker read into one buffer; one gets memory of its own only while a
+request is not whole, or waits behind one that Tornado answers.
+"""
+
+import asyncio
+import logging
+import zlib
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memmove
+from bidder._fast.answers cimport CLOSES, STAYS, STAYS_10, Ending, Outbox
+from bidder._fast.framing cimport DONE, GZIP, MORE, OTHER, body_begin, body_read, head_begin, head_read
+
+cdef enum:
+    PREFIX_N = 5                     # of "/bid/"
+
+cdef double LINGER_S = 2.0           # for the peer to read the refusal; a closed socket would cut it off
+cdef double DRAIN_IDLE_S = 1.0       # for a connection that came while draining and says nothing
+
+cdef object log = logging.getLogger("bidder.http")
+
+
+cdef class BidHandler:
+    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
+                    const char* body, Py_ssize_t body_n,
+                    const char** out, Py_ssize_t* out_n) noexcept:
+        return 204
+
+
+cdef class PythonHandler(BidHandler):
+    def __init__(self, answer):
+        self.answer = answer
+        self.last = b""
+
+    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
+                    const char* body, Py_ssize_t body_n,
+                    const char** out, Py_ssize_t* out_n) noexcept:
+        cdef int status
+        try:
+            status, self.last = self.answer(exchange[:exchange_n], body[:body_n])
+        except Exception:
+            log.exception("the handler of /bid/ failed; answered 500")
+            return 500
+        out[0] = PyBytes_AS_STRING(self.last)
+        out_n[0] = PyBytes_GET_SIZE(self.last)
+        return status
+
+
+cdef class Room:
+    def __len__(self):
+        return self.n
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.at, self.n, 0, flags)
+
+
+cdef class Connections:
+    def __cinit__(self):
+        self.inbox = <char*>malloc(INBOX_BYTES)
+        if self.inbox == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.inbox)
+
+    def __init__(self, BidHandler handler not None, route, *, on_empty=None, Py_ssize_t max_body_bytes=262_144,
+                 double header_s=10.0, double body_s=2.0, double idle_s=160.0):
+        if max_body_bytes <= 0 or min(header_s, body_s, idle_s) <= 0:
+            raise ValueError(f"limits must be positive: {max_body_bytes=} {header_s=} {body_s=} {idle_s=}")
+        self.handler = handler
+        self.route = route
+        self.on_empty = on_empty
+        self.max_body_bytes = max_body_bytes
+        self.header_s = header_s
+        self.body_s = body_s
+        self.idle_s = idle_s
+        self.members = set()
+        self.room = Room()
+        self.out = Outbox()
+
+    @property
+    def count(self):
+        return len(self.members)
+
+    def protocol(self):
+        return Protocol(self)
+
+    def sweep(self, double now):
+        for member in list(self.members):
+            (<BidProtocol>member).check(now)
+
+    def close_idle(self):
+        cdef int closed = 0
+        for member in list(self.members):
+            if (<BidProtocol>member).phase == IDLE:
+                (<BidProtocol>member).close()
+                closed += 1
+        return closed
+
+    def abort(self):
+        for member in list(self.members):
+            (<BidProtocol>member).transport.abort()
+        return len(self.members)
+
+
+cdef class BidProtocol:
+    def __init__(self, Connections shared not None):
+        self.shared = shared
+        self.phase = IDLE
+        self.since = -1
+
+    def __dealloc__(self):
+        free(self.own)
+
+    # --- called by the loop
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.write = transport.write
+        self.shared.members.add(self)
+
+    def connection_lost(self, error):
+        guest, self.guest = self.guest, None
+        self.transport = self.write = None
+        self.phase = CLOSED
+        self.forget()
+        self.shared.members.discard(self)
+        if guest is not None:
+            guest.connection_lost()
+        if not self.shared.members and self.shared.on_empty is not None:
+            self.shared.on_empty()
+
+    def get_buffer(self, hint):
+        cdef Room room = self.shared.room
+        if self.own == NULL:
+            room.at = self.shared.inbox
+            room.n = INBOX_BYTES
+        else:
+            if self.own_cap - self.own_n < ROOM_BYTES:
+                self.enlarge(2 * self.own_cap)
+            room.at = self.own + self.own_n
+            room.n = self.own_cap - self.own_n
+        return room
+
+    def buffer_updated(self, Py_ssize_t n):
+        if self.phase >= LINGERING:
+            return
+        if self.phase == READING_BODY:
+            self.since = -1
+        if self.own != NULL:
+            self.own_n += n
+        if self.phase != AWAY:
+            if self.own == NULL:
+                self.consume(self.shared.inbox, n)
+            else:
+                self.consume(self.own, self.own_n)
+        else:
+            if self.own == NULL:
+                self.keep(self.shared.inbox, 0, n)
+            if self.own_n > AWAY_BYTES and not self.reading_paused:
+                self.reading_paused = True
+                self.transport.pause_reading()
+
+    def eof_received(self):
+        return False  # nothing that is not whole can become so: the loop closes, after what is still to be written
+
+    def pause_writing(self):
+        self.writing_paused = True
+        self.transport.pause_reading()
+
+    def resume_writing(self):
+        self.writing_paused = False
+        self.since = -1
+        if not self.reading_paused:
+            self.transport.resume_reading()
+        if self.guest is not None:
+            self.guest.resume_writing()
+
+    # --- called by the route, while its request is AWAY
+
+    def send(self, bytes data):
+        if self.write is not None:
+            self.write(data)
+
+    def finish(self, bint close):
+        if self.phase != AWAY:
+            return
+        self.guest = None
+        self.since = -1
+        self.phase = IDLE
+        if not close:
+            if self.own != NULL:
+                self.consume(self.own, self.own_n)
+        elif self.own != NULL:
+            self.linger()
+        else:
+            self.close()
+        if self.reading_paused and self.phase != AWAY:
+            self.reading_paused = False
+            if not self.writing_paused:
+                self.transport.resume_reading()
+
+    def abort(self):
+        if self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def peer(self):
+        return None if self.transport is None else self.transport.get_extra_info("peername")
+
+    @property
+    def writable(self):
+        return not self.writing_paused
+
+    @property
+    def closing(self):
+        return self.shared.draining and self.own == NULL
+
+    # --- bytes
+
+    cdef int consume(self, char* data, Py_ssize_t n) except -1:
+        """Answer every request that is whole in data[:n], keep the rest, write once."""
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t end, hole
+        cdef int status
+        self.shared.out.n = 0
+        while at < n:
+            if self.phase == IDLE:
+                head_begin(&self.head)
+                self.phase = READING_HEAD
+                self.since = -1
+            if self.phase == READING_HEAD:
+                status = head_read(&self.head, data + at, n - at)
+                if status == DONE:
+                    status = self.admit(data + at, n - at)
+                if status == MORE:
+                    break
+                if status != DONE:
+                    return self.refuse(status)
+            status = body_read(&self.body, data + at, n - at, self.shared.max_body_bytes)
+            if status == MORE:
+                # Close the hole between what is decoded and what is not, or chunks would eat memory.
+                hole = self.body.raw - self.body.at - self.body.n
+                if hole > 0:
+                    memmove(data + at + self.body.raw - hole, data + at + self.body.raw, n - at - self.body.raw)
+                    self.body.raw -= hole
+                    n -= hole
+                break
+            if status != DONE:
+                return self.refuse(status)
+            end = at + self.body.raw
+            if self.bid:
+                self.decide(data + at, end == n)
+            else:
+                self.hand_over(data + at)
+            at = end
+            if self.phase != IDLE:
+                break
+        if self.phase >= LINGERING:
+            return 0
+        self.keep(data, at, n)
+        return self.flush()
+
+    cdef int keep(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1:
+        """data[at:n] waits in memory of our own."""
+        cdef Py_ssize_t rest = n - at
+        cdef Py_ssize_t whole = rest
+        if rest == 0:
+            self.forget()
+            return 0
+        if self.phase == READING_BODY and self.head.content_length > 0:
+            whole = self.head.next + self.head.content_length
+        if data != self.own:
+            self.enlarge(whole + ROOM_BYTES)
+            memcpy(self.own, data + at, rest)
+        else:
+            if at:
+                memmove(self.own, self.own + at, rest)
+            self.enlarge(whole + ROOM_BYTES)
+        self.own_n = rest
+        return 0
+
+    cdef int enlarge(self, Py_ssize_t capacity) except -1:
+        cdef char* more
+        if capacity > self.own_cap:
+            more = <char*>realloc(self.own, capacity)
+            if more == NULL:
+                raise MemoryError()
+            self.own = more
+            self.own_cap = capacity
+        return 0
+
+    cdef void forget(self) noexcept:
+        free(self.own)
+        self.own = NULL
+        self.own_n = self.own_cap = 0
+
+    # --- a request
+
+    cdef int admit(self, const char* text, Py_ssize_t n) except -1:
+        """The head is whole: DONE, or the status to refuse it with before its body."""
+        cdef const char* path = text + self.head.path_at
+        cdef bint body_to_come = self.head.chunked or self.head.content_length > 0
+        self.verdict = 0
+        self.bid = self.head.path_n >= PREFIX_N and memcmp(path, b"/bid/", PREFIX_N) == 0
+        if self.head.expect_other:
+            return 417
+        if self.head.content_length > self.shared.max_body_bytes:
+            return 413
+        if self.bid:
+            if self.head.method_n != 4 or memcmp(text + self.head.method_at, b"POST", 4) != 0:
+                self.verdict = 405
+            elif self.head.coding == OTHER:
+                self.verdict = 415
+        body_begin(&self.body, &self.head)
+        self.phase = READING_BODY
+        if self.head.expect and body_to_come and n == self.head.next:
+            if self.verdict:
+                return self.verdict
+            self.shared.out.proceed()
+        return DONE
+
+    cdef int decide(self, const char* text, bint last) except -1:
+        """Ask the handler and put its answer behind the others of this batch."""
+        cdef const char* exchange = text + self.head.path_at + PREFIX_N
+        cdef Py_ssize_t exchange_n = self.head.path_n - PREFIX_N
+        cdef const char* query = <const char*>memchr(exchange, c"?", exchange_n)
+        cdef const char* out = NULL
+        cdef Py_ssize_t out_n = 0
+        cdef bint close = self.head.close or (last and self.shared.draining)
+        cdef Ending ending = CLOSES if close else STAYS if self.head.minor else STAYS_10
+        cdef int status = self.verdict
+        if query != NULL:
+            exchange_n = query - exchange
+        if status == 0:
+            if self.head.coding == GZIP:
+                status = self.decide_gzip(text, exchange_n, &out, &out_n)
+            else:
+                status = self.shared.handler.decide(
+                    exchange, exchange_n, text + self.body.at, self.body.n, &out, &out_n)
+        if status == 200:
+            self.shared.out.json(out, out_n, text + self.head.version_at, self.head.version_n, ending)
+        else:
+            self.shared.out.empty(status, ending)
+        self.phase = IDLE
+        self.since = -1
+        if close:
+            self.flush()
+            return self.close() if last else self.linger()
+        return 0
+
+    cdef int decide_gzip(self, const char* text, Py_ssize_t exchange_n,
+                         const char** out, Py_ssize_t* out_n) except -1:
+        cdef bytes packed = text[self.body.at:self.body.at + self.body.n]
+        inflater = zlib.decompressobj(31)
+        try:
+            self.shared.plain = inflater.decompress(packed, self.shared.max_body_bytes + 1)
+        except zlib.error:
+            return 400
+        if PyBytes_GET_SIZE(self.shared.plain) > self.shared.max_body_bytes:
+            return 413
+        if not inflater.eof or inflater.unused_data:
+            return 400
+        return self.shared.handler.decide(
+            text + self.head.path_at + PREFIX_N, exchange_n,
+            PyBytes_AS_STRING(self.shared.plain), PyBytes_GET_SIZE(self.shared.plain), out, out_n)
+
+    cdef int hand_over(self, const char* text) except -1:
+        cdef Py_ssize_t fields_at = self.head.path_at + self.head.path_n + 11  # " HTTP/1.1\r\n"
+        cdef bytes method = text[self.head.method_at:self.head.method_at + self.head.method_n]
+        cdef bytes target = text[self.head.path_at:self.head.path_at + self.head.path_n] or b"/"
+        cdef bytes fields = text[fields_at:self.head.next - 2]
+        cdef bytes body = text[self.body.at:self.body.at + self.body.n]
+        self.flush()
+        self.phase = AWAY
+        self.since = -1
+        self.guest = self.route(self, method, target, self.head.minor, fields, body, not self.head.close)
+        return 0
+
+    # --- answers
+
+    cdef int refuse(self, int status) except -1:
+        """Answer what cannot be read on behind; the connection ends."""
+        self.shared.refused += 1
+        self.shared.out.empty(status, CLOSES)
+        self.flush()
+        return self.linger()
+
+    cdef int flush(self) except -1:
+        """Write the answers of this batch at once."""
+        cdef bytes data = self.shared.out.take()
+        if data is not None and self.write is not None:
+            self.write(data)
+        return 0
+
+    cdef int linger(self) except -1:
+        self.phase = LINGERING
+        self.since = -1
+        self.forget()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
+        return 0
+
+    cdef int close(self) except -1:
+        self.phase = CLOSED
+        self.since = -1
+        self.forget()
+        if self.transport is not None:
+            self.transport.close()
+        return 0
+
+    cdef int check(self, double now) except -1:
+        """Once a sweep: has this phase taken too long?"""
+        cdef double age = now - self.since
+        if self.since < 0:
+            self.since = now
+        elif self.phase == IDLE:
+            if age >= (DRAIN_IDLE_S if self.shared.draining else self.shared.idle_s):
+                self.close()
+        elif self.phase == READING_HEAD or self.phase == READING_BODY:
+            if age >= (self.shared.header_s if self.phase == READING_HEAD else self.shared.body_s):
+                self.shared.out.n = 0
+                self.refuse(408)
+        elif self.phase == AWAY:
+            if self.writing_paused and age >= self.shared.idle_s:
+                self.transport.abort()
+        elif age >= (self.shared.idle_s if self.transport.get_write_buffer_size() else LINGER_S):
+            self.transport.abort()
+        return 0
+
+
+class Protocol(BidProtocol, asyncio.BufferedProtocol):
+    """asyncio asks for this base; uvloop only for its methods."""
+
+    __slots__ = ()

@@ -1,0 +1,211 @@
+"""The bid port of one worker: accept, serve, stop without failing a request.
+
+Listener (accepts, while the worker holds no more than its share) -> BidServer (connections, limits, timeouts)
+  -> compiled protocol -> BidHandler for /bid/, the Tornado application for the rest.
+
+The listening socket belongs to the supervisor and is shared by its workers: a pause leaves
+new connections in its queue for the others. Times are seconds of the loop's clock.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+
+from tornado.httputil import HTTPServerConnectionDelegate
+
+from bidder._fast.http import BidHandler, BidProtocol, Connections, Protocol
+from bidder.tornado_bridge import TornadoRoute
+
+SWEEP_S = 0.5  # timeouts are looked at this often, for all connections at once
+RETRY_S = 0.2  # accepting again after the process or host ran out of something
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+log = logging.getLogger("bidder.http")
+
+
+class BidServer:
+    """All connections of a worker. `protocol` is the factory that loops ask for."""
+
+    def __init__(
+        self,
+        handler: BidHandler,
+        application: HTTPServerConnectionDelegate,
+        *,
+        max_body_bytes: int = 262_144,
+        header_s: float = 10.0,
+        body_s: float = 2.0,
+        idle_s: float = 160.0,
+    ) -> None:
+        """`header_s`: for a whole head; `body_s`: without progress; `idle_s`: between two requests."""
+        self._emptied = asyncio.Event()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._connections = Connections(
+            handler,
+            TornadoRoute(application),
+            on_empty=self._became_empty,
+            max_body_bytes=max_body_bytes,
+            header_s=header_s,
+            body_s=body_s,
+            idle_s=idle_s,
+        )
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return self._connections.count
+
+    @property
+    def refused(self) -> int:
+        """Requests answered without being read to the end: framing, size, time."""
+        return self._connections.refused
+
+    def protocol(self) -> Protocol:
+        """A new connection. Sweeping runs while there is one."""
+        if self._sweeper is None:
+            loop = asyncio.get_running_loop()
+            self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
+        return self._connections.protocol()
+
+    def close_idle(self) -> int:
+        """Close what is between two requests, at once; how many."""
+        return self._connections.close_idle()
+
+    async def drain(self, *, idle_grace_s: float = 0.1, give_up_s: float = 10.0) -> int:
+        """Serve what has begun, say `Connection: close`, return when no connection is left.
+
+        `idle_grace_s`: how long an idle connection may still bring a request before it is closed. The
+        default is enough for what lies in the socket already; with a longer one the connections of a busy client end
+        politely, each with an answer. After `give_up_s` what is left is dropped, and its number
+        returned. The listener must have been closed before.
+        """
+        self._connections.draining = True
+        if not await self._empty_within(idle_grace_s):
+            self._connections.close_idle()
+        if await self._empty_within(give_up_s):
+            return 0
+        dropped = self._connections.abort()
+        await self._empty_within(give_up_s)
+        log.warning("drained, but for %d connections that were dropped after %s s", dropped, give_up_s)
+        return dropped
+
+    async def _empty_within(self, seconds: float) -> bool:
+        if self.connections and seconds > 0:
+            self._emptied.clear()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), seconds)
+            except TimeoutError:
+                return False
+        return self.connections == 0
+
+    def _became_empty(self) -> None:
+        self._emptied.set()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._connections.sweep(loop.time())
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if self.connections else None
+
+
+class Listener:
+    """Accepts from a listening socket that other processes accept from as well. Paused until `resume`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, server: BidServer, batch: int = 4) -> None:
+        """`batch`: connections taken per wake-up; few, so that all workers get theirs. The caller closes the socket."""
+        sock.setblocking(False)
+        self._loop = loop
+        self._sock = sock
+        self._server = server
+        self._batch = batch
+        self._share: int | None = None
+        self._wanted = False
+        self._accepting = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._opening: set[asyncio.Task[tuple[asyncio.Transport, BidProtocol]]] = set()
+        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def accepting(self) -> bool:
+        """False while paused, full, or out of file descriptors."""
+        return self._accepting
+
+    def resume(self, share: int | None = None) -> None:
+        """Accept while the server holds fewer than `share` connections (None: any number). May be called again."""
+        self._share = share
+        self._wanted = True
+        self._go()
+
+    def pause(self) -> None:
+        """Accept nothing until `resume`; what waits in the socket's queue is left to the other workers."""
+        self._wanted = False
+        self._stop()
+
+    async def close(self) -> None:
+        """Pause for good, and wait until what was accepted is a connection of the server."""
+        self.pause()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+        if self._opening:
+            await asyncio.wait(self._opening)
+
+    def _go(self) -> None:
+        if self._wanted and self._retry is None and not self._accepting and not self._full():
+            self._accepting = True
+            self._loop.add_reader(self._sock, self._accept)
+
+    def _stop(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._sock)
+
+    def _full(self) -> bool:
+        return self._share is not None and self._server.connections + len(self._opening) >= self._share
+
+    def _accept(self) -> None:
+        for _ in range(self._batch):
+            if self._full():
+                self._stop()
+                return
+            try:
+                connection, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return  # another worker was faster, or the client is gone again
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                self._wait_for_a_descriptor(error)
+                return
+            connection.setblocking(False)
+            if connection.family in (socket.AF_INET, socket.AF_INET6):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._loop.connect_accepted_socket(self._server.protocol, connection))
+            self._opening.add(task)
+            task.add_done_callback(self._opened)
+
+    def _opened(self, task: "asyncio.Task[tuple[asyncio.Transport, BidProtocol]]") -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.info("a connection was lost while it was accepted: %s", task.exception())
+        self._go()  # it counted twice, as opening and as open: there may be room
+
+    def _wait_for_a_descriptor(self, error: OSError) -> None:
+        """Level-triggered, the socket would wake us without end. The reserve goes back to the process meanwhile."""
+        log.error("cannot accept: %s; trying again every %s s with %d open", error, RETRY_S, self._server.connections)
+        self._stop()
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+        self._retry = self._loop.call_later(RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        try:
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._retry = self._loop.call_later(RETRY_S, self._try_again)
+            return
+        self._retry = None
+        self._go()
