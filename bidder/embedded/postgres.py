@@ -52,15 +52,19 @@ SETTINGS = {
 class Postgres:
     """One server of our own, as a child of this process.
 
-    `state` is the state directory, `port` where it listens. Raises EmbeddedError, one line, for
+    `state` is the state directory, `port` where it listens; a server already there gets `grace_s` to notice that
+    its parent has gone. Raises EmbeddedError, one line, for
     everything that a person can mend.
     """
 
-    def __init__(self, state: Path, port: int, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, state: Path, port: int, environ: Mapping[str, str] | None = None, *, grace_s: float = GRACE_S
+    ) -> None:
         self.state = state.resolve()
         self.port = port
         self.log = self.state / "log" / "postgres.log"
         self._environ = os.environ if environ is None else environ
+        self._grace_s = grace_s
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -186,7 +190,7 @@ class Postgres:
         lock = data / "postmaster.pid"
 
         def lives_on(waited_s: float) -> bool:
-            return waited_s >= GRACE_S and _status(lock) == "ready"
+            return waited_s >= self._grace_s and _status(lock) == "ready"
 
         left = processes.wait_until_left(data, "postgres", SHUTDOWN_S, give_up=lives_on)
         if left:
@@ -200,6 +204,7 @@ class Postgres:
     def _initdb(self, bin_directory: Path, place: Path, data: Path, account: child.Account | None) -> None:
         """Make the data directory: whole, or not at all."""
         fresh = place / "data.new"
+        processes.wait_until_left(fresh, "postgres", within_s=5.0)  # of a first start that was killed
         shutil.rmtree(fresh, ignore_errors=True)
         initdb = programs.Program(bin_directory / "initdb")
         password_file = place / "password"

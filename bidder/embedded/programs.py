@@ -114,7 +114,7 @@ def _reachable_copy(program: Path, base: Path, trees: list[Path]) -> Path:
             for name in files:
                 file = Path(directory, name)
                 if not file.is_symlink():
-                    file.chmod(file.stat().st_mode & 0o755 | 0o444)
+                    file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
         fresh.rename(copy)
     except OSError:
         if not copy.exists():  # else another process was first with the same copy
