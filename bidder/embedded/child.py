@@ -63,6 +63,76 @@ def spawn(
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("spawn() outside the main thread: the child would die with this thread")
+    with _appending(log) as output:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
+            preexec_fn=_tie(on_orphaned),  # noqa: PLW1509 - it imports nothing and takes no lock of ours
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
+
+def _tie(on_orphaned: signal.Signals) -> Callable[[], None]:
+    """What a child does between fork and exec, after setuid, which would have cleared the tie."""
+    parent = os.getpid()
+
+    def tie() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if _libc.prctl(PR_SET_PDEATHSIG, int(on_orphaned), 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+        if os.getppid() != parent:  # it died before the tie was there
+            os._exit(1)
+
+    return tie
+
+
+def run(
+    argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str], account: Account | None
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` to its end as `account`, or to ours; OSError where it cannot be executed."""
+    return subprocess.run(
+        list(argv),
+        cwd=cwd,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+        preexec_fn=_tie(signal.SIGKILL),  # noqa: PLW1509 - as above
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
+def end(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> int:
+    """Send each signal in turn, wait its seconds, and at last kill; returns the exit code."""
+    for how, within_s in steps:
+        if process.poll() is not None:
+            break
+        process.send_signal(how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(within_s)
+    if process.poll() is None:
+        process.kill()
+    return process.wait()
+
+
+@contextlib.contextmanager
+def _appending(log: Path | None) -> Iterator[int | None]:
+    if log is None:
+        yield None
+        return
     log.parent.mkdir(parents=True, exist_ok=True)
     trim_log(log)
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
