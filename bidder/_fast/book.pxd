@@ -1,11 +1,14 @@
 """The book: a mapped, read-only, checksummed file of campaigns in descending order of price.
 
-`bidder/campaigns/compile.py` writes it; the layout of its sections is in `book.pyx`
-(one place) and documented there. A slot is a campaign's position in this book;
-a key is its number in Postgres, the same in every book.
+`bidder/campaigns/compile.py` writes it; `book_layout.pxd` has the layout of what is
+private to the matcher. A slot is a campaign's position in this book; a key is its
+number in Postgres, the same in every book.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
+from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_rules cimport Version
 from bidder._fast.request cimport Imp, Reader, Str
 
 cdef enum:                     # CreativeRec.flags
@@ -34,8 +37,8 @@ cdef struct CampaignRec:
     uint32_t creative_count
     uint32_t frequency_first   # into the frequency section
     uint32_t frequency_count
-    uint32_t extra             # private to book.pyx: its post-filters
-    uint64_t extra_at          # private to book.pyx
+    uint32_t extra             # private to book.pyx: bits of its post-filters
+    uint64_t extra_at          # private to book.pyx: into the filters
 
 cdef struct CreativeRec:
     uint32_t key
@@ -54,6 +57,7 @@ cdef struct CreativeRec:
     uint32_t piece_first       # into pieces
     uint32_t piece_count
     uint32_t deal_any          # reserved, 0
+    uint32_t bundle            # of the app that it promotes: into strings, + 1; 0: none named
 
 cdef struct StrRef:
     uint64_t at                # into the blob
@@ -71,6 +75,17 @@ cdef struct FrequencyRec:
     uint32_t level             # 0 campaign, 1 creative
     uint32_t reserved
 
+cdef enum:                     # Matcher.near: why no campaign was left, from the imp's side
+    NEAR_DEAL = 1              # some campaign fell by its deals only now,
+    NEAR_FORMAT = 2            # by the formats of its creatives,
+    NEAR_SIZE = 4              # by their sizes
+
+cdef struct Plan:              # private: one dimension of the current request
+    const uint64_t* base       # NULL: every campaign
+    uint32_t dimension
+    uint32_t inc_first, inc_end
+    uint32_t exc_first, exc_end
+
 cdef class Book:
     """One generation, valid from opening to the end of the object."""
     cdef readonly uint64_t revision
@@ -84,20 +99,27 @@ cdef class Book:
     cdef const char* base            # private from here on
     cdef size_t length
     cdef object _map
+    cdef Py_buffer view
+    cdef const void* section(self, int number) noexcept nogil
+    cdef uint64_t count(self, int number) noexcept nogil
+    cdef object named(self, int number, uint32_t key)
 
-cdef class Matcher:
+cdef class Matcher(Probe):
     """Finds the campaigns of one book that accept a request; keeps its working memory between requests.
 
     begin_request once a request, begin_imp once an imp, then next_slot until it is -1:
     slots in ascending order, which is descending price_max. Flight, switch, purse and
     creative are the auction's business; all of `targeting` is the matcher's.
+    What begin_request was given must stay as it is until the next one.
     """
     cdef Book book
+    cdef uint32_t near               # NEAR_ bits of this imp, as far as next_slot has looked
     # `exchange`: key. `now_s`: unix seconds.
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil
     cdef void begin_imp(self, const Imp* imp) noexcept nogil
     cdef int64_t next_slot(self) noexcept nogil
     # Price of this slot for the current request: price times every multiplier that applies.
+    # 0 where a multiplier of zero applies: it does not bid.
     cdef int64_t price_of(self, uint32_t slot) noexcept nogil
     # Key of the request's bundle or domain where the book names it, else 0 (for counters).
     cdef uint32_t inventory_key(self) noexcept nogil
@@ -105,4 +127,31 @@ cdef class Matcher:
     cdef uint32_t deal_key(self, Str deal) noexcept nogil
     # Does the campaign include deals at all, and this one? (0: it lists none; 1: lists this; 2: lists others only)
     cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil
-
+    # Private from here on.
+    cdef const Dimension* dimensions
+    cdef const uint32_t* value_ids
+    cdef const Filter* filters
+    cdef const Point* points
+    cdef const Multiplier* multipliers
+    cdef const When* whens
+    cdef uint32_t dimension_count, of_request    # dimensions in all; those of the request stand first
+    cdef const uint64_t* deal_base   # NULL: no campaign includes deals
+    cdef list zones
+    cdef uint32_t* zone_hour         # hour of the week now, by zone
+    cdef int64_t quarter             # of an hour that zone_hour and year are of
+    cdef int32_t year                # UTC
+    cdef Version osv
+    cdef Plan plans[24]
+    cdef uint32_t plan_count, request_plans
+    cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
+    cdef uint64_t* accepted          # by block: what the request's own dimensions accept
+    cdef int64_t accepted_blocks, blocks, block
+    cdef uint64_t now[8]             # of this block: accepted for this imp
+    cdef uint32_t word
+    cdef uint64_t bits
+    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
+    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
+    cdef bint enter(self, int64_t block) noexcept nogil
+    cdef bint next_block(self) noexcept nogil
+    cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
+    cdef void new_quarter(self, int64_t now_s) noexcept with gil

@@ -1,0 +1,383 @@
+"""The book, opened; and the matcher, which finds the campaigns that accept a request.
+
+    begin_request -> values of the request -> postings (book_layout: Value)
+    begin_imp     -> values of the imp     -> postings
+    next_slot     -> blocks of 512 slots: per dimension (base | includes) & ~excludes, all of them ANDed,
+                     one block at a time, so that an auction that has its winner stops paying
+                  -> filters of the few campaigns that have any
+
+A dimension that no campaign constrains is not looked at. Nothing is allocated per
+request but the growth of two lists. Prices: nano-USD for one impression.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+import mmap
+import os
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from bidder._fast.book_check cimport check_book
+from bidder._fast.book_layout cimport *
+from bidder._fast.book_postings cimport Posting, posting_has, posting_set
+from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
+from bidder._fast.request cimport Imp, Reader, Str
+
+from bidder._fast.book_check import BookError
+
+cdef extern from *:
+    int __builtin_ctzll(unsigned long long) noexcept nogil
+
+cdef enum:
+    QUARTER_S = 900            # no zone changes its offset off a quarter of an hour
+
+
+cdef inline bint _any(const uint64_t* words) noexcept nogil:
+    return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0
+
+
+cdef class Book:
+    def __init__(self):
+        raise TypeError("Book.open(path) opens one")
+
+    @staticmethod
+    def open(path):
+        cdef Book book = Book.__new__(Book)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise BookError(f"{path}: {error.strerror}") from None
+        try:
+            book._map = mmap.mmap(fd, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        except (OSError, ValueError) as error:
+            raise BookError(f"{path}: cannot be mapped: {error}") from None
+        finally:
+            os.close(fd)
+        PyObject_GetBuffer(book._map, &book.view, PyBUF_SIMPLE)
+        book.base = <const char*>book.view.buf
+        book.length = book.view.len
+        try:
+            check_book(book.base, book.length)
+        except BookError as error:
+            raise BookError(f"{path}: {error}") from None
+        book.revision = (<const Header*>book.base).revision
+        book.campaign_count = book.count(S_CAMPAIGNS)
+        book.creative_count = book.count(S_CREATIVES)
+        book.campaigns = <CampaignRec*>book.section(S_CAMPAIGNS)
+        book.creatives = <CreativeRec*>book.section(S_CREATIVES)
+        book.strings = <StrRef*>book.section(S_STRINGS)
+        book.pieces = <Piece*>book.section(S_PIECES)
+        book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
+        book.blob = <const char*>book.section(S_BLOB)
+        return book
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef const void* section(self, int number) noexcept nogil:
+        return self.base + (<const Header*>self.base).table[number].at
+
+    cdef uint64_t count(self, int number) noexcept nogil:
+        return (<const Header*>self.base).table[number].count
+
+    cdef object named(self, int number, uint32_t key):
+        """Text under a key of a sorted section, or None."""
+        cdef const Named* rows = <const Named*>self.section(number)
+        cdef uint64_t low = 0, high = self.count(number), middle
+        while low < high:
+            middle = (low + high) // 2
+            if rows[middle].key < key:
+                low = middle + 1
+            else:
+                high = middle
+        if low == self.count(number) or rows[low].key != key:
+            return None
+        return self.blob[rows[low].at:rows[low].at + rows[low].n].decode()
+
+    def landing_url(self, creative_key):
+        return self.named(S_LANDINGS, creative_key) if 0 <= creative_key < 2**32 else None
+
+    def campaign_id(self, campaign_key):
+        return self.named(S_IDS, campaign_key) if 0 <= campaign_key < 2**32 else None
+
+    @property
+    def exchanges(self):
+        cdef const Named* rows = <const Named*>self.section(S_EXCHANGES)
+        cdef uint64_t i
+        return {
+            self.blob[rows[i].at:rows[i].at + rows[i].n].decode(): rows[i].key for i in range(self.count(S_EXCHANGES))
+        }
+
+    def purse_slots(self):
+        cdef uint32_t i
+        return {self.campaigns[i].key: self.campaigns[i].purse for i in range(self.campaign_count)}
+
+    @property
+    def zones(self):
+        cdef const Named* rows = <const Named*>self.section(S_ZONES)
+        cdef uint64_t i
+        return [self.blob[rows[i].at:rows[i].at + rows[i].n].decode() for i in range(self.count(S_ZONES))]
+
+
+cdef class Matcher(Probe):
+    def __cinit__(self, Book book not None):
+        cdef uint32_t i
+        self.book = book
+        self.attach(book.base)
+        self.dimensions = <const Dimension*>book.section(S_DIMENSIONS)
+        self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
+        self.filters = <const Filter*>book.section(S_FILTERS)
+        self.points = <const Point*>book.section(S_POINTS)
+        self.multipliers = <const Multiplier*>book.section(S_MULTIPLIERS)
+        self.whens = <const When*>book.section(S_WHENS)
+        self.dimension_count = book.count(S_DIMENSIONS)
+        for i in range(self.dimension_count):
+            if self.dimensions[i].id < D_DEAL:
+                self.of_request = i + 1
+            elif self.dimensions[i].id == D_DEAL and self.dimensions[i].base != NO_BITMAP:
+                self.deal_base = self.bitmaps + <uint64_t>self.dimensions[i].base * self.head.words
+        try:
+            self.zones = [ZoneInfo(name) for name in book.zones]
+        except (OSError, ValueError, KeyError) as error:
+            raise BookError(f"a campaign's time zone is unknown on this host: {error}") from None
+        self.quarter = -1
+        self.blocks = self.head.words // BLOCK_WORDS
+        self.block = self.blocks
+        self.zone_hour = <uint32_t*>calloc(len(self.zones) + 1, sizeof(uint32_t))
+        self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
+        if self.zone_hour == NULL or self.accepted == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.zone_hour)
+        free(self.accepted)
+
+    cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
+        cdef uint32_t i
+        if now_s // QUARTER_S != self.quarter:
+            self.new_quarter(now_s)
+        self.look_at(reader)
+        self.osv = version_of(self.req.osv)
+        self.plan_count = 0
+        for i in range(self.of_request):
+            self.plan(i, NULL, exchange)
+        self.request_plans = self.plan_count
+        self.request_incs = self.incs.count
+        self.request_excs = self.excs.count
+        self.accepted_blocks = 0
+        self.block = self.blocks
+        self.bits = 0
+
+    cdef void begin_imp(self, const Imp* imp) noexcept nogil:
+        cdef uint32_t i
+        self.clock += 1
+        self.imp_clock = self.clock
+        self.plan_count = self.request_plans
+        self.incs.count = self.request_incs
+        self.excs.count = self.request_excs
+        self.near = 0
+        for i in range(self.of_request, self.dimension_count):
+            if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
+                self.plan(i, imp, 0)
+        self.block = -1
+        self.word = BLOCK_WORDS
+        self.bits = 0
+
+    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil:
+        cdef const Dimension* dimension = &self.dimensions[number]
+        cdef Plan* plan = &self.plans[self.plan_count]
+        plan.dimension = dimension.id
+        plan.inc_first = self.incs.count
+        plan.exc_first = self.excs.count
+        self.gather(dimension.id, imp, exchange)
+        plan.inc_end = self.incs.count
+        plan.exc_end = self.excs.count
+        plan.base = NULL
+        if dimension.base != NO_BITMAP:
+            plan.base = self.bitmaps + <uint64_t>dimension.base * self.head.words
+        if plan.base != NULL or plan.exc_end > plan.exc_first:
+            self.plan_count += 1
+
+    # The campaigns: block by block.
+
+    cdef int64_t next_slot(self) noexcept nogil:
+        cdef uint64_t slot
+        cdef const CampaignRec* campaign
+        while True:
+            while self.bits == 0:
+                self.word += 1
+                if self.word >= BLOCK_WORDS:
+                    if not self.next_block():
+                        return -1
+                    self.word = 0
+                self.bits = self.now[self.word]
+            slot = self.block * BLOCK + self.word * 64 + __builtin_ctzll(self.bits)
+            self.bits &= self.bits - 1
+            campaign = &self.book.campaigns[slot]
+            if not campaign.extra & F_FILTERS or self.passes(campaign):
+                return slot
+
+    cdef bint next_block(self) noexcept nogil:
+        """To the next block in which this imp is accepted; False where there is none."""
+        while self.block + 1 < self.blocks and not self.broken:
+            self.block += 1
+            if self.enter(self.block):
+                return True
+        self.block = self.blocks
+        self.word = BLOCK_WORDS
+        return False
+
+    cdef bint enter(self, int64_t block) noexcept nogil:
+        """What this imp accepts of a block; False where that is nothing."""
+        cdef uint64_t* accept = self.accepted + block * BLOCK_WORDS
+        cdef uint64_t before[8]
+        cdef int64_t left
+        cdef uint32_t n
+        cdef bint some
+        cdef int i
+        if block >= self.accepted_blocks:
+            left = self.book.campaign_count - block * BLOCK
+            for i in range(BLOCK_WORDS):
+                accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
+                left -= 64
+            for n in range(self.request_plans):
+                if not self.narrow(&self.plans[n], accept, block):
+                    break
+            self.accepted_blocks = block + 1
+        some = _any(accept)
+        memcpy(self.now, accept, sizeof(self.now))
+        for n in range(self.request_plans, self.plan_count if some else 0):
+            memcpy(before, self.now, sizeof(before))
+            some = self.narrow(&self.plans[n], self.now, block)
+            for i in range(BLOCK_WORDS):
+                if before[i] & ~self.now[i]:
+                    self.near |= <uint32_t>1 << (self.plans[n].dimension - D_DEAL)
+                    break
+            if not some:
+                break
+        return some
+
+    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil:
+        """accept &= (base | includes) & ~excludes; False where nothing is left."""
+        cdef uint64_t wanted[8]
+        cdef uint32_t n
+        cdef int i
+        if plan.base != NULL:
+            memcpy(wanted, plan.base + block * BLOCK_WORDS, sizeof(wanted))
+            for n in range(plan.inc_first, plan.inc_end):
+                posting_set(&self.incs.items[n], wanted, block)
+            for i in range(BLOCK_WORDS):
+                accept[i] &= wanted[i]
+        if plan.exc_end > plan.exc_first:
+            memset(wanted, 0, sizeof(wanted))
+            for n in range(plan.exc_first, plan.exc_end):
+                posting_set(&self.excs.items[n], wanted, block)
+            for i in range(BLOCK_WORDS):
+                accept[i] &= ~wanted[i]
+        return _any(accept)
+
+    # One campaign: what the index alone does not decide.
+
+    cdef bint passes(self, const CampaignRec* campaign) noexcept nogil:
+        cdef const Filter* filter = &self.filters[campaign.extra_at]
+        cdef uint32_t i, hour
+        cdef int32_t age
+        if campaign.extra & F_HOURS:
+            hour = self.zone_hour[filter.zone]
+            if not filter.hours[hour >> 6] >> (hour & 63) & 1:
+                return False
+        if campaign.extra & F_AGE:
+            age = self.year - self.req.yob
+            if self.req.yob == 0 or age < filter.age_min or age > filter.age_max:
+                return False
+        if campaign.extra & F_ALL:
+            for i in range(filter.all_first, filter.all_first + filter.all_count):
+                if not self.holds(self.value_ids[i]):
+                    return False
+        if campaign.extra & F_OSV and not (
+                self.osv.known and version_compare(&self.osv, filter.osv_min) >= 0
+                and version_compare(&self.osv, filter.osv_max) <= 0):
+            return False
+        if campaign.extra & F_RADIUS:
+            if not self.req.has_point:
+                return False
+            for i in range(filter.point_first, filter.point_first + filter.point_count):
+                if point_reaches(&self.points[i], self.req.lat, self.req.lon):
+                    return True
+            return False
+        return True
+
+    cdef int64_t price_of(self, uint32_t slot) noexcept nogil:
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const Filter* filter
+        cdef const Multiplier* multiplier
+        cdef uint32_t factors[16]
+        cdef uint32_t i, k, v, applied = 0
+        cdef bint some
+        if not campaign.extra & F_MULTIPLIERS:
+            return campaign.price
+        filter = &self.filters[campaign.extra_at]
+        for i in range(filter.multiplier_first, filter.multiplier_first + filter.multiplier_count):
+            multiplier = &self.multipliers[i]
+            some = True
+            for k in range(multiplier.when_first, multiplier.when_first + multiplier.when_count):
+                some = False
+                for v in range(self.whens[k].value_first, self.whens[k].value_first + self.whens[k].value_count):
+                    if self.holds(self.value_ids[v]):
+                        some = True
+                        break
+                if not some:
+                    break
+            if some and applied < 16:
+                factors[applied] = multiplier.factor
+                applied += 1
+        return price_times(campaign.price, factors, applied)
+
+    cdef uint32_t inventory_key(self) noexcept nogil:
+        return self.bundle_term or self.domain_term
+
+    cdef uint32_t deal_key(self, Str deal) noexcept nogil:
+        cdef int64_t id = self.find(D_DEAL, deal.p, deal.n) if deal.p != NULL else -1
+        return self.values[id].term if id >= 0 else 0
+
+    cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil:
+        cdef const Value* value
+        cdef Posting posting
+        cdef int64_t id
+        if self.deal_base == NULL or self.deal_base[slot >> 6] >> (slot & 63) & 1:
+            return 0
+        id = self.find(D_DEAL, deal.p, deal.n) if deal.p != NULL else -1
+        if id < 0:
+            return 2
+        value = &self.values[id]
+        self.aim(&posting, value.dense & DENSE_INC, value.inc_at, value.inc_count)
+        return 1 if posting_has(&posting, slot) else 2
+
+    cdef void new_quarter(self, int64_t now_s) noexcept with gil:
+        """Hours and years change at most here, in every zone, summer time included."""
+        self.quarter = now_s // QUARTER_S
+        self.year = datetime.fromtimestamp(now_s, UTC).year
+        for number, zone in enumerate(self.zones):
+            local = datetime.fromtimestamp(now_s, zone)
+            self.zone_hour[<Py_ssize_t>number] = local.weekday() * 24 + local.hour
+
+    def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
+        if imp_index >= reader.req.imps.n:
+            raise ValueError(f"imp {imp_index}: the request has {reader.req.imps.n}")
+        self.begin_request(reader, exchange_key, now_s)
+        self.begin_imp(&reader.imps[reader.req.imps.at + imp_index])
+        keys = []
+        while (slot := self.next_slot()) >= 0:
+            keys.append(self.book.campaigns[<uint32_t>slot].key)
+        return keys
+
+    def price(self, uint32_t campaign_key):
+        cdef uint32_t slot
+        for slot in range(self.book.campaign_count):
+            if self.book.campaigns[slot].key == campaign_key:
+                return self.price_of(slot)
+        raise KeyError(campaign_key)

@@ -1,0 +1,2 @@
+class BookError(Exception):
+    """The file is not a book that can be served; the message says why."""

@@ -1,0 +1,2 @@
+class Probe:
+    """Part of `bidder._fast.book.Matcher`; it has no face of its own."""

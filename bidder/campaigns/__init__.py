@@ -1,0 +1,1 @@
+"""The book: campaigns as operators write them (model), compiled (compile), kept and followed (snapshot)."""
