@@ -108,7 +108,7 @@ def run(
         text=True,
         errors="replace",
         check=False,
-        preexec_fn=_tie(signal.SIGKILL),  # noqa: PLW1509 - as above
+        preexec_fn=_tie(signal.SIGKILL),
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,
