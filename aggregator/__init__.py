@@ -1,0 +1,1 @@
+"""The aggregator: counters from the bus and notices from the durable stream become rows in Postgres, each once."""

@@ -1,0 +1,106 @@
+"""Dedupe: a batch of notices becomes what is to be booked. Pure: no clock, no I/O.
+
+notices + what each bid has booked already -> book() -> rows of the rollups, lease totals, transfers, new bid states
+The first notice of each (bid, kind) counts. Spend is the price of the kind that the exchange's row names, once a bid.
+A reservation is closed once, by the bid's spend or its loss, whichever comes first.
+A flagged notice (but LATE) counts as flagged only: it books nothing and uses up no key.
+Money: int nano-USD. Minutes: UTC minutes since 1970, of the bid.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from msgspec.structs import astuple
+
+from bidder.events.schema import Notice, NoticeFlag, NoticeKind
+
+SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
+MEASURES = (
+    *(NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS),
+    *(NoticeKind.IMPRESSION, NoticeKind.CLICK, NoticeKind.CONVERSION),
+)  # in the order of the rollup's columns; spend follows
+_DIMENSIONS = slice(6, 17)  # of a Notice: exchange to inventory
+
+
+class UnknownExchange(Exception):
+    """A notice of an exchange that neither `config.exchange` nor the settings name: how it books is not known."""
+
+
+@dataclass(slots=True)
+class BidState:
+    """What has been booked of one bid; a row of `ledger.bid`."""
+
+    kinds: int = 0  # 1 << (kind - 1) of each kind that counted
+    closed: bool = False
+    spent: int = 0
+    spent_ms: int | None = None  # receipt of the notice that was booked
+
+
+@dataclass(slots=True)
+class Booking:
+    """All that one batch changes."""
+
+    rollup: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # measures, then spend
+    flagged: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # minute, exchange, campaign, kind, flags
+    leases: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # (lease, minute): spent, closed
+    transfers: dict[tuple[str, str, str, int], list[int]] = field(default_factory=dict)
+    bids: dict[bytes, BidState] = field(default_factory=dict)  # those that changed
+    suspense: dict[bytes, Notice] = field(default_factory=dict)
+
+
+def bookable(notice: Notice) -> bool:
+    """May it count, if it is the first of its kind?"""
+    return notice.flags & ~NoticeFlag.LATE == 0
+
+
+def book(notices: Iterable[Notice], states: Mapping[bytes, BidState], spend_on: Mapping[int, NoticeKind]) -> Booking:
+    """What `notices`, in their order, change on top of `states` (which are left as they are).
+
+    `spend_on`: key of the exchange -> the kind that books its spend. UnknownExchange where it has none.
+    """
+    booking = Booking()
+    for notice in notices:
+        spend_kind = spend_on.get(notice.exchange)
+        if spend_kind is None:
+            raise UnknownExchange(f"exchange {notice.exchange} is not in config.exchange")
+        before = booking.bids.get(notice.bid_id) or states.get(notice.bid_id) or BidState()
+        if not bookable(notice):
+            _flag(booking, notice, before, spend_kind)
+            continue
+        bit = 1 << (notice.kind - 1)
+        if before.kinds & bit:
+            continue
+        after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms)
+        _count(booking, notice, after, spend_kind)
+        booking.bids[notice.bid_id] = after
+    return booking
+
+
+def _flag(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind) -> None:
+    key = (notice.minute, notice.exchange, notice.campaign, notice.kind, notice.flags)
+    booking.flagged.setdefault(key, [0])[0] += 1
+    expired_only = notice.flags & ~NoticeFlag.LATE == NoticeFlag.EXPIRED
+    if expired_only and notice.kind == spend_kind and notice.price > 0 and not state.spent:
+        booking.suspense.setdefault(notice.bid_id, notice)
+
+
+def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind) -> None:
+    """The first of its kind: the rollup, and, where it is about money, lease, ledger and the state of the bid."""
+    key = (notice.minute, *astuple(notice)[_DIMENSIONS])
+    measures = booking.rollup.setdefault(key, [0] * (len(MEASURES) + 1))
+    measures[MEASURES.index(NoticeKind(notice.kind))] += 1
+    spends = notice.kind == spend_kind and not state.spent and notice.price > 0
+    closes = not state.closed and notice.kind in (spend_kind, NoticeKind.LOSS)
+    spent = notice.price if spends else 0
+    measures[-1] += spent
+    if spends:
+        state.spent, state.spent_ms = notice.price, notice.received_ms
+        payer = f"lease:{notice.lease}" if notice.lease else f"campaign:{notice.campaign}"
+        transfer = (payer, f"media:{notice.exchange}", "media", notice.minute)
+        booking.transfers.setdefault(transfer, [0])[0] += spent
+    if closes:
+        state.closed = True
+    if notice.lease and (spends or closes):
+        lease = booking.leases.setdefault((notice.lease, notice.minute), [0, 0])
+        lease[0] += spent
+        lease[1] += notice.taken if closes else 0

@@ -1,0 +1,85 @@
+"""The connection to Postgres: made again when it broke, with time limits, and the leaves of partitioned tables.
+
+Whoever writes asks `Link.connection()` each time; psycopg2.Error means: nothing of this transaction happened
+(or nobody knows, and the marks in the database tell). `Link.broken()` then drops the connection.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+MINUTES_A_DAY = 24 * 60
+DAILY = ("traffic_minute", "notice_minute", "latency_minute", "flagged_minute")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
+
+
+class Backoff:
+    """How long to wait after an error: longer after each in a row."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def failed(self) -> float:
+        """Seconds until the next try."""
+        self.failures += 1
+        return float(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** (self.failures - 1)))
+
+    def succeeded(self) -> None:
+        """The next error is a first one."""
+        self.failures = 0
+
+
+class Link:
+    """One connection of one thread."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._connection: Connection | None = None
+        self._leaves: set[str] = set()
+
+    def connection(self) -> Connection:
+        """The open connection, or a new one; psycopg2.OperationalError where Postgres is away."""
+        if self._connection is None:
+            self._connection = psycopg2.connect(
+                self._dsn,
+                application_name=self._name,
+                connect_timeout=5,
+                tcp_user_timeout=10_000,
+                keepalives_idle=5,
+                options="-c TimeZone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+            )
+            self._leaves.clear()
+        return self._connection
+
+    def broken(self) -> None:
+        """Forget the connection after an error."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg2.Error):
+                self._connection.close()
+            self._connection = None
+
+    def ensure_days(self, minutes: Iterable[int]) -> None:
+        """Leaves of the rollups for the days of these minutes, in transactions of their own."""
+        for day in sorted({minute // MINUTES_A_DAY for minute in minutes}):
+            begin = EPOCH + timedelta(days=day)
+            for table in DAILY:
+                self._ensure("rollup." + table, f"{table}_{begin:%Y%m%d}", str(begin), str(begin + timedelta(days=1)))
+
+    def ensure_hours(self, minutes: Iterable[int]) -> None:
+        """Leaves of ledger.bid for the hours of these minutes."""
+        for hour in sorted({minute // 60 for minute in minutes}):
+            begin = EPOCH + timedelta(hours=hour)
+            low, high = (f"\\x{60 * edge:08x}" for edge in (hour, hour + 1))
+            self._ensure("ledger.bid", f"bid_{begin:%Y%m%d%H}", low, high)
+
+    def _ensure(self, parent: str, leaf: str, low: str, high: str) -> None:
+        if leaf in self._leaves:
+            return
+        with self.connection() as db, db.cursor() as cursor:
+            cursor.execute("SELECT ops.ensure_partition(%s, %s, %s, %s)", (parent, leaf, low, high))
+        self._leaves.add(leaf)

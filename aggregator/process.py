@@ -1,0 +1,97 @@
+"""The aggregator's process: counters from the bus and money from the spool into Postgres, for as long as it is wanted.
+
+run() waits for the schema (somebody else migrates), then two loops work side by side, each with a
+connection of its own: aggregator/bus.py and aggregator/money.py. SIGTERM and SIGINT finish what is under way.
+Without Postgres both wait and try again, forever.
+"""
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from aggregator.bus import CounterIntake
+from aggregator.dedupe import SPEND_KINDS
+from aggregator.ledger import Ledger
+from aggregator.migrate import MigrationError, missing
+from aggregator.money import MoneyIntake
+from aggregator.postgres import Backoff, Link
+from bidder.events.spool import SpoolReader
+from bidder.ops import log as logs
+from bidder.ops.control import ControlError, serve
+from bidder.ops.presence import Presence
+from bidder.settings import Settings
+
+ROLE = "aggregator"
+SCHEMA_POLL_S = 0.3
+
+
+def run(state: Path, settings: Settings, dsn: str) -> None:
+    """Work until SIGTERM or SIGINT; SystemExit with one line where it cannot."""
+    try:
+        asyncio.run(_serve(state, settings, dsn))
+    except* (MigrationError, ControlError) as group:
+        raise SystemExit(f"outbid {ROLE}: {group.exceptions[0]}") from None
+
+
+async def _serve(state: Path, settings: Settings, dsn: str) -> None:
+    log = logs.get(ROLE)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    counters_link, money_link = Link(dsn, f"outbid {ROLE} counters"), Link(dsn, f"outbid {ROLE} money")
+    counters = CounterIntake(settings.bus.hosts or (settings.bidder.bus_listen,), counters_link, log)
+    spend_on = {row.key: SPEND_KINDS[row.spend_on] for row in settings.exchanges.values()}
+    money = MoneyIntake(lambda: SpoolReader(state / "spool"), Ledger(money_link, spend_on), money_link, log)
+
+    def health(request: dict[str, Any]) -> dict[str, Any]:
+        parts = {"counters": counters.health(), "money": money.health()}
+        return {"healthy": parts["counters"]["postgres"] and parts["money"]["problem"] is None} | parts
+
+    with Presence(state, ROLE):
+        control = await serve(state / "run" / f"{ROLE}.sock", {"health": health})
+        try:
+            log.info("aggregator started")
+            if await _schema_is_there(money_link, stop, log):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_until_failure(counters.run(stop), stop))
+                    tasks.create_task(_until_failure(money.run(stop), stop))
+            log.info("aggregator stopped")
+        finally:
+            counters.close()
+            await control.close()
+
+
+async def _until_failure(work: Any, stop: asyncio.Event) -> None:
+    """A loop that fails takes the other down in order, so that the process ends and is started anew."""
+    try:
+        await work
+    finally:
+        stop.set()
+
+
+async def _schema_is_there(link: Link, stop: asyncio.Event, log: logs.Log) -> bool:
+    """Wait until this build's migrations are applied; False if we are to stop first."""
+    backoff = Backoff()
+    said: list[str] = []
+    while not stop.is_set():
+        try:
+            lacking = await asyncio.to_thread(lambda: missing(link.connection()))
+        except psycopg2.Error as error:
+            link.broken()
+            log.warning("Postgres is away", error=str(error).strip().partition("\n")[0])
+            delay = backoff.failed()
+        else:
+            if not lacking:
+                return True
+            if lacking != said:
+                log.info("waiting for migrations", missing=lacking)
+                said = lacking
+            delay = SCHEMA_POLL_S
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), delay)
+    return False
