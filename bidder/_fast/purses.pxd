@@ -14,7 +14,7 @@ cdef struct Half:
     int64_t lease              # id of the lease; 0: none; < 0: of lease -id nothing can be taken (not yet, no more)
     int64_t left               # not yet reserved; taken from atomically; < 0 after a late bill
     int64_t credits            # given back less spent, as last applied: left = amount + credits - sum(taken)
-    int64_t amount             # of the lease, as last applied to `left`
+    int64_t amount             # of the lease, as last applied to `left`; -1: what is out is not known, never opened
     int64_t taken[16]          # reserved by bids, by minute of the bid (minute % BUCKETS)
 
 cdef struct Purse:

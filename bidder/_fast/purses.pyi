@@ -61,6 +61,8 @@ class Purses:
         """Free a shut half. ValueError if it is open. Only a second after it was shut: a bid may be in the middle."""
     def grant(self, slot: int, which: int, lease: int, amount: int, credits: int = 0) -> None:
         """`clear`, then this lease, shut, with left = amount + credits."""
+    def grant_unknown(self, slot: int, which: int, lease: int) -> None:
+        """`clear`, then this lease with amount -1: it was out before this file began, so it can never be opened."""
     def open_half(self, slot: int, which: int) -> None:
         """Bids take from this half from now on; the other is shut."""
     def close_half(self, slot: int, which: int) -> None: ...

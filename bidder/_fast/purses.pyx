@@ -195,9 +195,17 @@ cdef class Purses:
         atomic_write(&half.left, amount + credits)
         atomic_write(&half.lease, -lease)
 
+    def grant_unknown(self, Py_ssize_t slot, int which, int64_t lease):
+        cdef Half* half = self._half(slot, which)
+        if lease <= 0:
+            raise ValueError(f"lease={lease}")
+        self.clear(slot, which)
+        half.amount = -1
+        atomic_write(&half.lease, -lease)
+
     def open_half(self, Py_ssize_t slot, int which):
         cdef Half* half = self._half(slot, which)
-        if half.lease == 0:
+        if half.lease == 0 or half.amount < 0:
             raise ValueError(f"slot={slot} half={which}: no lease to take from")
         self.close_half(slot, 1 - which)
         atomic_write(&half.lease, abs(half.lease))
