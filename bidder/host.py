@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bidder.embedded.child import spawn
+from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.postgres import Postgres
 from bidder.ops import control
@@ -77,7 +77,7 @@ class Host:
         self._log = logs.get("up")
         self._services: dict[str, Postgres | Memcached] = {}
         self._seats: dict[str, Seat] = {}
-        self._busy: set[str] = set()
+        self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
         """Postgres and memcached where the settings name none, and the tables. Blocks."""
@@ -122,13 +122,15 @@ class Host:
         for seat in self._seats.values():
             seat.look_after(now)
         for role, service in self._services.items():
-            if role not in self._busy and service.wanted and service.poll() is not None:
+            if role not in self._unwanted and service.poll() is not None:
                 self._log.error(f"{role} died", exit_code=service.poll())
-                try:
-                    service.start()
-                except Exception as error:  # whatever it is, the next look tries again, and the host lives on
-                    self._log.error(f"{role} does not come back", error=str(error))
-                    time.sleep(0.2)
+                self._launch(role, service)
+
+    def _launch(self, role: str, service: Postgres | Memcached) -> None:
+        try:
+            service.launch()
+        except (EmbeddedError, OSError) as error:  # the next look tries again
+            self._log.error(f"{role} does not come back", error=str(error))
 
     def pids(self) -> dict[str, list[int]]:
         """By role, as the ready line has them."""
@@ -211,13 +213,8 @@ class Host:
         elif role in self._seats:
             await self._end([self._seats[role]])
         else:
-            service = self._services[role]
-            service.wanted = False
-            self._busy.add(role)
-            try:
-                await loop.run_in_executor(None, service.stop)
-            finally:
-                self._busy.discard(role)
+            self._unwanted.add(role)
+            await loop.run_in_executor(None, self._services[role].stop)
         self._log.warning("stopped by an operator", role=role)
         return {"stopped": role}
 
@@ -227,8 +224,10 @@ class Host:
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
             self._seats[role].want_again()
-        else:
-            self._services[role].wanted = True
+        elif role in self._unwanted:
+            self._unwanted.discard(role)
+            self._services[role].launch()
+            await asyncio.get_running_loop().run_in_executor(None, self._services[role].wait_ready)
         self._look_after()
         await self._until_ready(role)
         return {"started": role}

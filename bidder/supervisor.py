@@ -7,7 +7,6 @@ Postgres, memcached, controller and aggregator may all be away: workers go on.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -19,9 +18,10 @@ from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
 from bidder._fast.purses import Purses
 from bidder.campaigns.keeper import BookKeeper, revision_of
-from bidder.events.bus import Publisher
-from bidder.events.outbox import Outbox
+from bidder.events.bus import BusError, Publisher
+from bidder.events.outbox import Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
+from bidder.money.pacing import Pacer
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
 from bidder.ops import control, presence
@@ -32,6 +32,7 @@ from bidder.workers import WorkerPool
 
 BACKLOG = 4096
 WINDOW_S = 1.0
+FLUSH_S = 5.0
 PURSES = 16_384
 HEALTH_S = 1.0
 
@@ -71,6 +72,7 @@ class Supervisor:
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
         self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
+        self._pacer = Pacer(self._purses, self._keeper)
         self._switch_file = SwitchFile(state)
         self._switches = self._switch_file.read()
         create_keys(state / "keys" / "token.keys")
@@ -83,7 +85,6 @@ class Supervisor:
             lambda: self._tracker_healthy, self._served_revision,
         )  # fmt: skip
         self._tracker_healthy = True
-        self._windows = asyncio.Lock()
         self._serve(self._book.generation)
 
     def _purse_of(self, campaign: int) -> int:
@@ -102,17 +103,31 @@ class Supervisor:
             return 0
         return min((revision_of(row.book_revision) if row.ready else 0 for row in rows), default=0)
 
-    async def _close_window(self) -> dict[str, Any]:
-        """One closed window of counters onto the bus; returns where the producer stands."""
-        async with self._windows:
-            deltas = self._outbox.close_window(self._counters, self._workers.rows, int(time.time() * 1000))
-            self._publisher.publish(deltas)
-            return {"producer": deltas.producer, "epoch": deltas.epoch, "seq": deltas.seq}
+    def _close_window(self) -> bool:
+        """One closed window of counters onto the bus; False where a worker stood in the middle of a request."""
+        busy = self._outbox.busy
+        deltas = self._outbox.close_window(self._counters, self._workers.rows, int(time.time() * 1000))
+        self._publisher.publish(deltas)
+        return self._outbox.busy == busy
 
-    async def _count(self) -> None:
+    async def _flush(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Everything that was answered before now is in windows that are closed."""
+        deadline = time.monotonic() + FLUSH_S
+        while not self._close_window():
+            if time.monotonic() > deadline:
+                raise control.ControlError(f"a window could not be closed within {FLUSH_S:g} s")
+            await asyncio.sleep(0.001)
+        return {"producer": self._outbox.producer, "epoch": self._outbox.epoch, "seq": self._outbox.seq}
+
+    async def _every_second(self) -> None:
+        """Counters out, throttles anew."""
         while True:
             due = time.monotonic() + WINDOW_S
-            await self._close_window()
+            try:
+                self._close_window()
+            except OutboxError as error:
+                self._log.error("counters wait in shared memory", error=str(error))
+            self._pacer.tick(time.monotonic())
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def _ask_tracker(self) -> None:
@@ -134,8 +149,8 @@ class Supervisor:
         return {
             "revision": self._served_revision(),
             "generation": self._book.generation,
-            "leases_revision": self._leases.config_revision,
-            "leases_ready": self._leases.ready(self._book.campaigns),
+            "leases_revision": self._keeper.revision,
+            "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 
     def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +178,7 @@ class Supervisor:
                 if row.pid in pids
             ],
             "book_revision": revision_of(self._book.generation),
-            "leases_revision": self._leases.config_revision,
+            "leases_revision": self._keeper.revision,
             "tracker_healthy": self._tracker_healthy,
             "overrides": [
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
@@ -189,7 +204,7 @@ class Supervisor:
         server = await control.serve(
             self._state / "run" / "supervisor.sock",
             {
-                "flush": lambda request: self._close_window(),
+                "flush": self._flush,
                 "serving": self._serving,
                 "status": self._status,
                 "switch": self._switch,
@@ -201,7 +216,7 @@ class Supervisor:
             asyncio.create_task(job)
             for job in (
                 self._workers.run(),
-                self._count(),
+                self._every_second(),
                 self._book.run(),
                 self._ask_tracker(),
                 self._leases.run(),
@@ -217,12 +232,13 @@ class Supervisor:
             await self._workers.stop()
             for task in tasks:
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await failed
-            await self._close_window()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._close_window()
             await server.close()
             self._publisher.close()
             self._socket.close()
+            if failed.done() and not failed.cancelled() and (error := failed.exception()) is not None:
+                raise error
 
 
 def run(state: Path, settings: Settings, host: str) -> None:
@@ -233,5 +249,5 @@ def run(state: Path, settings: Settings, host: str) -> None:
 
     try:
         asyncio.run(live())
-    except SwitchError as error:
+    except (SwitchError, BusError) as error:
         raise StartError(str(error)) from None

@@ -6,6 +6,7 @@ what has begun is answered first.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -16,19 +17,20 @@ import tornado.web
 import uvloop
 
 from bidder._fast.board import Board
+from bidder._fast.clock import Clock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
-from bidder._fast.http import BidServer
 from bidder._fast.purses import Purses
 from bidder.campaigns import snapshot
-from bidder.listener import Listener
-from bidder.money.tokens import Sealer, load_keys
+from bidder.listener import BidServer, Listener
+from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
 
 TICK_S = 0.05
-DRAIN_S = 5.0
+DRAIN_S = 4.0
+DRAIN_IDLE_S = 0.5  # that an idle connection may still bring a request, and be told politely
 
 
 class _Health(tornado.web.RequestHandler):
@@ -67,6 +69,8 @@ class Worker:
             board=self._board,
             counters=CounterFile(state / "shm" / "counters").open_worker(row),
             sealer=Sealer(load_keys(state / "keys" / "token.keys")),
+            bid_ids=BidIds(),
+            clock=Clock(),
             exchanges=settings.exchanges,
             seed=int.from_bytes(os.urandom(8), "big"),
         )
@@ -103,11 +107,7 @@ class Worker:
     def _balance(self, listener: Listener) -> None:
         """Accept only while we hold no more than our share of the host's connections."""
         rows = self._board.rows()
-        share = -(-sum(row.connections for row in rows) // max(1, len(rows)))
-        if self._server.connections > share:
-            listener.pause()
-        else:
-            listener.resume()
+        listener.resume(sum(row.connections for row in rows) // max(1, len(rows)) + 1)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -119,24 +119,16 @@ class Worker:
         listener = Listener(loop, self._socket, self._server)
         with Presence(self._state, "worker", row=self._row):
             self._renew_book()
-            listener.start()
             while not stop.is_set():
                 self._renew_book()
                 self._board.beat(
                     self._row, int(time.monotonic() * 1000), self._generation, self._server.connections, self.ready
                 )
                 self._balance(listener)
-                try:
-                    async with asyncio.timeout(TICK_S):
-                        await stop.wait()
-                except TimeoutError:
-                    pass
-            listener.close()
-            try:
-                async with asyncio.timeout(DRAIN_S):
-                    await self._server.drain()
-            except TimeoutError:
-                self._log.warning("connections left at the end", connections=self._server.connections)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), TICK_S)
+            await listener.close()
+            await self._server.drain(idle_grace_s=DRAIN_IDLE_S, give_up_s=DRAIN_S)
         self._board.release(self._row)
 
 

@@ -14,15 +14,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    from reporting import monitor as process
-    from bidder.ops.control import ControlError
+    from reporting import monitor
 
     state = make_state(args.state)
-    settings = role_settings(state, args.settings)
-    if not settings.postgres.dsn:
-        raise CliError("postgres.dsn is not set: name a settings file that has it, or use `outbid up`")
     try:
-        process.run(state, settings, settings.postgres.dsn)
-    except (ControlError, OSError) as error:
+        monitor.run(state, role_settings(state, args.settings))
+    except OSError as error:
         raise CliError(str(error)) from None
     return 0

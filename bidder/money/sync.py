@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import msgspec
 import tornado.httpclient
@@ -34,11 +34,6 @@ class LeaseSyncer:
         self._client = tornado.httpclient.AsyncHTTPClient(force_instance=True)
         self._log = logs.get("supervisor")
         self._away = False
-        self.config_revision = 0  # that the last answer reflects
-
-    def ready(self, campaigns: Collection[int]) -> bool:
-        """Has every campaign a lease, or a refusal?"""
-        return self._keeper.ready(campaigns)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -49,9 +44,8 @@ class LeaseSyncer:
             await asyncio.sleep(max(0.05, self._every_s - (time.monotonic() - started)))
 
     async def _sync(self) -> None:
-        question = LeaseSync(
-            host=self._host, healthy=self._healthy(), revision=self._revision(), held=self._keeper.held()
-        )
+        healthy = self._healthy() and self._keeper.surveyed
+        question = LeaseSync(host=self._host, healthy=healthy, revision=self._revision(), held=self._keeper.held())
         try:
             answer = await self._client.fetch(
                 self._url, method="POST", body=msgspec.msgpack.encode(question), request_timeout=TIMEOUT_S
@@ -65,5 +59,4 @@ class LeaseSyncer:
         if self._away:
             self._log.info("leases are renewed again")
         self._away = False
-        self._keeper.apply(state, time.monotonic())
-        self.config_revision = state.revision
+        self._keeper.apply(state, time.monotonic(), complete=healthy)
