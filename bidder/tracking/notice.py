@@ -1,0 +1,109 @@
+"""What a notice says: a genuine token and a query become one `Notice`, with a flag for whatever is wrong.
+
+token, ?price=, ?reason= -> read_notice() -> Notice, for the durable stream
+Prices: text as CPM, from the exchange; inside nano-USD for one impression. Times: wall clock, ms.
+Never raises for what a peer sent: a price that cannot be booked is a flag, and books nothing.
+"""
+
+import re
+
+from bidder.events.schema import Notice, NoticeFlag, NoticeKind
+from bidder.money.tokens import Token
+from bidder.money.units import nano_from_cpm
+from bidder.settings import Exchange
+
+MAX_LOSS_REASON = 65_535
+MINUTE_MS = 60_000
+
+# A plain number; Decimal alone would also take NaN, underscores and digits of other scripts.
+_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+# The macro as it was, in the spellings of exchanges: ${AUCTION_PRICE}, ${AUCTION_PRICE:B64}, {...}, %%WINNING_PRICE%%.
+_MACRO = re.compile(r"\$?\{.*\}|%%.*%%", re.ASCII | re.DOTALL)
+
+
+def needs_price(kind: NoticeKind, exchange: Exchange) -> bool:
+    """Is money booked by this kind of notice, so that it says nothing without its price?"""
+    return (
+        kind is NoticeKind.BILL
+        or (kind is NoticeKind.WIN and exchange.spend_on == "win")
+        or (kind is NoticeKind.IMPRESSION and exchange.spend_on == "impression")
+    )
+
+
+def _amount(text: str | None) -> tuple[int, NoticeFlag]:
+    """A plain price and what is wrong with it; 0 unless nothing is."""
+    if text is None or not text.strip() or text == "AUDIT" or _MACRO.fullmatch(text):
+        return 0, NoticeFlag.PRICE_MISSING
+    if not _DECIMAL.fullmatch(text):
+        return 0, NoticeFlag.PRICE_INVALID
+    try:
+        nano = nano_from_cpm(text)
+    except ValueError:  # out of range
+        return 0, NoticeFlag.PRICE_INVALID
+    return (nano, NoticeFlag.NONE) if nano > 0 else (0, NoticeFlag.PRICE_INVALID)
+
+
+def read_price(text: str | None, exchange: Exchange | None, bid_price: int) -> tuple[int, NoticeFlag]:
+    """What we pay, and why it cannot be booked. `exchange` is None where the settings know its key no more."""
+    nano, flag = _amount(text)
+    if flag is NoticeFlag.PRICE_MISSING:
+        return 0, flag
+    if exchange is None or exchange.price != "plain":
+        return 0, NoticeFlag.PRICE_UNVERIFIABLE
+    if nano > bid_price:
+        return nano, NoticeFlag.PRICE_ABOVE_BID
+    return nano, flag
+
+
+def read_loss_reason(text: str | None) -> int:
+    """OpenRTB loss reason; 0 where none is given, or only its macro."""
+    if text is None or not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII):
+        return 0
+    return min(int(text), MAX_LOSS_REASON)
+
+
+def read_notice(
+    kind: NoticeKind,
+    token: Token,
+    exchange: Exchange | None,
+    price_text: str | None,
+    reason_text: str | None,
+    received_ms: int,
+    ttl_ms: int,
+) -> Notice:
+    """One notice as the stream keeps it.
+
+    A price that is not needed is kept where it is good and ignored where it is not. The price of a loss is
+    the one that beat us, so it may be above our bid.
+    """
+    flags = NoticeFlag.NONE
+    if kind is NoticeKind.LOSS:
+        price, _ = _amount(price_text)
+    else:
+        price, flags = read_price(price_text, exchange, token.bid_price)
+        if exchange is not None and not needs_price(kind, exchange):
+            price, flags = (price if flags is NoticeFlag.NONE else 0), NoticeFlag.NONE
+    if received_ms >= (token.minute + 1) * MINUTE_MS + ttl_ms:  # the bid was made within that minute
+        flags |= NoticeFlag.EXPIRED
+    return Notice(
+        kind=kind,
+        flags=flags,
+        bid_id=token.bid_id,
+        received_ms=received_ms,
+        price=price,
+        loss_reason=read_loss_reason(reason_text) if kind is NoticeKind.LOSS else 0,
+        exchange=token.exchange,
+        arm=token.arm,
+        format=token.format,
+        os=token.os,
+        country=token.country,
+        w=token.w,
+        h=token.h,
+        campaign=token.campaign,
+        creative=token.creative,
+        deal=token.deal,
+        inventory=token.inventory,
+        lease=token.lease,
+        bid_price=token.bid_price,
+        taken=token.taken,
+    )

@@ -1,0 +1,147 @@
+"""The tracker process: wiring, life and end.
+
+spool, sockets -> Tornado on uvloop -> until SIGTERM or SIGINT: stop accepting, answer what is under way, sync, go
+Control socket `tracker`: flush, health. Presence: role "tracker". Bidders of this host draw
+leases only while its health says so.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from bidder.events.spool import Spool, SpoolError
+from bidder.ops import control
+from bidder.ops.log import Log, get
+from bidder.ops.presence import Presence
+from bidder.settings import Settings, address
+from bidder.tracking.desk import Desk
+from bidder.tracking.handlers import Shared, application
+from bidder.tracking.sources import KeyFile, Landings
+
+REFRESH_S = 1.0  # how old keys, book and the spool's health may be as we know them
+DRAIN_S = 5.0  # that notices under way may take at the end
+MAX_HEADER = 16_384
+MAX_BODY = 65_536  # some exchanges post their notices with a body, which says nothing to us
+IDLE_S = 75.0
+
+
+class Tracker:
+    """Everything that one tracker process holds."""
+
+    def __init__(self, state: Path, settings: Settings, spool: Spool, log: Log) -> None:
+        self._state = state
+        self._spool = spool
+        self._log = log
+        self._keys = KeyFile(state / "keys" / "token.keys", log)
+        self._landings = Landings(state, log)
+        self._desk = Desk(spool, settings.exchanges, settings.tracking.token_ttl_s, log)
+        self._was_ready = True
+
+    async def serve(self, sockets: list[socket.socket]) -> None:
+        """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await self._refresh()
+        server = HTTPServer(
+            application(Shared(self._desk, self._landings.url, self._log)),
+            max_header_size=MAX_HEADER,
+            max_body_size=MAX_BODY,
+            max_buffer_size=MAX_HEADER + MAX_BODY,
+            idle_connection_timeout=IDLE_S,
+            body_timeout=IDLE_S,
+        )
+        handlers: dict[str, control.Handler] = {"flush": self._flush, "health": self._health}
+        doors = await control.serve(self._state / "run" / "tracker.sock", handlers)
+        try:
+            server.add_sockets(sockets)
+            host, port = sockets[0].getsockname()[:2]
+            where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            with Presence(self._state, "tracker", where, stream=self._spool.id):
+                self._log.info("listening", address=where, stream=self._spool.id, position=self._spool.durable)
+                await self._until(stop)
+                await self._drain(server)
+        finally:
+            await doors.close()
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._refresh()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S):
+                    await stop.wait()
+
+    async def _refresh(self) -> None:
+        opener = self._keys.refresh()
+        if opener is not None:
+            self._desk.opener = opener
+        await self._landings.refresh()
+        ready = self._desk.ready
+        if ready != self._was_ready:
+            say = self._log.info if ready else self._log.error
+            say("ready again" if ready else "not ready", disk=self._spool.failure, keys=self._desk.opener is not None)
+        self._was_ready = ready
+
+    async def _drain(self, server: HTTPServer) -> None:
+        self._desk.draining = True
+        server.stop()
+        deadline = time.monotonic() + DRAIN_S
+        while self._desk.underway and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        await server.close_all_connections()
+        self._log.info("stopped", **self._desk.statistics())
+
+    async def _flush(self, request: dict[str, Any]) -> control.Answer:
+        """The position that covers everything acknowledged before the question."""
+        position = await asyncio.wrap_future(self._spool.flush())
+        return {"stream": self._spool.id, "position": position}
+
+    def _health(self, request: dict[str, Any]) -> control.Answer:
+        return {
+            "healthy": self._desk.ready,
+            "keys": self._desk.opener is not None,
+            "disk": self._spool.failure,
+            "stream": self._spool.id,
+            "position": self._spool.position,
+            "durable": self._spool.durable,
+            "book_revision": self._landings.revision,
+        }
+
+
+def _bind(where: str) -> list[socket.socket]:
+    host, port = address(where)
+    try:
+        return bind_sockets(port, host)
+    except OSError as error:
+        sys.exit(f"outbid tracker: cannot listen on {where} (tracker.listen): {error.strerror}")
+
+
+def run(state: Path, settings: Settings) -> None:
+    """The whole life of the process; returns after SIGTERM or SIGINT.
+
+    SystemExit with one line for an address or a spool that another process has; ControlError for a second tracker.
+    """
+    log = get("tracker")
+    sockets = _bind(settings.tracker.listen)
+    try:
+        spool = Spool(state / "spool")
+    except SpoolError as error:
+        sys.exit(f"outbid tracker: {error}")
+    if spool.torn_bytes:
+        log.warning("spool had a torn tail, never acknowledged; cut", bytes=spool.torn_bytes)
+    if spool.corrupt is not None:
+        log.error("spool holds an acknowledged record that cannot be read", place=spool.corrupt)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Tracker(state, settings, spool, log).serve(sockets))
+    finally:
+        spool.close()

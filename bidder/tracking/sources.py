@@ -1,0 +1,78 @@
+"""What the tracker follows while it runs: the token keys, and the book with its click targets.
+
+Both are files that other processes replace. A new generation that cannot be
+used is logged, and the last good one serves on.
+"""
+
+import asyncio
+from pathlib import Path
+
+from bidder._fast.book import Book
+from bidder.campaigns.snapshot import BookError, Follower
+from bidder.money.tokens import KeyFileError, Opener, load_keys
+from bidder.ops.log import Log
+
+
+class KeyFile:
+    """`keys/token.keys`, read again when it changes."""
+
+    def __init__(self, path: Path, log: Log) -> None:
+        self._path = path
+        self._log = log
+        self._seen: tuple[int, int, int] | None = None
+
+    def refresh(self) -> Opener | None:
+        """An opener for the keys of a file that is new or changed; None: nothing has changed, or nothing usable."""
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return None  # the bidder's first start makes it
+        seen = (now.st_ino, now.st_mtime_ns, now.st_size)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        try:
+            keys = load_keys(self._path)
+        except (KeyFileError, OSError) as error:
+            self._log.error("token keys refused; those of before open on", reason=str(error))
+            return None
+        self._log.info("token keys read", kids=[key.kid for key in keys])
+        return Opener(keys)
+
+
+class Landings:
+    """Click targets, from the newest book of this host."""
+
+    def __init__(self, state: Path, log: Log) -> None:
+        self._follower = Follower(state)
+        self._log = log
+        self._book: Book | None = None
+        self._complaint = ""
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def revision(self) -> int | None:
+        """Of the book; None before the first."""
+        return None if self._book is None else self._book.revision
+
+    async def refresh(self) -> None:
+        """Checking a large book takes a while: in a thread, so that no notice waits for it."""
+        async with self._one_at_a_time:
+            try:
+                book = await asyncio.to_thread(self._follower.refresh)
+            except BookError as error:
+                if str(error) != self._complaint:
+                    self._log.error("book refused; the last good one serves on", reason=str(error))
+                self._complaint = str(error)
+                return
+            if book is not None:
+                self._book = book
+                self._log.info("book swapped", revision=book.revision)
+
+    async def url(self, creative: int) -> str | None:
+        """Where a click on this creative goes; None if no book has it. A bid may be newer than our book."""
+        url = None if self._book is None else self._book.landing_url(creative)
+        if url is None:
+            await self.refresh()
+            url = None if self._book is None else self._book.landing_url(creative)
+        return url

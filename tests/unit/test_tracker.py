@@ -1,0 +1,323 @@
+"""The tracker over HTTP, on a real spool: what it answers, what it writes, and what it never does."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from bidder.events.schema import Notice, NoticeFlag, NoticeKind
+from bidder.events.spool import Spool, SpoolReader
+from bidder.money.tokens import FLAG_TEST, Opener, Sealer, Token, TokenClass, create_keys, seal
+from bidder.ops.log import get
+from bidder.settings import SHIPPED_EXCHANGES
+from bidder.tracking.desk import Booked, Desk
+from bidder.tracking.handlers import PIXEL, Shared, application
+
+MINUTE = 30_000_000
+CREATIVE = 8
+LANDING = "https://acme.example/?a=1&b=2"
+
+
+class Disk:
+    """fdatasync that can be held back, or refuse."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.error: OSError | None = None
+
+    def sync(self, descriptor: int) -> None:
+        assert self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+
+
+class House(NamedTuple):
+    """A tracker on a port of its own, and what stands around it."""
+
+    url: str
+    desk: Desk
+    spool: Spool
+    disk: Disk
+    directory: Path
+    sealer: Sealer
+
+    def token(self, n: int = 1, cls: TokenClass = TokenClass.NOTICE, **fields: int) -> str:
+        bid_id = MINUTE.to_bytes(4, "big") + n.to_bytes(8, "big")
+        token = Token(bid_id, **{"exchange": 1, "creative": CREATIVE, "bid_price": 2_400_000, "lease": 3} | fields)
+        return seal(self.sealer, cls, token)
+
+    async def fetch(self, path: str, method: str = "GET") -> HTTPResponse:
+        return await AsyncHTTPClient().fetch(
+            self.url + path, method=method, raise_error=False, follow_redirects=False, allow_nonstandard_methods=True
+        )
+
+    def written(self) -> list[Notice]:
+        return [notice for _, notice in SpoolReader(self.directory).read(0, 1 << 20)[0]]
+
+    def flags(self) -> list[tuple[int, int]]:
+        return [(notice.kind, notice.flags) for notice in self.written()]
+
+
+async def landing(creative: int) -> str | None:
+    return LANDING if creative == CREATIVE else None
+
+
+@asynccontextmanager
+async def house(tmp_path: Path, **options: object) -> AsyncIterator[House]:
+    keys = create_keys(tmp_path / "token.keys")
+    disk = Disk()
+    spool = Spool(tmp_path / "spool", sync=disk.sync)
+    log = get("tracker")
+    now_ms = MINUTE * 60_000 + 1_000
+    desk = Desk(spool, SHIPPED_EXCHANGES, 3_600, log, wall_ms=lambda: now_ms, **options)  # type: ignore[arg-type]
+    desk.opener = Opener(keys)
+    server = HTTPServer(application(Shared(desk, landing, log)))
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    try:
+        yield House(url, desk, spool, disk, tmp_path / "spool", Sealer(keys))
+    finally:
+        server.stop()
+        await server.close_all_connections()
+        AsyncHTTPClient().close()
+        disk.gate.set()
+        spool.close()
+
+
+def play(tmp_path: Path, scene: Callable[[House], Awaitable[None]], **options: object) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(20), house(tmp_path, **options) as built:
+            await scene(built)
+
+    asyncio.run(main())
+
+
+def test_win_bill_and_loss_are_answered_204_and_written(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        for path, method in (("win", "GET"), ("bill", "POST"), ("loss", "GET")):
+            answer = await h.fetch(f"/{path}/{h.token()}?price=1.25&reason=102", method)
+            assert (answer.code, answer.body) == (HTTPStatus.NO_CONTENT, b"")
+            assert "Server" not in answer.headers
+        win, bill, loss = h.written()
+        assert (win.kind, win.price, win.loss_reason, win.lease) == (NoticeKind.WIN, 1_250_000, 0, 3)
+        assert (bill.kind, bill.price, bill.bid_price) == (NoticeKind.BILL, 1_250_000, 2_400_000)
+        assert (loss.kind, loss.loss_reason) == (NoticeKind.LOSS, 102)
+        assert win.received_ms == MINUTE * 60_000 + 1_000
+
+    play(tmp_path, scene)
+
+
+def test_an_impression_gets_a_pixel_that_no_cache_keeps(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        token = h.token(cls=TokenClass.PAGE)
+        for _ in range(2):
+            answer = await h.fetch(f"/imp/{token}")
+            assert (answer.code, answer.body, len(PIXEL)) == (HTTPStatus.OK, PIXEL, 43)
+            assert answer.headers["Content-Type"] == "image/gif"
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "Etag" not in answer.headers
+        assert h.flags() == [(NoticeKind.IMPRESSION, 0)]
+
+    play(tmp_path, scene)
+
+
+def test_a_click_goes_where_the_book_says_every_time_and_counts_once(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        token = h.token(cls=TokenClass.PAGE)
+        for _ in range(2):
+            answer = await h.fetch(f"/click/{token}?url=https://evil.example/")
+            assert (answer.code, answer.headers["Location"]) == (HTTPStatus.FOUND, LANDING)
+        unknown = await h.fetch(f"/click/{h.token(2, TokenClass.PAGE, creative=99)}")
+        assert (unknown.code, unknown.body) == (HTTPStatus.NOT_FOUND, b"")
+        assert h.flags() == [(NoticeKind.CLICK, 0), (NoticeKind.CLICK, 0)]
+
+    play(tmp_path, scene)
+
+
+def test_a_forged_token_is_refused_and_leaves_no_trace_but_a_counter(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        genuine = h.token()
+        other_class = h.token(cls=TokenClass.PAGE)
+        forged = [genuine[:-1] + ("A" if genuine[-1] != "A" else "B"), "", "x", other_class, "%F0%9F%98%80", "a" * 500]
+        for token in forged:
+            assert (await h.fetch(f"/bill/{token}?price=1")).code == HTTPStatus.BAD_REQUEST
+        assert (await h.fetch(f"/imp/{genuine}")).code == HTTPStatus.BAD_REQUEST
+        assert h.written() == []
+        assert h.desk.statistics()["forged"] == len(forged) + 1
+
+    play(tmp_path, scene)
+
+
+def test_a_refused_price_is_flagged_and_uses_up_no_key(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        token = h.token()
+        for price in ("${AUCTION_PRICE}", "abc", "99"):
+            assert (await h.fetch(f"/bill/{token}?price={price}")).code == HTTPStatus.NO_CONTENT
+        assert (await h.fetch(f"/bill/{token}")).code == HTTPStatus.NO_CONTENT
+        for _ in range(3):
+            assert (await h.fetch(f"/bill/{token}?price=2")).code == HTTPStatus.NO_CONTENT
+        assert [flags for _, flags in h.flags()] == [
+            NoticeFlag.PRICE_MISSING,
+            NoticeFlag.PRICE_INVALID,
+            NoticeFlag.PRICE_ABOVE_BID,
+            NoticeFlag.PRICE_MISSING,
+            NoticeFlag.NONE,
+        ]
+        bill = {"booked": 1, "price_missing": 2, "price_invalid": 1, "price_above_bid": 1}
+        assert h.desk.statistics()["notices"] == {"bill": bill}
+        assert h.desk.statistics()["duplicates"] == 2
+
+    play(tmp_path, scene)
+
+
+def test_a_test_bid_gets_proper_answers_and_nothing_is_written(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        assert (await h.fetch(f"/bill/{h.token(flags=FLAG_TEST)}?price=1")).code == HTTPStatus.NO_CONTENT
+        page = h.token(cls=TokenClass.PAGE, flags=FLAG_TEST)
+        assert (await h.fetch(f"/imp/{page}")).body == PIXEL
+        assert (await h.fetch(f"/click/{page}")).headers["Location"] == LANDING
+        assert h.written() == []
+        assert h.desk.statistics()["test"] == 3
+
+    play(tmp_path, scene)
+
+
+def test_a_token_of_an_exchange_that_is_gone_from_the_settings_books_nothing(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        assert (await h.fetch(f"/bill/{h.token(exchange=60)}?price=1")).code == HTTPStatus.NO_CONTENT
+        assert h.flags() == [(NoticeKind.BILL, NoticeFlag.PRICE_UNVERIFIABLE)]
+
+    play(tmp_path, scene)
+
+
+def test_nothing_is_answered_before_it_is_on_the_disk(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        h.disk.gate.clear()
+        asked = asyncio.ensure_future(h.fetch(f"/bill/{h.token()}?price=1"))
+        while h.spool.position == 0:
+            await asyncio.sleep(0.001)
+        repeat = asyncio.ensure_future(h.fetch(f"/bill/{h.token()}?price=1"))
+        while h.desk.underway < 2:
+            await asyncio.sleep(0.001)
+        assert (await h.fetch("/healthz")).code == HTTPStatus.OK
+        assert not asked.done()
+        assert not repeat.done()
+        h.disk.gate.set()
+        assert (await asked).code == (await repeat).code == HTTPStatus.NO_CONTENT
+
+    play(tmp_path, scene)
+
+
+def test_a_disk_that_refuses_is_answered_503_until_it_is_back(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        assert (await h.fetch("/readyz")).code == HTTPStatus.OK
+        h.disk.error = OSError(28, "No space left on device")
+        for path in ("bill", "win"):
+            assert (await h.fetch(f"/{path}/{h.token()}?price=1")).code == HTTPStatus.SERVICE_UNAVAILABLE
+        assert (await h.fetch("/readyz")).code == HTTPStatus.SERVICE_UNAVAILABLE
+        assert (await h.fetch("/healthz")).code == HTTPStatus.OK
+        h.disk.error = None
+        assert (await h.fetch(f"/bill/{h.token()}?price=1")).code == HTTPStatus.NO_CONTENT
+        assert (await h.fetch("/readyz")).code == HTTPStatus.OK
+        assert h.flags() == [(NoticeKind.BILL, 0)]
+
+    play(tmp_path, scene)
+
+
+def test_without_keys_a_notice_is_not_called_forged(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        h.desk.opener = None
+        assert (await h.fetch("/readyz")).code == HTTPStatus.SERVICE_UNAVAILABLE
+        assert (await h.fetch(f"/bill/{h.token()}?price=1")).code == HTTPStatus.SERVICE_UNAVAILABLE
+
+    play(tmp_path, scene)
+
+
+def test_unknown_paths_and_wrong_methods_are_told_apart_without_a_body(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        for path in ("/", "/conv/x", f"/bill/{h.token()}/x", "/bill", "/metrics"):
+            answer = await h.fetch(path)
+            assert (answer.code, answer.body) == (HTTPStatus.NOT_FOUND, b"")
+            assert "Server" not in answer.headers
+        for method in ("HEAD", "PUT", "DELETE"):
+            answer = await h.fetch(f"/bill/{h.token()}?price=1", method)
+            assert (answer.code, answer.body) == (HTTPStatus.METHOD_NOT_ALLOWED, b"")
+            assert answer.headers["Allow"] == "GET, POST"
+        assert (await h.fetch("/readyz", "POST")).headers["Allow"] == "GET"
+        assert h.written() == []
+
+    play(tmp_path, scene)
+
+
+def test_statistics_are_json_for_this_host(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        await h.fetch(f"/bill/{h.token()}?price=1")
+        counted = json.loads((await h.fetch("/stats")).body)
+        assert counted == {
+            "notices": {"bill": {"booked": 1}},
+            "duplicates": 0,
+            "forged": 0,
+            "test": 0,
+            "unavailable": 0,
+            "underway": 0,
+        }
+
+    play(tmp_path, scene)
+
+
+def test_neither_tokens_nor_addresses_are_logged(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async def broken(creative: int) -> str | None:
+        raise KeyError("10.9.8.7")
+
+    async def scene(h: House) -> None:
+        h.disk.error = OSError(5, "Input/output error")
+        token = h.token()
+        assert (await h.fetch(f"/bill/{token}?price=1")).code == HTTPStatus.SERVICE_UNAVAILABLE
+        h.disk.error = None
+        page = h.token(cls=TokenClass.PAGE)
+        server = HTTPServer(application(Shared(h.desk, broken, get("tracker"))))
+        [door] = bind_sockets(0, "127.0.0.1")
+        server.add_socket(door)
+        url = f"http://127.0.0.1:{door.getsockname()[1]}/click/{page}"
+        answer = await AsyncHTTPClient().fetch(url, raise_error=False)
+        assert (answer.code, answer.body) == (HTTPStatus.INTERNAL_SERVER_ERROR, b"")
+        server.stop()
+        await server.close_all_connections()
+        from bidder.ops import log
+
+        assert await asyncio.to_thread(log.flush, 5)
+        said = capfd.readouterr().err
+        assert "handler failed" in said
+        assert not any(secret in said for secret in (token, page, "127.0.0.1", "10.9.8.7"))
+
+    play(tmp_path, scene)
+
+
+def test_the_memory_of_booked_notices_is_bounded_and_keeps_the_newest() -> None:
+    booked = Booked(capacity=10)
+    keys = [n.to_bytes(2, "big") for n in range(100)]
+    for key in keys:
+        booked.add(key)
+        assert key in booked
+    assert all(key in booked for key in keys[-10:])
+    assert sum(key in booked for key in keys) <= 20
+
+
+def test_a_repeat_beyond_the_memory_is_written_again(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        for n in (1, 2, 3, 1):
+            assert (await h.fetch(f"/bill/{h.token(n)}?price=1")).code == HTTPStatus.NO_CONTENT
+        assert len(h.written()) == 4
+
+    play(tmp_path, scene, booked=Booked(capacity=1))
