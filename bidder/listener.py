@@ -41,6 +41,7 @@ class BidServer:
         """`header_s`: for a whole head; `body_s`: without progress; `idle_s`: between two requests."""
         self._emptied = asyncio.Event()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._opened = False  # since the last sweep
         self._connections = Connections(
             handler,
             TornadoRoute(application),
@@ -63,6 +64,7 @@ class BidServer:
 
     def protocol(self) -> Protocol:
         """A new connection. Sweeping runs while there is one."""
+        self._opened = True
         if self._sweeper is None:
             loop = asyncio.get_running_loop()
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
@@ -104,7 +106,9 @@ class BidServer:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._connections.sweep(loop.time())
-        self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if self.connections else None
+        again = self.connections > 0 or self._opened  # a protocol is made before its connection is
+        self._opened = False
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if again else None
 
 
 class Listener:

@@ -384,7 +384,8 @@ cdef class BidProtocol:
         self.flush()
         self.phase = AWAY
         self.since = -1
-        self.guest = self.route(self, method, target, self.head.minor, fields, body, not self.head.close)
+        self.guest = self.shared.route(
+            self, method, target, self.head.minor, fields, body, not self.head.close)
         return 0
 
     # --- answers
