@@ -1,0 +1,52 @@
+"""How a value of targeting is spelled in the index: the bytes under which a request is looked up.
+
+`bidder/_fast/book_probe.pyx` spells what a request says in the same way.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bidder.campaigns.sections import Dimension
+from bidder.openrtb.codes import ALPHA3, pack3
+
+INVENTORY = {"site": 1, "app": 2, "dooh": 3}
+# Compared without case: text is folded as Python folds it.
+FOLDED = {
+    Dimension.CITY,
+    Dimension.OS,
+    Dimension.MAKE,
+    Dimension.MODEL,
+    Dimension.CARRIER,
+    Dimension.LANGUAGE,
+    Dimension.BUNDLE,
+    Dimension.DOMAIN,
+}
+OTHERS = {Dimension.SEGMENT, Dimension.USER_ID, Dimension.FORMAT, Dimension.SIZE}
+# Those that a campaign gives an include and an exclude list for, under their names in lower case.
+LISTED = [dimension for dimension in Dimension if dimension not in OTHERS]
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(8, "little", signed=True)
+
+
+def spelled(dimension: Dimension, value: Any, exchanges: Mapping[str, int]) -> list[bytes]:
+    """The bytes under which a request is looked up for this value; none where no request can have it."""
+    match dimension:
+        case Dimension.EXCHANGE:
+            return [number(exchanges[value])] if value in exchanges else []
+        case Dimension.COUNTRY:
+            return [number(pack3(value))]
+        case Dimension.INVENTORY:
+            return [number(INVENTORY[value])]
+        case Dimension.GENDER:
+            return [number(ord(value))]
+        case Dimension.DEVICE_TYPE | Dimension.CONNECTION_TYPE:
+            return [number(value)]
+        case Dimension.REGION:
+            # A request has either the whole code, or the part behind the country.
+            alpha2, _, part = value.partition("-")
+            pair = [pack3(ALPHA3[alpha2]).to_bytes(4, "little") + part.encode()] if alpha2 in ALPHA3 else []
+            return [value.encode(), *pair]
+        case _:
+            return [(value.casefold() if dimension in FOLDED else value).encode()]
