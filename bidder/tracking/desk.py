@@ -67,6 +67,7 @@ class Desk:
         self,
         stream: Stream,
         exchanges: Mapping[str, Exchange],
+        release_after_s: int,
         token_ttl_s: int,
         log: Log,
         *,
@@ -78,6 +79,7 @@ class Desk:
         self.underway = 0  # notices that came and are not answered yet
         self._stream = stream
         self._exchanges = {row.key: row for row in exchanges.values()}
+        self._late_ms = release_after_s * 1_000
         self._ttl_ms = token_ttl_s * 1_000
         self._log = log
         self._booked = Booked() if booked is None else booked
@@ -113,7 +115,9 @@ class Desk:
         exchange = self._exchanges.get(token.exchange)
         if exchange is None:
             self._log.error("notice of an exchange that the settings do not have", exchange=token.exchange)
-        notice = read_notice(kind, token, exchange, price_text, reason_text, self._wall_ms(), self._ttl_ms)
+        notice = read_notice(
+            kind, token, exchange, price_text, reason_text, self._wall_ms(), self._late_ms, self._ttl_ms
+        )
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):
                 await asyncio.wrap_future(self._stream.append(self._encode(notice)))
@@ -121,7 +125,7 @@ class Desk:
             self._counts["unavailable"] += 1
             self._log.error("notice not taken", reason=str(error) or f"no answer of the disk in {ACKNOWLEDGE_S:g} s")
             return Receipt(Verdict.UNAVAILABLE)
-        if notice.flags == NoticeFlag.NONE:
+        if notice.flags & ~NoticeFlag.LATE == 0:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
         for flag in NoticeFlag:

@@ -69,9 +69,11 @@ def read_notice(
     price_text: str | None,
     reason_text: str | None,
     received_ms: int,
+    late_ms: int,
     ttl_ms: int,
 ) -> Notice:
-    """One notice as the stream keeps it.
+    """One notice as the stream keeps it. It is late after `late_ms` (the reservation was given back), and
+    expired after `ttl_ms`.
 
     A price that is not needed is kept where it is good and ignored where it is not. The price of a loss is
     the one that beat us, so it may be above our bid.
@@ -83,8 +85,11 @@ def read_notice(
         price, flags = read_price(price_text, exchange, token.bid_price)
         if exchange is not None and not needs_price(kind, exchange):
             price, flags = (price if flags is NoticeFlag.NONE else 0), NoticeFlag.NONE
-    if received_ms >= (token.minute + 1) * MINUTE_MS + ttl_ms:  # the bid was made within that minute
+    age_ms = received_ms - (token.minute + 1) * MINUTE_MS  # at least: the bid was made within that minute
+    if age_ms >= ttl_ms:
         flags |= NoticeFlag.EXPIRED
+    elif age_ms >= late_ms:
+        flags |= NoticeFlag.LATE
     return Notice(
         kind=kind,
         flags=flags,

@@ -43,7 +43,7 @@ class Tracker:
         self._log = log
         self._keys = KeyFile(state / "keys" / "token.keys", log)
         self._landings = Landings(state, log)
-        self._desk = Desk(spool, settings.exchanges, settings.tracking.token_ttl_s, log)
+        self._desk = Desk(spool, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log)
         self._was_ready = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from pathlib import Path
 
 from bidder._fast.book import Book
-from bidder.campaigns.snapshot import BookError, Follower
+from bidder.campaigns.snapshot import Follower
 from bidder.money.tokens import KeyFileError, Opener, load_keys
 from bidder.ops.log import Log
 
@@ -58,13 +58,10 @@ class Landings:
     async def refresh(self) -> None:
         """Checking a large book takes a while: in a thread, so that no notice waits for it."""
         async with self._one_at_a_time:
-            try:
-                book = await asyncio.to_thread(self._follower.refresh)
-            except BookError as error:
-                if str(error) != self._complaint:
-                    self._log.error("book refused; the last good one serves on", reason=str(error))
-                self._complaint = str(error)
-                return
+            book = await asyncio.to_thread(self._follower.refresh)
+            if self._follower.reason not in ("", self._complaint):
+                self._log.error("book refused; the last good one serves on", reason=self._follower.reason)
+            self._complaint = self._follower.reason
             if book is not None:
                 self._book = book
                 self._log.info("book swapped", revision=book.revision)

@@ -78,8 +78,8 @@ async def house(tmp_path: Path, **options: object) -> AsyncIterator[House]:
     disk = Disk()
     spool = Spool(tmp_path / "spool", sync=disk.sync)
     log = get("tracker")
-    now_ms = MINUTE * 60_000 + 1_000
-    desk = Desk(spool, SHIPPED_EXCHANGES, 3_600, log, wall_ms=lambda: now_ms, **options)  # type: ignore[arg-type]
+    options.setdefault("wall_ms", lambda: MINUTE * 60_000 + 1_000)
+    desk = Desk(spool, SHIPPED_EXCHANGES, 600, 3_600, log, **options)  # type: ignore[arg-type]
     desk.opener = Opener(keys)
     server = HTTPServer(application(Shared(desk, landing, log)))
     sockets = bind_sockets(0, "127.0.0.1")
@@ -302,6 +302,16 @@ def test_neither_tokens_nor_addresses_are_logged(tmp_path: Path, capfd: pytest.C
         assert not any(secret in said for secret in (token, page, "127.0.0.1", "10.9.8.7"))
 
     play(tmp_path, scene)
+
+
+def test_a_late_notice_is_booked_once_and_counted_as_late(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        for _ in range(2):
+            assert (await h.fetch(f"/bill/{h.token()}?price=1")).code == HTTPStatus.NO_CONTENT
+        assert h.flags() == [(NoticeKind.BILL, NoticeFlag.LATE)]
+        assert h.desk.statistics()["notices"] == {"bill": {"booked": 1, "late": 1}}
+
+    play(tmp_path, scene, wall_ms=lambda: (MINUTE + 20) * 60_000)
 
 
 def test_the_memory_of_booked_notices_is_bounded_and_keeps_the_newest() -> None:

@@ -10,6 +10,7 @@ from bidder.tracking.notice import read_loss_reason, read_notice, read_price
 PLAIN = Exchange(key=1)
 MINUTE = 30_000_000
 NOW_MS = MINUTE * 60_000 + 5_000
+LATE_MS = 600_000
 TTL_MS = 72 * 3_600_000
 TOKEN = Token(
     bid_id=MINUTE.to_bytes(4, "big") + b"epochctr",
@@ -37,7 +38,7 @@ def read(
     reason: str | None = None,
     now_ms: int = NOW_MS,
 ) -> Notice:
-    return read_notice(kind, TOKEN, exchange, price, reason, now_ms, TTL_MS)
+    return read_notice(kind, TOKEN, exchange, price, reason, now_ms, LATE_MS, TTL_MS)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +112,18 @@ def test_a_loss_reason_that_is_no_number_is_none(text: str | None) -> None:
 
 def test_a_token_expires_after_its_life_and_not_before() -> None:
     last_ms = (MINUTE + 1) * 60_000 + TTL_MS - 1
-    assert read(NoticeKind.BILL, "1", now_ms=last_ms).flags == NoticeFlag.NONE
-    late = read(NoticeKind.BILL, "1", now_ms=last_ms + 1)
-    assert (late.flags, late.price) == (NoticeFlag.EXPIRED, 1_000_000)
+    assert read(NoticeKind.BILL, "1", now_ms=last_ms).flags == NoticeFlag.LATE
+    expired = read(NoticeKind.BILL, "1", now_ms=last_ms + 1)
+    assert (expired.flags, expired.price) == (NoticeFlag.EXPIRED, 1_000_000)
     both = read(NoticeKind.BILL, "", now_ms=last_ms + 1)
     assert both.flags == NoticeFlag.EXPIRED | NoticeFlag.PRICE_MISSING
+
+
+def test_a_notice_is_late_once_its_reservation_was_given_back() -> None:
+    last_ms = (MINUTE + 1) * 60_000 + LATE_MS - 1
+    assert read(NoticeKind.BILL, "1", now_ms=last_ms).flags == NoticeFlag.NONE
+    late = read(NoticeKind.BILL, "1", now_ms=last_ms + 1)
+    assert (late.flags, late.price) == (NoticeFlag.LATE, 1_000_000)
 
 
 def test_everything_that_the_token_says_is_in_the_notice() -> None:
