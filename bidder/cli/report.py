@@ -5,22 +5,24 @@ Exit codes: 0 done, 1 Postgres or the question, 3 --flush did not see everything
 """
 
 import argparse
-import struct
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bidder.cli.context import CliError
 from bidder.cli.context import load as load_context
 
 if TYPE_CHECKING:
-    from reporting.reading import Goal, Reader, Rows
+    from reporting.queries import Question
+    from reporting.reading import Goal, Reader
 
 NAME = "report"
 HELP = "Spend, delivery and no-bids from Postgres; budgets, balances, freshness."
 FLUSH_S = 60.0
 ASK_S = 10.0  # for a process to close its window or sync its spool
+RESTART_S = 3.0  # for `outbid up` to bring back a role that has just died
 NOT_REACHED = 3
 
 _LISTS = {
@@ -81,3 +83,77 @@ def run(args: argparse.Namespace) -> int:
         raise CliError(str(error)) from None
     print(render(*with_dollars(columns, rows), args.format, zone_name))
     return 0
+
+
+def _question(args: argparse.Namespace, zone_name: str) -> "Question":
+    from reporting.queries import Question, dimensions, filters, moment
+
+    now = datetime.now(UTC)
+    return Question(
+        kind=args.report,
+        by=dimensions(args.report, args.by),
+        since=moment("--since", args.since, now, zone_name),
+        until=None if args.until is None else moment("--until", args.until, now, zone_name),
+        zone=zone_name,
+        where=filters(args.report, args.where),
+    )
+
+
+def _flush(state: Path, reader: "Reader", timeout_s: float) -> bool:
+    """Close what is open, wait for it; False (and a line on stderr) if it does not arrive in time."""
+    deadline = time.monotonic() + timeout_s
+    goals = [goal for goal in (_counters_goal(state, deadline), _money_goal(state, deadline)) if goal is not None]
+    left = reader.wait_for(goals, max(0.0, deadline - time.monotonic()))
+    for goal in left:
+        print(
+            f"outbid {NAME}: after {timeout_s:g} s {goal.name} has not reached {goal.position} in Postgres; "
+            "see `outbid report status`, and `outbid status` whether the aggregator runs",
+            file=sys.stderr,
+        )
+    return not left
+
+
+def _counters_goal(state: Path, deadline: float) -> "Goal | None":
+    from reporting.reading import Goal
+
+    answer = _ask(state, "supervisor", deadline)
+    if answer is None:
+        print(f"outbid {NAME}: no supervisor runs; counters may still be in its outbox", file=sys.stderr)
+        return None
+    return Goal(str(answer["producer"]), int(answer["epoch"]), int(answer["seq"]))
+
+
+def _money_goal(state: Path, deadline: float) -> "Goal | None":
+    """Also without a tracker: what it acknowledged lies in its spool."""
+    from bidder.events.spool import SpoolError, SpoolReader
+    from reporting.reading import Goal
+
+    answer = _ask(state, "tracker", deadline)
+    if answer is not None:
+        return Goal(str(answer["stream"]), None, int(answer["position"]))
+    print(f"outbid {NAME}: no tracker runs; waiting for what its spool holds", file=sys.stderr)
+    try:
+        spool = SpoolReader(state / "spool")
+        return Goal(spool.id, None, spool.durable)
+    except SpoolError as error:
+        print(f"outbid {NAME}: {error}", file=sys.stderr)
+        return None
+
+
+def _ask(state: Path, role: str, deadline: float) -> dict[str, Any] | None:
+    """The role's answer to a flush; None if it does not run and nobody is bringing it back."""
+    from bidder.ops.control import ControlError, ask
+    from bidder.ops.presence import present
+
+    began = time.monotonic()
+    while True:
+        try:
+            return ask(state / "run" / f"{role}.sock", {"do": "flush"}, ASK_S)
+        except ControlError as error:
+            alive = {process["role"] for process in present(state)}
+            now = time.monotonic()
+            if role not in alive and ("up" not in alive or now - began >= RESTART_S):
+                return None
+            if now >= deadline:
+                raise CliError(str(error)) from None
+            time.sleep(0.1)

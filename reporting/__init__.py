@@ -1,0 +1,1 @@
+"""Reports: what analysts read of the facts in Postgres."""

@@ -1,0 +1,98 @@
+"""Reading: reports as an analyst sees them, and waiting until the facts have arrived.
+
+Everything goes through schema `report` with the rights of group analyst, read only, at most 60 s a statement.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg2
+
+from reporting.queries import Question, ReportError, build
+
+OPTIONS = "-c role=analyst -c default_transaction_read_only=on -c statement_timeout=60s -c TimeZone=UTC"
+POLL_S = 0.05
+
+Rows = tuple[list[str], list[tuple[Any, ...]]]  # columns, rows
+
+LISTS = {
+    "ledger": "SELECT account, kind, campaign, exchange, debits_usd, credits_usd, balance_usd FROM report.ledger"
+    " ORDER BY kind, abs(balance_nano_usd) DESC, account",
+    "status": "SELECT source, name, epoch, position, complete_through, lag_s, lost_windows FROM report.data_status"
+    " ORDER BY source, name, epoch",
+    "budget": "SELECT campaign, advertiser, status, total_usd, daily_usd, hourly_usd, spend_usd, spend_today_usd,"
+    " leased_usd FROM report.budget ORDER BY spend_nano_usd DESC, campaign",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A position that `report.data_status` is to reach. `epoch`: of a producer of counters."""
+
+    name: str
+    epoch: int | None
+    position: int
+
+
+class Reader:
+    """One connection. ReportError, one line, where Postgres does not answer as it should."""
+
+    def __init__(self, dsn: str) -> None:
+        try:
+            self._db = psycopg2.connect(dsn, connect_timeout=5, application_name="outbid report", options=OPTIONS)
+        except psycopg2.OperationalError as error:
+            raise ReportError(f"cannot reach Postgres: {_line(error)}") from None
+        self._db.autocommit = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def answer(self, question: Question) -> Rows:
+        """The rows of one report."""
+        return self._rows(*build(question))
+
+    def listing(self, name: str) -> Rows:
+        """One of LISTS."""
+        return self._rows(LISTS[name], None)
+
+    def wait_for(
+        self,
+        goals: Sequence[Goal],
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> list[Goal]:
+        """Until every goal is reached; what is not in time."""
+        deadline = clock() + timeout_s
+        while True:
+            _, rows = self._rows("SELECT name, epoch, position FROM report.data_status", None)
+            reached = {(name, epoch): position for name, epoch, position in rows}
+            left = [goal for goal in goals if reached.get((goal.name, goal.epoch), 0) < goal.position]
+            if not left or clock() >= deadline:
+                return left
+            sleep(POLL_S)
+
+    def _rows(self, sql: str, parameters: dict[str, Any] | None) -> Rows:
+        try:
+            with self._db.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                columns = [column.name for column in cursor.description or ()]
+                return columns, cursor.fetchall()
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+            raise ReportError(
+                "this database has no reports yet: `outbid up` or `outbid controller` makes them"
+            ) from None
+        except psycopg2.Error as error:
+            raise ReportError(f"Postgres: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
