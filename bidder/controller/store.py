@@ -13,6 +13,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
+from bidder.campaigns.model import CampaignFileError, normalise, read_lines
 from bidder.campaigns.record import CampaignRecord
 from bidder.money.units import nano_from_usd
 
@@ -134,6 +135,16 @@ def import_campaigns(db: Connection, bodies: Sequence[Mapping[str, Any]], *, con
     return Change(revision=revision, created=created, updated=len(bodies) - created)
 
 
+def _checked(cursor: Any, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body that was changed, read again as an import would be; StoreError where it is not one any more."""
+    cursor.execute("SELECT name FROM config.exchange")
+    try:
+        (campaign,) = read_lines(json.dumps(body), [name for (name,) in cursor.fetchall()])
+    except CampaignFileError as error:
+        raise StoreError(f"campaign {body['id']}: {str(error).partition(': ')[2]}") from None
+    return normalise(campaign)
+
+
 def _changed(cursor: Any, campaign: str, assignments: str, values: Sequence[Any]) -> int:
     """One campaign, one revision; StoreError where there is none of that id."""
     revision = _next_revision(cursor)
@@ -165,8 +176,8 @@ def set_budget(db: Connection, campaign: str, budget: Mapping[str, Any], *, conf
         found = cursor.fetchone()
         if found is None:
             raise StoreError(f"no campaign {campaign!r}")
-        body = found[0]
-        body["budget"] = {**(body.get("budget") or {}), **budget}
+        merged = {**(found[0].get("budget") or {}), **budget}
+        body = _checked(cursor, found[0] | {"budget": {k: v for k, v in merged.items() if v is not None}})
         columns = _budget_columns(body)
         if not confirm:
             _refuse_absurd(cursor, {campaign: columns})
