@@ -271,8 +271,11 @@ class SpoolReader:
     def read(self, position: int, max_bytes: int) -> tuple[list[tuple[int, Notice]], int]:
         """Durable notices from `position` on, each with the position after it, and where to read next.
 
-        SpoolError names the place of a record that is not as it was written, and of bytes that are gone.
+        SpoolError names the place of a record that is not as it was written, and of bytes that are gone; also
+        where another stream has taken the place of this one.
         """
+        if read_id(self._directory) != self.id:
+            raise SpoolError(f"{self._directory}: no longer the stream {self.id}; open it again")
         durable = self.durable
         if position >= durable:
             return [], position

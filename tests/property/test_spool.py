@@ -40,7 +40,7 @@ def crashes(draw: st.DrawFn) -> tuple[int, float, bytes, float]:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(crashes(), min_size=1, max_size=4), st.integers(60, 400), st.integers(1, 500))
 def test_a_spool_that_crashed_holds_a_prefix_with_all_that_was_acknowledged(
     lives: list[tuple[int, float, bytes, float]], segment_bytes: int, step: int

@@ -294,6 +294,15 @@ def test_a_hole_between_segments_and_a_lost_name_are_told(tmp_path: Path) -> Non
         SpoolReader(tmp_path)
 
 
+def test_a_reader_notices_that_another_stream_took_the_place_of_its_own(tmp_path: Path) -> None:
+    write_and_leave(tmp_path / "spool", 3)
+    reader = SpoolReader(tmp_path / "spool")
+    (tmp_path / "spool").rename(tmp_path / "away")
+    write_and_leave(tmp_path / "spool", 1)
+    with pytest.raises(SpoolError, match=f"no longer the stream {reader.id}"):
+        reader.read(reader.durable, 100)
+
+
 def test_refused_bytes_that_could_not_be_cut_off_are_not_read(tmp_path: Path) -> None:
     first = write_and_leave(tmp_path, 3)
     spool = Spool(tmp_path)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bidder.campaigns import snapshot
 from bidder.money.tokens import Opener, Sealer, Token, TokenClass, create_keys, seal
 from bidder.ops import log as log_module
 from bidder.tracking.sources import KeyFile, Landings
+from tests import books
 
 TOKEN = Token((30_000_000).to_bytes(4, "big") + bytes(8), exchange=1)
 
@@ -61,3 +63,23 @@ def test_without_a_book_no_click_has_a_target_and_a_broken_one_is_told_once(
 
     asyncio.run(look())
     assert len(said(capfd, "book refused; the last good one serves on")) == 1
+
+
+def test_a_click_on_a_creative_of_a_newer_book_is_found_at_once(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    landings = Landings(tmp_path, log_module.get("tracker"))
+
+    def publish(generation: int, urls: list[str]) -> None:
+        creatives = [books.creative(id=f"cr-{n}", landing_url=url) for n, url in enumerate(urls)]
+        books.write(snapshot.path_of(tmp_path, generation), [books.campaign(creatives=creatives)], generation)
+        snapshot.publish(tmp_path, generation)
+
+    async def look() -> None:
+        publish(1, ["https://acme.example/a"])
+        assert await landings.url(1000) == "https://acme.example/a"
+        assert await landings.url(1001) is None
+        publish(2, ["https://acme.example/a", "https://acme.example/b?x=1&y=%20"])
+        assert await landings.url(1001) == "https://acme.example/b?x=1&y=%20"
+        assert landings.revision == 2
+
+    asyncio.run(look())
