@@ -37,12 +37,13 @@ signal.pause()
 """
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    """A state directory whose parent only its owner can enter; its Postgres is removed afterwards."""
-    assert tmp_path.stat().st_mode & 0o077 == 0
-    yield tmp_path / "state"
-    Postgres(tmp_path / "state", 0).erase()
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state directory whose parent only its owner can enter; tests share it, for making one takes a while."""
+    closed = tmp_path_factory.mktemp("closed")
+    assert closed.stat().st_mode & 0o077 == 0
+    yield closed / "state"
+    Postgres(closed / "state", 0).erase()
 
 
 @contextlib.contextmanager
@@ -88,10 +89,10 @@ def rows(dsn: str, statement: str) -> list[tuple[object, ...]]:
 def test_postgres_keeps_data_from_stop_to_start(state: Path) -> None:
     server = Postgres(state, free_port())
     with running(server):
-        rows(server.dsn, "CREATE TABLE t AS SELECT 7 AS n")
+        rows(server.dsn, "CREATE TABLE kept AS SELECT 7 AS n")
     assert server.pid is None
     with running(server):
-        assert rows(server.dsn, "SELECT n FROM t") == [(7,)]
+        assert rows(server.dsn, "SELECT n FROM kept") == [(7,)]
         assert rows(server.analyst_dsn, "SELECT pg_has_role('analyst', 'member')") == [(True,)]
         assert rows(server.dsn, "SHOW max_connections") == [("120",)]
 
@@ -128,12 +129,12 @@ def test_postgres_dies_with_its_killed_parent_and_the_next_one_starts(state: Pat
 def test_postgres_recovers_after_its_own_kill(state: Path) -> None:
     server = Postgres(state, free_port())
     with running(server):
-        rows(server.dsn, "CREATE TABLE t AS SELECT 7 AS n")
+        rows(server.dsn, "CREATE TABLE committed AS SELECT 7 AS n")
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         assert wait_until(lambda: server.poll() is not None)
         with running(server):
-            assert rows(server.dsn, "SELECT n FROM t") == [(7,)]
+            assert rows(server.dsn, "SELECT n FROM committed") == [(7,)]
 
 
 def test_a_stale_lock_file_naming_a_living_stranger_does_not_stop_postgres(state: Path) -> None:
@@ -183,9 +184,13 @@ def test_lost_passwords_are_said_and_not_made_anew(state: Path) -> None:
     server = Postgres(state, free_port())
     with running(server):
         pass
-    (state / "keys" / "postgres.json").unlink()
-    with pytest.raises(EmbeddedError, match=r"postgres\.json is missing"):
-        Postgres(state, server.port).start()
+    passwords = state / "keys" / "postgres.json"
+    passwords.rename(passwords.with_suffix(".lost"))
+    try:
+        with pytest.raises(EmbeddedError, match=r"postgres\.json is missing"):
+            Postgres(state, server.port).start()
+    finally:
+        passwords.with_suffix(".lost").rename(passwords)
 
 
 def test_children_are_started_from_the_main_thread_only(state: Path) -> None:
