@@ -158,7 +158,7 @@ cdef class Auction:
         """The dearest way for this campaign to bid: open, or through a deal that it lists; among equals the first."""
         cdef const Imp* imp = self.imp
         cdef const Deal* deal
-        cdef uint8_t why, best_why = REASON_DEAL
+        cdef uint8_t why, best_why = REASON_NONE
         cdef uint32_t i, currency = 0
         cdef int64_t floor, offer
         cdef int32_t creative
@@ -169,13 +169,17 @@ cdef class Auction:
             listed = self.matcher.deal_listed(slot, deal.id)
             if listed == 0:
                 break          # it lists none at all
-            if listed == 2 or (deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat)):
+            if listed == 2:
                 continue
             floor = deal_floor(deal, imp, &currency)
             offer = deal.floor if deal.at == AGREED_PRICE and deal.floor > 0 and price >= deal.floor else price
             if offer <= found.price:
                 continue
-            why = floor_reason(price, floor, currency)
+            why = REASON_NONE
+            if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat):
+                why = REASON_DEAL
+            if why == REASON_NONE:
+                why = floor_reason(price, floor, currency)
             if why == REASON_NONE:
                 why = self.choose_creative(slot, deal, draw, &creative)
             if why == REASON_NONE:
@@ -184,16 +188,14 @@ cdef class Auction:
                 found.deal = <int32_t>i
             elif why > best_why:
                 best_why = why
-        if listed == 0:
-            if imp.private_auction:
-                return REASON_DEAL
-            best_why = floor_reason(price, imp.floor, imp.floor_currency)
-            if best_why == REASON_NONE:
-                best_why = self.choose_creative(slot, NULL, draw, &found.creative)
-            found.price = price
-            found.deal = OPEN
-            return best_why
-        return REASON_NONE if found.price else best_why
+        if listed != 0:
+            return REASON_NONE if found.price else best_why
+        if imp.private_auction:
+            return REASON_DEAL
+        found.price = price
+        found.deal = OPEN
+        why = floor_reason(price, imp.floor, imp.floor_currency)
+        return why if why != REASON_NONE else self.choose_creative(slot, NULL, draw, &found.creative)
 
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw,
                                  int32_t* creative) noexcept nogil:

@@ -1,0 +1,30 @@
+"""Numbers that compiled code has of its own are those of the Python declarations."""
+
+import re
+from pathlib import Path
+
+from bidder.events.schema import Kind
+from bidder.money.tokens import FLAG_TEST, TokenClass
+from bidder.outcome import Reason
+
+FAST = Path(__file__).parents[2] / "bidder" / "_fast"
+
+
+def constants(name: str, prefix: str) -> dict[str, int]:
+    found = re.findall(
+        rf"^    {prefix}_(\w+) = (\w+)", (FAST / f"{name}.pxd").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {constant: int(number, 0) for constant, number in found}
+
+
+def test_reasons_are_those_of_outcome() -> None:
+    assert constants("outcome", "REASON") == {reason.name: int(reason) for reason in Reason}
+
+
+def test_kinds_of_counters_are_those_of_the_schema() -> None:
+    assert constants("counters", "COUNT") == {kind.name: int(kind) for kind in Kind}
+
+
+def test_classes_and_flags_of_tokens_are_those_of_their_face() -> None:
+    assert constants("tokens", "CLASS") == {token_class.name: int(token_class) for token_class in TokenClass}
+    assert constants("tokens", "FLAG") == {"TEST": FLAG_TEST}

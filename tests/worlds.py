@@ -1,0 +1,188 @@
+"""A small world to bid in: a compiled book, purses, board and counters in files, and a decision over them.
+
+Everything is the real part; only the clock stands still and randomness has a seed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bidder._fast.board import Board
+from bidder._fast.book import Book
+from bidder._fast.clock import HandClock
+from bidder._fast.counters import CounterFile
+from bidder._fast.decision import Decider
+from bidder._fast.purses import Purses
+from bidder.campaigns.compile import compile_book
+from bidder.campaigns.model import read_lines
+from bidder.campaigns.record import CampaignRecord
+from bidder.events.outbox import KEY
+from bidder.events.schema import Kind, Row
+from bidder.money.tokens import BidIds, Key, Opener, Sealer
+from bidder.settings import Exchange
+
+NOW_S = 1_790_000_000  # in September 2026
+MINUTE = NOW_S // 60
+PUBLIC_URL = "https://t.example"
+EXCHANGES = {
+    "openx": Exchange(key=2, seat="outbid"),
+    "pubmatic": Exchange(key=3, seat='our "seat"'),
+    "closed": Exchange(key=9, enabled=False),
+}
+KEYS = (Key(1, bytes(range(32))),)
+DOLLAR = 1_000_000_000
+ALWAYS = 2**32 - 1
+
+
+def banner(**changes: Any) -> dict[str, Any]:
+    base = {
+        "id": "cr-1",
+        "w": 320,
+        "h": 50,
+        "adm": '<a href="{click_url}">ad</a>',
+        "landing_url": "https://acme.example/",
+        "adomain": ["acme.example"],
+        "cat": ["IAB3"],
+    }
+    return base | changes
+
+
+def campaign(name: str = "c-1", cpm: str = "2.5", **changes: Any) -> dict[str, Any]:
+    return {"id": name, "advertiser": "acme", "bid": {"cpm_usd": cpm}, "creatives": [banner()]} | changes
+
+
+def request(imps: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
+    return {"id": "r-1", "imp": [imp()] if imps is None else imps} | changes
+
+
+def imp(name: str = "1", **changes: Any) -> dict[str, Any]:
+    return {"id": name, "banner": {"format": [{"w": 320, "h": 50}]}} | changes
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int
+    body: bytes
+    rows: list[Row] = field(default_factory=list)  # what was counted for it
+
+    @property
+    def bids(self) -> list[dict[str, Any]]:
+        if self.status != 200:
+            return []
+        return [bid for seatbid in json.loads(self.body)["seatbid"] for bid in seatbid["bid"]]
+
+    def counted(self, kind: Kind) -> list[Row]:
+        return [row for row in self.rows if row.kind == kind]
+
+    @property
+    def reason(self) -> int | None:
+        """Counted for a request without a bid."""
+        rows = self.counted(Kind.NOBID)
+        return rows[0].reason if rows else None
+
+
+class World:
+    """Campaigns that may spend $1 each, unless a test says otherwise, and one decision over them."""
+
+    def __init__(
+        self,
+        directory: Path,
+        campaigns: Iterable[dict[str, Any]],
+        *,
+        seed: int = 1,
+        public_url: str = PUBLIC_URL,
+        book: bool = True,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.public_url = public_url
+        self.purses = Purses(directory / "purses", 64)
+        self.board = Board(directory / "board")
+        self.counter_file = CounterFile(directory / "counters")
+        self.clock = HandClock(NOW_S * 1_000_000_000)
+        self.opener = Opener(KEYS)
+        self.keys: dict[str, int] = {}
+        self.creatives: dict[str, int] = {}
+        self.revision = 0
+        self.decider = Decider(
+            purses=self.purses,
+            board=self.board,
+            counters=self.counter_file.open_worker(0),
+            sealer=Sealer(KEYS),
+            bid_ids=BidIds(),
+            clock=self.clock,
+            exchanges=EXCHANGES,
+            seed=seed,
+        )
+        if book:
+            written = list(campaigns)
+            self.publish(written)
+            for body in written:
+                self.fund(body["id"], DOLLAR)
+
+    def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:
+        """A new book of these, served at once."""
+        self.revision += 1
+        text = "\n".join(json.dumps(body) for body in campaigns)
+        records = [self._record(c.body) for c in read_lines(text, list(EXCHANGES))]
+        path = self.directory / f"book-{self.revision}.bin"
+        compile_book(
+            records,
+            revision=self.revision,
+            exchanges={name: exchange.key for name, exchange in EXCHANGES.items()},
+            public_url=self.public_url,
+            purse_of=self.purses.slot_of,
+            path=path,
+        )
+        self.decider.set_book(Book.open(path))
+
+    def _record(self, body: dict[str, Any]) -> CampaignRecord:
+        key = self.keys.setdefault(body["id"], 100 + len(self.keys))
+        creatives = {}
+        for creative in body["creatives"]:
+            name = f"{body['id']}/{creative['id']}"
+            creatives[creative["id"]] = self.creatives.setdefault(name, 1_000 + len(self.creatives))
+        deals = body["targeting"].get("deal", {}).get("include", [])
+        return CampaignRecord(
+            key=key,
+            advertiser=1,
+            creatives=creatives,
+            deals={deal: 10_000 + sum(deal.encode()) for deal in deals},
+            inventory={
+                bundle: 20_000 + n for n, bundle in enumerate(body["targeting"].get("bundle", {}).get("include", []))
+            },
+            active=True,
+            body=body,
+        )
+
+    def fund(self, name: str, nano: int) -> None:
+        """The purse of this campaign gets a new lease on so much."""
+        slot = self.purses.slot_of(self.keys[name])
+        self.purses.close_half(slot, 0)
+        self.purses.grant(slot, 0, 7_000 + self.keys[name], nano)
+        self.purses.open_half(slot, 0)
+
+    def pace(self, name: str, throttle: int = ALWAYS, multiplier: int = 65_536) -> None:
+        self.purses.set_pacing(self.purses.slot_of(self.keys[name]), throttle, multiplier)
+
+    def switch_off(self, name: str) -> None:
+        self.purses.set_off(self.purses.slot_of(self.keys[name]), True)
+
+    def left(self, name: str) -> int:
+        return self.purses.left(self.purses.slot_of(self.keys[name]), 0)
+
+    def ask(self, body: Mapping[str, Any] | bytes, exchange: str = "openx") -> Answer:
+        """The answer, and what was counted for it."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        status, answered = self.decider.answer(exchange.encode(), raw)
+        return Answer(status, answered, self.drain())
+
+    def drain(self) -> list[Row]:
+        table = self.counter_file.flip(0)
+        if table is None:
+            return []
+        drained = self.counter_file.drain(0, table)
+        self.counter_file.clear(0, table)
+        return [Row(*(*KEY.unpack(key), n, amount)) for key, n, amount in drained]
