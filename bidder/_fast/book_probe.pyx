@@ -30,6 +30,7 @@ cdef class Probe:
         self.seen = <uint64_t*>calloc(self.head.table[S_VALUES].count + 1, sizeof(uint64_t))
         if self.seen == NULL:
             raise MemoryError
+        self.clock = self.request_clock = self.imp_clock = 1       # above all of `seen`
         return 0
 
     def __dealloc__(self):
