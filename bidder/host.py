@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Host:
     def start_roles(self) -> None:
         """One seat a role; they come up by themselves and in any order."""
         for role in END_S:
-            self._seats[role] = Seat(role, lambda role=role: self._start(role), self._log)
+            self._seats[role] = Seat(role, partial(self._start, role), self._log)
         self._look_after()
 
     def _start(self, role: str) -> Process:

@@ -212,33 +212,34 @@ class Supervisor:
                 "start_workers": self._start_workers,
             },
         )
-        tasks = [
-            asyncio.create_task(job)
-            for job in (
-                self._workers.run(),
-                self._every_second(),
-                self._book.run(),
-                self._ask_tracker(),
-                self._leases.run(),
-                self._publisher.run(),
-            )
-        ]
-        failed = asyncio.gather(*tasks)
         with presence.Presence(self._state, "supervisor", f"http://{self._settings.bidder.listen}"):
             self._log.info("listening", address=self._settings.bidder.listen, workers=len(self._workers.rows))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait([stopping, failed], return_when=asyncio.FIRST_COMPLETED)
-            tasks[0].cancel()
-            await self._workers.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._close_window()
-            await server.close()
-            self._publisher.close()
-            self._socket.close()
-            if failed.done() and not failed.cancelled() and (error := failed.exception()) is not None:
-                raise error
+            try:
+                await self._work_until(stop)
+            finally:
+                await self._workers.stop()
+                self._close_window()
+                await server.close()
+                self._publisher.close()
+                self._socket.close()
+
+    async def _work_until(self, stop: asyncio.Event) -> None:
+        """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
+        jobs = asyncio.gather(
+            self._workers.run(),
+            self._every_second(),
+            self._book.run(),
+            self._ask_tracker(),
+            self._leases.run(),
+            self._publisher.run(),
+        )
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if jobs.done():
+            await jobs
+        jobs.cancel()
+        await asyncio.gather(jobs, return_exceptions=True)
 
 
 def run(state: Path, settings: Settings, host: str) -> None:

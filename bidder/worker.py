@@ -89,20 +89,14 @@ class Worker:
         return self._generation > 0
 
     def _renew_book(self) -> None:
-        """The book that the board names, where it is not the one that we have."""
-        if self._board.book_revision == self._generation:
-            return
-        try:
-            book = self._follower.refresh()
-        except snapshot.BookError as error:
-            if str(error) != self._complaint:
-                self._log.error("book refused; the last good one serves on", error=str(error))
-            self._complaint = str(error)
-            return
+        """The newest book, where it is not the one that we have."""
+        book = self._follower.refresh()
+        if self._follower.reason and self._follower.reason != self._complaint:
+            self._log.error("book refused; the last good one serves on", error=self._follower.reason)
+        self._complaint = self._follower.reason
         if book is not None:
             self._decider.set_book(book)
             self._generation = book.revision
-            self._complaint = ""
 
     def _balance(self, listener: Listener) -> None:
         """Accept only while we hold no more than our share of the host's connections."""

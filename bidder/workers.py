@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from bidder.embedded.child import spawn
@@ -28,7 +29,7 @@ class WorkerPool:
         self._state = state
         self._fd = listening_fd
         log = logs.get("supervisor")
-        self._seats = [Seat("worker", lambda row=row: self._start(row), log, row=row) for row in range(count)]
+        self._seats = [Seat("worker", partial(self._start, row), log, row=row) for row in range(count)]
 
     @property
     def rows(self) -> range:

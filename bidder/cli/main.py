@@ -7,6 +7,7 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bidder.cli.context import CliError
@@ -40,15 +41,15 @@ def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     return [leaf for action in nested for child in dict.fromkeys(action.choices.values()) for leaf in _leaves(child)]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole grammar; every verb also takes --state and --settings."""
+def build_parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
+    """The grammar of these verbs; every one also takes --state and --settings."""
     parser = argparse.ArgumentParser(
         prog="outbid",
         description="A real-time bidder: `outbid up` starts everything on this host.",
         epilog="Every verb has --help. Guide: README.md and docs/.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
+    for name in names:
         module = importlib.import_module(f"bidder.cli.{name}")
         shown = {} if name in HIDDEN else {"help": module.HELP}
         verb = verbs.add_parser(name, description=module.HELP, **shown)
@@ -72,11 +73,12 @@ def main(argv: list[str]) -> int:
     """Run one command line; returns its exit code."""
     from bidder._fast import freshness
 
-    args = build_parser().parse_args(argv)
+    named = argv[:1] if argv[:1] and argv[0] in VERBS else VERBS  # one verb's arguments are all that one verb needs
+    args = build_parser(named).parse_args(argv)
     try:
         freshness.check()
         code: int = args.run(args)
-    except (CliError, SettingsError, freshness.ExtensionError) as error:
+    except (CliError, SettingsError, freshness.NotBuiltError) as error:
         print(f"outbid {args.verb}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output has gone, as in `outbid report | head`

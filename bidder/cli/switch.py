@@ -42,14 +42,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _key(state: Path, campaign: str) -> int:
     """The campaign's key, from this host's book: it is there while Postgres is not."""
+    from bidder._fast.book import BookError
     from bidder.campaigns import snapshot
 
     load_context(state)
     try:
         book = snapshot.current(state)
-    except snapshot.BookError as error:
+    except BookError as error:
         raise CliError(str(error)) from None
-    key = None if book is None else book.campaign_key(campaign)
-    if key is None:
-        raise CliError(f"no campaign {campaign!r} in this host's book")
-    return key
+    keys = [] if book is None else [key for key in book.purse_slots() if book.campaign_id(key) == campaign]
+    if not keys:
+        raise CliError(f"no campaign {campaign!r} runs in this host's book")
+    return keys[0]

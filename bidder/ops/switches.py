@@ -47,8 +47,8 @@ class Switches:
         board.off = self.everything
         for name, key in exchanges.items():
             board.set_exchange_off(key, name in self.exchanges)
-        for campaign, slot in purses.slots_by_campaign().items():
-            purses.set_off(slot, campaign in self.campaigns)
+        for slot in range(purses.used):
+            purses.set_off(slot, purses.purse(slot).campaign in self.campaigns)
 
 
 class SwitchFile:
