@@ -39,6 +39,8 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
         p = skip_value(p, 2)
     req.country = pack3(country.p, country.n)
     req.has_point = lat_ok and lon_ok
+    if not req.has_point:
+        req.lat = req.lon = 0
     return p
 
 cdef inline bint is_zero(Str ifa) noexcept nogil:
@@ -147,7 +149,7 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
     return p
 
 cdef inline const char* read_eids(Reader r, const char* p, bint* named, int depth) noexcept nogil:
-    """Is there an eid? Which one does not matter here."""
+    """Does the list begin with an eid? Whose does not matter here."""
     named[0] = p[0] == c'[' and blank(p + 1)[0] == c'{'
     return skip_value(p, depth)
 

@@ -1,0 +1,255 @@
+"""The slow, obvious reader of bid requests: json.loads, then the rules one by one.
+
+`read(body)` gives the code and the view that `bidder._fast.request.Reader` gives for the
+same bytes; `view(document)` also takes what plain json.loads made of a request.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any
+
+OK, MALFORMED, INVALID = 0, 1, 2
+
+DEPTH_MAX = 64
+IMPS_MAX = 256
+INT32_TOP = 2**31 - 1
+FLOOR_TOP = 10**18
+NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
+
+EXACT = Context(prec=3000)
+
+View = dict[str, Any]
+
+
+class Number(str):
+    """A JSON number as its text."""
+
+
+def read(body: bytes) -> tuple[int, View | None]:
+    """The code of READ_* and, unless malformed, the view."""
+    document = parse(body)
+    if document is None:
+        return MALFORMED, None
+    request = view(document)
+    usable = request["id"] is not None and any(imp["id"] is not None for imp in request["imps"])
+    return (OK if usable else INVALID), request
+
+
+def parse(body: bytes) -> dict[str, Any] | None:
+    """The one JSON object that the body is, numbers as text; None where it is malformed."""
+
+    def refuse(_: str) -> None:
+        raise ValueError("NaN and Infinity are not JSON")
+
+    try:
+        document = json.loads(body.decode("utf-8"), parse_int=Number, parse_float=Number, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) and depth(document) <= DEPTH_MAX else None
+
+
+def depth(value: Any) -> int:
+    """Containers open at once."""
+    levels, deepest = [value], 0
+    while levels := [v for v in levels if isinstance(v, dict | list)]:
+        deepest += 1
+        levels = [child for v in levels for child in (v.values() if isinstance(v, dict) else v)]
+    return deepest
+
+
+def text(value: Any) -> str | None:
+    """A string or a number; None for all else, an empty string and one that has no UTF-8."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = json.dumps(value)
+    if not isinstance(value, str) or not value:
+        return None
+    return None if any(0xD800 <= ord(c) <= 0xDFFF for c in value) else str(value)
+
+
+def number(value: Any) -> Decimal | None:
+    """A number, or a string that holds one; exponents beyond reason as far as they still count."""
+    match = NUMBER.fullmatch(text(value) or "")
+    if not match:
+        return None
+    sign, digits, fraction, exponent = match.groups(default="")
+    mantissa = Decimal(f"{sign}{digits}.{fraction or 0}")
+    return EXACT.scaleb(mantissa, max(-500, min(500, int(exponent or 0))))
+
+
+def whole(value: Any, absent: int, low: int, top: int) -> int:
+    amount = number(value)
+    return absent if amount is None else max(low, min(top, int(amount)))
+
+
+def count(value: Any, absent: int = 0) -> int:
+    amount = whole(value, absent, -1, INT32_TOP)
+    return amount if amount >= 0 else absent
+
+
+def code(value: Any) -> int:
+    return whole(value, 0, 0, 255)
+
+
+def flag(value: Any) -> bool:
+    return value is True or (value is not False and whole(value, 0, 0, 2) == 1)
+
+
+def floor(value: Any, absent: int) -> int:
+    cpm = number(value)
+    if cpm is None:
+        return absent
+    return max(0, min(FLOOR_TOP, int(EXACT.scaleb(cpm, 6).to_integral_value(ROUND_HALF_UP))))
+
+
+def degrees(value: Any, top: int) -> float | None:
+    angle = number(value)
+    return float(angle) if angle is not None and abs(float(angle)) <= top else None
+
+
+def letters3(value: Any) -> str | None:
+    name = text(value)
+    return name.upper() if name is not None and re.fullmatch("[A-Za-z]{3}", name) else None
+
+
+def currency(value: Any) -> str | None:
+    return letters3(value) or ("?" if text(value) is not None else None)
+
+
+def dictionary(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def dictionaries(value: Any) -> Iterable[dict[str, Any]]:
+    return (item for item in items(value) if isinstance(item, dict))
+
+
+def texts(value: Any) -> list[str]:
+    return [name for name in map(text, items(value)) if name is not None]
+
+
+def codes(value: Any, top: int) -> list[int]:
+    return sorted({n for n in (whole(item, 0, 0, 64) for item in items(value)) if 1 <= n <= top})
+
+
+def host(url: str | None) -> str | None:
+    """Without scheme, user, port and path."""
+    if url is None:
+        return None
+    authority = re.split(r"[/?#]", re.sub(r"\A(?:[^/?#]*:)?//", "", url), maxsplit=1)[0].rpartition("@")[2]
+    behind = authority.find("]") if authority.startswith("[") else 0
+    colon = authority.find(":", max(0, behind))
+    return (authority if colon < 0 else authority[:colon]) or None
+
+
+def view(document: dict[str, Any]) -> View:
+    """What the bidder may know of a request; all of Reader.view() but `id_raw`, which json.loads has lost."""
+    regs, user, device = (dictionary(document.get(key)) for key in ("regs", "user", "device"))
+    regs_ext, user_ext, geo = dictionary(regs.get("ext")), dictionary(user.get("ext")), dictionary(device.get("geo"))
+    present = [key for key in ("app", "site", "dooh") if isinstance(document.get(key), dict)]
+    inventory = present[0] if present else None
+    place = dictionary(document.get(inventory)) if inventory else {}
+
+    coppa = flag(regs.get("coppa")) or flag(regs_ext.get("coppa"))
+    gdpr = flag(regs.get("gdpr")) or flag(regs_ext.get("gdpr"))
+    optout = any((text(r.get("us_privacy")) or "")[2:3] in ("Y", "y") for r in (regs, regs_ext))
+    consent = any(text(u.get("consent")) is not None for u in (user, user_ext))
+    lmt = flag(device.get("lmt")) or flag(device.get("dnt"))
+    personal_ok = not (coppa or lmt or optout or (gdpr and not consent))
+
+    ifa = text(device.get("ifa"))
+    if ifa is not None and not ifa.strip("0-"):
+        ifa = None
+    eids = any(isinstance(e, dict) for u in (user, user_ext) for e in items(u.get("eids"))[:1])
+    known = text(user.get("id")) is not None or text(user.get("buyeruid")) is not None or ifa is not None or eids
+    lat, lon = degrees(geo.get("lat"), 90), degrees(geo.get("lon"), 180)
+    has_point = personal_ok and lat is not None and lon is not None
+    gender = text(user.get("gender"))
+    segments = [
+        segment.get("id") for data in dictionaries(user.get("data")) for segment in dictionaries(data.get("segment"))
+    ]
+
+    imps = [view_imp(imp) for imp in dictionaries(document.get("imp"))][:IMPS_MAX]
+    ids = [imp["id"] for imp in imps]
+    for imp in imps:
+        imp["duplicate_id"] = imp["id"] is not None and ids.count(imp["id"]) > 1
+    return {
+        "id": text(document.get("id")),
+        "test": flag(document.get("test")),
+        "at": code(document.get("at")),
+        "tmax_ms": whole(document.get("tmax"), 0, 0, INT32_TOP),
+        "imps": imps,
+        "cur": [c for c in map(letters3, items(document.get("cur"))) if c],
+        "cur_named": bool(items(document.get("cur"))),
+        **{key: texts(document.get(key)) for key in ("wseat", "bseat", "bcat", "badv", "bapp")},
+        "inventory": inventory,
+        "cattax": code(place.get("cattax")) or code(document.get("cattax")),
+        "domain": (text(place.get("domain")) or host(text(place.get("page")))) if inventory == "site" else None,
+        "bundle": text(place.get("bundle")) if inventory == "app" else None,
+        "publisher": text(dictionary(place.get("publisher")).get("id")),
+        "cat": []
+        if inventory == "dooh"
+        else [c for k in ("cat", "sectioncat", "pagecat") for c in texts(place.get(k))],
+        **{key: text(device.get(key)) for key in ("os", "osv", "make", "model", "carrier", "language")},
+        "device_type": count(device.get("devicetype")),
+        "connection_type": count(device.get("connectiontype"), -1),
+        "country": letters3(geo.get("country")),
+        "region": text(geo.get("region")),
+        "city": None if coppa else text(geo.get("city")),
+        "metro": None if coppa else text(geo.get("metro")),
+        "zip": text(geo.get("zip")) if personal_ok else None,
+        "lat": lat if has_point else 0.0,
+        "lon": lon if has_point else 0.0,
+        "has_point": has_point,
+        "has_user_id": personal_ok and known,
+        "ifa": ifa if personal_ok else None,
+        "gender": gender if personal_ok and gender in ("M", "F", "O") else None,
+        "yob": count(user.get("yob")) if personal_ok else 0,
+        "segments": texts(segments) if personal_ok else [],
+        "coppa": coppa,
+        "lmt": lmt,
+        "gdpr": gdpr,
+        "has_consent": consent,
+        "us_optout": optout,
+        "personal_ok": personal_ok,
+    }
+
+
+def view_imp(imp: dict[str, Any]) -> View:
+    banner, pmp = dictionary(imp.get("banner")), dictionary(imp.get("pmp"))
+    pairs = [*((f.get("w"), f.get("h")) for f in dictionaries(banner.get("format")))]
+    sizes = [(w, h) for w, h in ((count(w), count(h)) for w, h in pairs) if w and h]
+    w, h = count(banner.get("w")), count(banner.get("h"))
+    if not sizes and w and h:
+        sizes = [(w, h)]
+    return {
+        "id": text(imp.get("id")),
+        "media": [medium for medium in ("banner", "video", "audio", "native") if isinstance(imp.get(medium), dict)],
+        "secure": flag(imp.get("secure")),
+        "instl": flag(imp.get("instl")),
+        "floor": floor(imp.get("bidfloor"), 0),
+        "floor_currency": currency(imp.get("bidfloorcur")),
+        "sizes": sizes,
+        **{key: count(banner.get(key)) for key in ("wmin", "wmax", "hmin", "hmax")},
+        "battr": codes(banner.get("battr"), 63),
+        "btype": codes(banner.get("btype"), 4),
+        "api": codes(banner.get("api"), 63),
+        "private_auction": flag(pmp.get("private_auction")),
+        "deals": [deal for deal in map(view_deal, dictionaries(pmp.get("deals"))) if deal["id"] is not None],
+    }
+
+
+def view_deal(deal: dict[str, Any]) -> View:
+    return {
+        "id": text(deal.get("id")),
+        "floor": floor(deal.get("bidfloor"), -1),
+        "floor_currency": currency(deal.get("bidfloorcur")),
+        "at": code(deal.get("at")),
+        "wseat": texts(deal.get("wseat")),
+        "wadomain": texts(deal.get("wadomain")),
+    }
