@@ -51,7 +51,9 @@ def _plain(value: Any, zone: ZoneInfo) -> Any:
     """A value that JSON and CSV know; exact decimals stay text."""
     if isinstance(value, datetime):
         return value.astimezone(zone).isoformat()
-    if isinstance(value, date | Decimal):
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date):
         return str(value)
     return value
 
