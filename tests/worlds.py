@@ -94,6 +94,7 @@ class World:
         seed: int = 1,
         public_url: str = PUBLIC_URL,
         book: bool = True,
+        bid_ids: BidIds | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -111,7 +112,7 @@ class World:
             board=self.board,
             counters=self.counter_file.open_worker(0),
             sealer=Sealer(KEYS),
-            bid_ids=BidIds(),
+            bid_ids=bid_ids or BidIds(),
             clock=self.clock,
             exchanges=EXCHANGES,
             seed=seed,

@@ -109,6 +109,7 @@ cdef class Decider(BidHandler):
         memset(&self.key, 0, sizeof(CounterKey))
         self.key.exchange = row.key
         self.key.minute = <uint32_t>(now_s // 60)
+        # Switched off, a body is not even read, so a test request counts then like any other.
         if not self.board.page.off and not self.board.page.exchange_off[row.key]:
             read = self.reader.read(body, <size_t>n)
             if read == READ_MALFORMED:

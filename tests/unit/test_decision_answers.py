@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bidder.events.schema import Kind, Row
-from bidder.money.tokens import Token, TokenClass
+from bidder.money.tokens import BidIds, Token, TokenClass
 from bidder.openrtb.codes import os_key, pack3
 from bidder.outcome import Reason
 from tests.worlds import DOLLAR, MINUTE, NOW_S, PUBLIC_URL, World, banner, campaign, imp, request
@@ -229,6 +229,14 @@ def test_a_new_book_is_served_from_the_next_request_on(tmp_path: Path) -> None:
 def test_without_a_book_there_is_no_bid(tmp_path: Path) -> None:
     world = World(tmp_path, [], book=False)
     assert world.ask(request()).reason == Reason.NO_BOOK
+
+
+def test_a_bid_that_cannot_get_an_id_gives_its_money_back(tmp_path: Path) -> None:
+    epochs = iter([b"first"])  # and no other
+    world = World(tmp_path, [campaign()], bid_ids=BidIds(lambda n: next(epochs)[:n], first=2**24 - 1))
+    assert world.ask(request()).status == 200
+    assert world.ask(request()).reason == Reason.BROKEN
+    assert world.left("c-1") == DOLLAR - PRICE
 
 
 def test_latency_is_counted_in_powers_of_two_of_a_microsecond(tmp_path: Path) -> None:
