@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 PORT_STEP = 1000  # --port-base B: every port becomes B + its last three digits
 
+OTHER_VARIABLES = {"OUTBID_STATE", "OUTBID_EXTENSIONS", "OUTBID_PROFILE", "OUTBID_CORPUS"}  # command line, build, tests
+
 
 class SettingsError(ValueError):
     """A setting is unknown, or its value cannot be used; the message says where."""
@@ -190,8 +192,8 @@ def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | 
         if not variable.startswith("OUTBID_"):
             continue
         section, _, key = variable.removeprefix("OUTBID_").lower().partition("_")
-        if section == "extensions" or section == "profile":
-            continue  # of the build
+        if variable in OTHER_VARIABLES:
+            continue
         if section not in sections or section == "exchanges" or not is_dataclass(getattr(settings, section)):
             raise SettingsError(f"{variable}: there is no section {section!r} that a variable could set")
         settings = replace(
