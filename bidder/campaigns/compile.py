@@ -4,7 +4,7 @@
 
 The same records give the same file, byte for byte. A record that cannot be served is
 left out and named in the summary; it never keeps the others from being served.
-Linear in the size of the records: 10,000 campaigns take about two seconds.
+Linear in the size of the records: about 0.5 ms a campaign, most of it markup.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -56,7 +56,7 @@ def targets(exchange: Check) -> dict[str, Check]:
         "metro": ID,
         "zip": ID,
         "os": ID,
-        "device_type": integer(0, 1_000),
+        "device_type": integer(1, 1_000),
         "make": ID,
         "model": ID,
         "carrier": ID,
