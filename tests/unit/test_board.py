@@ -1,0 +1,60 @@
+"""The board: switches one way, heartbeats the other."""
+
+from pathlib import Path
+
+import pytest
+
+from bidder._fast.board import Board
+from bidder._fast.mapping import MappingError
+
+
+def test_worker_sees_switches_and_the_book_to_serve(tmp_path: Path) -> None:
+    supervisor = Board(tmp_path / "shm" / "board")
+    worker = Board(tmp_path / "shm" / "board")
+    assert (worker.off, worker.exchange_off(5), worker.book_revision) == (False, False, 0)
+    supervisor.off = True
+    supervisor.set_exchange_off(5, True)
+    supervisor.book_revision = 2**40
+    assert (worker.off, worker.exchange_off(5), worker.exchange_off(4), worker.book_revision) == (
+        True,
+        True,
+        False,
+        2**40,
+    )
+    supervisor.off = False
+    supervisor.set_exchange_off(5, False)
+    assert (worker.off, worker.exchange_off(5)) == (False, False)
+
+
+def test_supervisor_sees_the_beats_of_workers_until_their_rows_are_released(tmp_path: Path) -> None:
+    supervisor = Board(tmp_path / "board")
+    worker = Board(tmp_path / "board")
+    worker.claim(3, 4321)
+    assert supervisor.rows() == [(3, 4321, False, 0, 0, 0)]
+    worker.beat(3, 123_456, 9, 17, True)
+    assert supervisor.rows() == [(3, 4321, True, 9, 123_456, 17)]
+    supervisor.release(3)
+    assert worker.rows() == []
+
+
+def test_claiming_a_row_anew_forgets_the_worker_before(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    board.claim(127, 1)
+    board.beat(127, 1, 1, 1, True)
+    board.claim(127, 2)
+    assert board.rows() == [(127, 2, False, 0, 0, 0)]
+
+
+def test_rows_and_keys_outside_the_page_are_refused(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    for refused in (lambda: board.claim(128, 1), lambda: board.release(-1), lambda: board.set_exchange_off(256, True)):
+        with pytest.raises(IndexError):
+            refused()
+    with pytest.raises(ValueError):
+        board.claim(0, 0)
+
+
+def test_file_of_another_layout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "board").write_bytes(b"x" * 8192)
+    with pytest.raises(MappingError, match="remove it"):
+        Board(tmp_path / "board")
