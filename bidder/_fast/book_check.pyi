@@ -1,2 +1,2 @@
-class BookError(Exception):
+class BookError(ValueError):
     """The file is not a book that can be served; the message says why."""

@@ -15,7 +15,7 @@ from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, PI
 from bidder._fast.book_layout cimport *
 
 
-class BookError(Exception):
+class BookError(ValueError):
     """The file is not a book that can be served; the message says why."""
 
 

@@ -24,8 +24,8 @@ def _pointer(state: Path) -> Path:
     return state / "book" / "current"
 
 
-def current_generation(state: Path) -> int | None:
-    """What `current` names; None where nothing was published, BookError where it cannot be read."""
+def _published(state: Path) -> int | None:
+    """What `current` names; None where nothing was published, BookError where it names nothing."""
     try:
         text = _pointer(state).read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -35,6 +35,14 @@ def current_generation(state: Path) -> int | None:
     if not text.isdigit():
         raise BookError(f"{_pointer(state)}: the number of a generation is wanted, not {text[:40]!r}")
     return int(text)
+
+
+def current_generation(state: Path) -> int | None:
+    """What `current` names; None where that is nothing."""
+    try:
+        return _published(state)
+    except BookError:
+        return None
 
 
 def _open(path: Path, generation: int) -> Book:
@@ -47,7 +55,7 @@ def _open(path: Path, generation: int) -> Book:
 
 def current(state: Path) -> Book | None:
     """The published book; None where nothing was published, BookError with the reason where it cannot be served."""
-    generation = current_generation(state)
+    generation = _published(state)
     return None if generation is None else _open(path_of(state, generation), generation)
 
 
@@ -57,10 +65,7 @@ def publish(state: Path, generation: int) -> None:
     BookError, and everything stays as it was, where the new one cannot be served.
     """
     _open(path_of(state, generation), generation)
-    try:
-        before = current_generation(state)
-    except BookError:
-        before = None  # it is replaced
+    before = current_generation(state)
     pointer = _pointer(state)
     draft = pointer.with_name(f"current.{os.getpid()}.tmp")
     with draft.open("w", encoding="ascii") as file:

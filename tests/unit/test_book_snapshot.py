@@ -120,6 +120,7 @@ def test_nonsense_in_current_is_refused_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "book" / "current").write_text("../../etc/passwd\n")
     with pytest.raises(BookError, match="current: the number of a generation is wanted"):
         current(tmp_path)
+    assert current_generation(tmp_path) is None
     follower = Follower(tmp_path)
     assert follower.refresh() is not None, "a kept generation serves"
     published(tmp_path, 2)
