@@ -93,7 +93,14 @@ def no_route(*arguments: Any) -> Any:
 class Conversation:
     """One connection: feed it bytes, look at what it wrote."""
 
-    def __init__(self, answer: Answerer, *, connections: Connections | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        answer: Answerer,
+        *,
+        connections: Connections | None = None,
+        route: Callable[..., Any] = no_route,
+        **options: Any,
+    ) -> None:
         self.asked: list[tuple[bytes, bytes]] = []
         self.wire = Wire()
 
@@ -101,7 +108,7 @@ class Conversation:
             self.asked.append((exchange, body))
             return answer(exchange, body)
 
-        self.connections = connections or Connections(PythonHandler(noted), no_route, **options)
+        self.connections = connections or Connections(PythonHandler(noted), route, **options)
         self.protocol: Protocol = self.connections.protocol()
         self.protocol.connection_made(self.wire)
 

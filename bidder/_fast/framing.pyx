@@ -74,6 +74,14 @@ cdef inline bint all_visible(const char* text, Py_ssize_t n) noexcept nogil:
     return not bad
 
 
+cdef inline Py_ssize_t skip_token(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """Behind the token that begins here; -1: none does."""
+    cdef Py_ssize_t begin = at
+    while at < end and TOKEN[<unsigned char>text[at]]:
+        at += 1
+    return at if at > begin else -1
+
+
 cdef inline void trim(const char* text, Py_ssize_t* at, Py_ssize_t* end) noexcept nogil:
     while at[0] < end[0] and (text[at[0]] == c" " or text[at[0]] == c"\t"):
         at[0] += 1
@@ -128,10 +136,8 @@ cdef int head_read(Head* head, const char* text, Py_ssize_t n) noexcept nogil:
 
 cdef int read_request_line(Head* head, const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
     cdef const char* found
-    cdef Py_ssize_t i = at
-    while i < end and TOKEN[<unsigned char>text[i]]:
-        i += 1
-    if i == at or i - at > 32 or i == end or text[i] != c" ":
+    cdef Py_ssize_t i = skip_token(text, at, end)
+    if i < 0 or i - at > 32 or i == end or text[i] != c" ":
         return 400
     head.method_at = at
     head.method_n = i - at
@@ -172,12 +178,10 @@ cdef Py_ssize_t skip_authority(const char* text, Py_ssize_t at, Py_ssize_t end) 
 
 
 cdef int read_field(Head* head, const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t colon = at
+    cdef Py_ssize_t colon = skip_token(text, at, end)
     cdef Py_ssize_t name_n
     cdef const char* name = text + at
-    while colon < end and TOKEN[<unsigned char>text[colon]]:
-        colon += 1
-    if colon == at or colon == end or text[colon] != c":":
+    if colon < 0 or colon == end or text[colon] != c":":
         return 400
     head.fields += 1
     if head.fields > HEAD_FIELDS:
@@ -207,7 +211,8 @@ cdef int read_field(Head* head, const char* text, Py_ssize_t at, Py_ssize_t end)
             read_coding(head, text, at, end)
     elif name_n == 17:
         if same(name, b"transfer-encoding", 17):
-            if head.chunked or end - at != 7 or not same(text + at, b"chunked", 7):
+            # Whitespace behind the value is legal, but some readers take it for another coding.
+            if head.chunked or end - at != 7 or text[end] != c"\r" or not same(text + at, b"chunked", 7):
                 return 400
             head.chunked = True
         elif same(name, b"x-openrtb-version", 17):
@@ -356,7 +361,7 @@ cdef int read_chunk_line(Body* body, const char* text, Py_ssize_t n, Py_ssize_t 
             return 400
         size = size * 16 + HEX[<unsigned char>text[at]]
         at += 1
-    if at == begin or (at < end and text[at] != c";") or has_control(text + at, end - at):
+    if at == begin or not are_extensions(text, at, end):
         return 400
     body.extra += <int>(end - at)
     if body.extra > CHUNK_EXTRA_BYTES:
@@ -367,6 +372,36 @@ cdef int read_chunk_line(Body* body, const char* text, Py_ssize_t n, Py_ssize_t 
     body.left = size
     body.state = CHUNK_DATA if size else TRAILERS
     return DONE
+
+
+cdef bint are_extensions(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """*( ";" token [ "=" ( token / quoted-string ) ] ), RFC 9112 §7.1.1, without the whitespace of bad old times."""
+    cdef Py_ssize_t begin
+    while at < end:
+        if text[at] != c";":
+            return False
+        at = skip_token(text, at + 1, end)
+        if at < 0:
+            return False
+        if at < end and text[at] == c"=":
+            if at + 1 < end and text[at + 1] == c'"':
+                begin = at = at + 2
+                while at < end and text[at] != c'"':
+                    at += 2 if text[at] == c"\\" else 1
+                if at >= end or has_control(text + begin, at - begin):
+                    return False
+                at += 1
+            else:
+                at = skip_token(text, at + 1, end)
+                if at < 0:
+                    return False
+    return True
+
+
+cdef bint is_framing(const char* name, Py_ssize_t n) noexcept nogil:
+    """What must not stand in trailers (RFC 9110 §6.5.1), because some reader might believe it."""
+    return ((n == 4 and same(name, b"host", 4)) or (n == 10 and same(name, b"connection", 10))
+            or (n == 14 and same(name, b"content-length", 14)) or (n == 17 and same(name, b"transfer-encoding", 17)))
 
 
 cdef int read_trailers(Body* body, const char* text, Py_ssize_t n) noexcept nogil:
@@ -388,7 +423,8 @@ cdef int read_trailers(Body* body, const char* text, Py_ssize_t n) noexcept nogi
         end -= 1
         if end == begin:
             return DONE
-        while at < end and TOKEN[<unsigned char>text[at]]:
-            at += 1
-        if at == begin or at == end or text[at] != c":" or has_control(text + at, end - at):
+        at = skip_token(text, begin, end)
+        if at < 0 or at == end or text[at] != c":" or has_control(text + at, end - at):
+            return 400
+        if is_framing(text + begin, at - begin):
             return 400
