@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as Connection
 MINUTES_A_DAY = 24 * 60
 DAILY = ("traffic_minute", "notice_minute", "latency_minute", "flagged_minute")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 2.0
 
 
 class Backoff:
