@@ -167,7 +167,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 NUMBERS = itertools.count()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(bodies, purses), min_size=4, max_size=12), st.lists(requests, min_size=6, max_size=12))
 def test_decisions_are_those_of_the_reference(
     directory: Path, written: list[tuple[dict[str, Any], reference.Purse]], asked: list[dict[str, Any]]
