@@ -9,8 +9,9 @@ from bidder._fast.book import Book
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import normalise, read_lines
 from bidder.campaigns.record import CampaignRecord
+from bidder.settings import SHIPPED_EXCHANGES
 
-EXCHANGES = {"generic": 1, "openx": 2, "pubmatic": 3}
+EXCHANGES = {name: row.key for name, row in SHIPPED_EXCHANGES.items()}
 PUBLIC_URL = "https://track.example"
 
 
