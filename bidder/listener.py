@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
@@ -19,6 +20,7 @@ from bidder._fast.http import BidHandler, BidProtocol, Connections, Protocol
 from bidder.tornado_bridge import TornadoRoute
 
 SWEEP_S = 0.5  # timeouts are looked at this often, for all connections at once
+FULL_S = 0.002  # then a worker that held its share looks again
 RETRY_S = 0.2  # accepting again after the process or host ran out of something
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -114,17 +116,28 @@ class BidServer:
 class Listener:
     """Accepts from a listening socket that other processes accept from as well. Paused until `resume`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, server: BidServer, batch: int = 4) -> None:
-        """`batch`: connections taken per wake-up; few, so that all workers get theirs. The caller closes the socket."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        server: BidServer,
+        *,
+        share: Callable[[int], int | None] = lambda connections: None,
+        batch: int = 4,
+    ) -> None:
+        """`share(connections)`: how many this worker may hold, now that it holds so many; None: any number.
+        `batch`: connections taken per wake-up; few, so that all workers get theirs. The caller closes the socket.
+        """
         sock.setblocking(False)
         self._loop = loop
         self._sock = sock
         self._server = server
         self._batch = batch
-        self._share: int | None = None
+        self._share = share
         self._wanted = False
         self._accepting = False
         self._retry: asyncio.TimerHandle | None = None
+        self._exhausted = False
         self._opening: set[asyncio.Task[tuple[asyncio.Transport, BidProtocol]]] = set()
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -133,9 +146,8 @@ class Listener:
         """False while paused, full, or out of file descriptors."""
         return self._accepting
 
-    def resume(self, share: int | None = None) -> None:
-        """Accept while the server holds fewer than `share` connections (None: any number). May be called again."""
-        self._share = share
+    def resume(self) -> None:
+        """Accept while the server holds fewer connections than its share. May be called again."""
         self._wanted = True
         self._go()
 
@@ -157,9 +169,22 @@ class Listener:
             await asyncio.wait(self._opening)
 
     def _go(self) -> None:
-        if self._wanted and self._retry is None and not self._accepting and not self._full():
-            self._accepting = True
-            self._loop.add_reader(self._sock, self._accept)
+        if not self._wanted or self._retry is not None or self._accepting:
+            return
+        if self._full():
+            self._wait_for_a_share()
+            return
+        self._accepting = True
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _wait_for_a_share(self) -> None:
+        """The others are to take what waits; their taking it raises our share again."""
+        self._stop()
+        self._retry = self._loop.call_later(FULL_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._retry = None
+        self._go()
 
     def _stop(self) -> None:
         if self._accepting:
@@ -167,12 +192,14 @@ class Listener:
             self._loop.remove_reader(self._sock)
 
     def _full(self) -> bool:
-        return self._share is not None and self._server.connections + len(self._opening) >= self._share
+        held = self._server.connections + len(self._opening)
+        share = self._share(held)
+        return share is not None and held >= share
 
     def _accept(self) -> None:
         for _ in range(self._batch):
             if self._full():
-                self._stop()
+                self._wait_for_a_share()
                 return
             try:
                 connection, _ = self._sock.accept()
@@ -183,6 +210,9 @@ class Listener:
                     raise
                 self._wait_for_a_descriptor(error)
                 return
+            if self._exhausted:
+                self._exhausted = False
+                log.warning("accepting again")
             connection.setblocking(False)
             if connection.family in (socket.AF_INET, socket.AF_INET6):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -198,7 +228,11 @@ class Listener:
 
     def _wait_for_a_descriptor(self, error: OSError) -> None:
         """Level-triggered, the socket would wake us without end. The reserve goes back to the process meanwhile."""
-        log.error("cannot accept: %s; trying again every %s s with %d open", error, RETRY_S, self._server.connections)
+        if not self._exhausted:
+            self._exhausted = True
+            log.error(
+                "cannot accept: %s; trying every %s s, %d connections open", error, RETRY_S, self._server.connections
+            )
         self._stop()
         if self._reserve is not None:
             os.close(self._reserve)

@@ -67,6 +67,8 @@ class Supervisor:
         self._exchanges = {name: row.key for name, row in settings.exchanges.items()}
         self._socket = listening_socket(settings.bidder.listen, "bidder")
         self._board = Board(state / "shm" / "board")
+        for row in self._board.rows():  # of workers that died with an earlier supervisor
+            self._board.release(row.row)
         self._purses = Purses(state / "shm" / "purses", PURSES)
         self._counters = CounterFile(state / "shm" / "counters")
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)

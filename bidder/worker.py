@@ -98,10 +98,17 @@ class Worker:
             self._decider.set_book(book)
             self._generation = book.revision
 
-    def _balance(self, listener: Listener) -> None:
-        """Accept only while we hold no more than our share of the host's connections."""
+    def _share(self, connections: int) -> int | None:
+        """How many connections we may hold: the mean of the host's workers and an eighth, and one more."""
+        self._beat(connections)
         rows = self._board.rows()
-        listener.resume(sum(row.connections for row in rows) // max(1, len(rows)) + 1)
+        if len(rows) < 2:
+            return None
+        total = sum(row.connections for row in rows)
+        return total // len(rows) + total // (8 * len(rows)) + 1
+
+    def _beat(self, connections: int) -> None:
+        self._board.beat(self._row, int(time.monotonic() * 1000), self._generation, connections, self.ready)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -110,15 +117,14 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._board.claim(self._row, os.getpid())
-        listener = Listener(loop, self._socket, self._server)
+        listener = Listener(loop, self._socket, self._server, share=self._share)
         with Presence(self._state, "worker", row=self._row):
             self._renew_book()
+            self._beat(0)
+            listener.resume()
             while not stop.is_set():
                 self._renew_book()
-                self._board.beat(
-                    self._row, int(time.monotonic() * 1000), self._generation, self._server.connections, self.ready
-                )
-                self._balance(listener)
+                self._beat(self._server.connections)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TICK_S)
             await listener.close()
