@@ -113,7 +113,7 @@ cdef class Matcher(Probe):
     What begin_request was given must stay as it is until the next one.
     """
     cdef Book book
-    cdef uint32_t near               # NEAR_ bits of this imp, as far as next_slot has looked
+    cdef readonly uint32_t near      # NEAR_ bits of this imp, as far as next_slot has looked
     # `exchange`: key. `now_s`: unix seconds.
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil
     cdef void begin_imp(self, const Imp* imp) noexcept nogil

@@ -39,6 +39,9 @@ class Book:
 class Matcher:
     """Finds the campaigns of one book that accept a request. One for each thread that bids."""
 
+    near: int
+    """Why campaigns that accept the request were lost to this imp, bits: 1 deals, 2 formats, 4 sizes."""
+
     def __init__(self, book: Book) -> None:
         """BookError where the book names a time zone that this host does not know."""
 

@@ -154,6 +154,23 @@ def test_imp_needs_a_format_and_a_size_of_the_creatives(
     assert ask(matcher, document) == ([1] if accepts else [])
 
 
+@pytest.mark.parametrize(
+    ("document", "near"),
+    [
+        (deals("d-1"), 0),
+        (deals("d-2"), 1),
+        (request(imp=[{"id": "1", "video": {"mimes": []}, "pmp": {"deals": [{"id": "d-1"}]}}]), 2),
+        (request(imp=[{"id": "1", "banner": {"w": 1, "h": 1}, "pmp": {"deals": [{"id": "d-1"}]}}]), 4),
+        (deals("d-2") | {"device": {"os": "ios"}}, 0),
+    ],
+)
+def test_imp_that_was_nearly_accepted_tells_why_it_was_not(tmp_path: Path, document: dict[str, Any], near: int) -> None:
+    aims = {"deal": {"include": ["d-1"]}, "os": {"exclude": ["ios"]}}
+    matcher = Matcher(book(tmp_path / "b.bin", [campaign(targeting=aims)]))
+    assert bool(ask(matcher, document)) == (near == 0 and "device" not in document)
+    assert matcher.near == near
+
+
 def test_campaigns_come_by_descending_highest_price_then_key(tmp_path: Path) -> None:
     doubled = [{"when": {"os": ["ios"]}, "factor": "2"}, {"when": {"os": ["ios"]}, "factor": "0.1"}]
     campaigns = [
