@@ -41,6 +41,7 @@ class CounterIntake:
         self._log = log
         self._clock = clock
         self._dropped = 0
+        self._reached = False  # Postgres, last time
 
     async def run(self, stop: asyncio.Event) -> None:
         """Receive and write; an error that is not Postgres's ends it."""
@@ -63,7 +64,7 @@ class CounterIntake:
     def health(self) -> dict[str, Any]:
         """For the control socket."""
         return {
-            "postgres": self._backoff.failures == 0,
+            "postgres": self._reached,
             "windows_waiting": self._inbox.windows,
             "windows_dropped": self._inbox.dropped,
             "unreadable": self._subscriber.unreadable,
@@ -81,12 +82,14 @@ class CounterIntake:
             more = await self._write()
         except psycopg2.Error as error:
             self._link.broken()
+            self._reached = False
             delay = self._backoff.failed()
             self._log.warning("counters wait for Postgres", error=_line(error), retry_s=delay)
             return delay
         if self._backoff.failures:
             self._log.info("counters are written again", waiting=self._inbox.windows)
         self._backoff.succeeded()
+        self._reached = True
         for ask in self._inbox.due(self._clock()):
             self._subscriber.ask(Resend(self._again, ask.producer, ask.epoch, ask.first, ask.last))
         if self._inbox.dropped > self._dropped:

@@ -53,7 +53,7 @@ class MoneyIntake:
         self._checked_at = -CHECK_EVERY_S
         self._trimmed_at = clock()
         self._booked = 0
-        self._problem: str | None = None
+        self._problem: str | None = "it has not begun"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Book until `stop` is set; the batch under way is finished first."""

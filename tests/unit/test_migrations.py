@@ -12,6 +12,8 @@ import pytest
 
 from aggregator.migrate import DIRECTORY, MigrationError, migrate, missing, pending, read
 from aggregator.names import declared
+from bidder.embedded.postgres import Postgres
+from reporting.reading import OPTIONS, Reader
 from tests.conftest import Databases
 
 ALL = [migration.name for migration in read()]
@@ -122,6 +124,16 @@ def test_an_analyst_reads_every_view(migrated: str) -> None:
     assert len(views) >= 9
     for (view,) in views:
         query(migrated, f"SELECT * FROM report.{view}", options="-c role=analyst")
+
+
+def test_the_login_of_analysts_reads_reports_and_cannot_write(migrated: str, postgres: Postgres) -> None:
+    dsn = postgres.analyst_dsn.rpartition("/")[0] + "/" + migrated.rpartition("/")[2]
+    with Reader(dsn) as reader:
+        assert reader.listing("status")[1] == []
+    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+        query(dsn, "DROP VIEW report.ledger", options=OPTIONS)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(dsn, "SELECT * FROM ledger.bid")
 
 
 @pytest.mark.parametrize(
