@@ -157,7 +157,7 @@ def test_missing_and_foreign_files_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match="purses: missing"):
         Purses(tmp_path / "purses")
     (tmp_path / "purses").write_bytes(b"obpurse9" + bytes(10_000))
-    with pytest.raises(MappingError, match="obpurse9.*remove it"):
+    with pytest.raises(MappingError, match=r"obpurse9.*remove it"):
         Purses(tmp_path / "purses", 4)
 
 
