@@ -271,16 +271,22 @@ COMMENT ON COLUMN report.data_status.first_lost_at IS 'The first gap begins here
 COMMENT ON COLUMN report.data_status.last_lost_at IS 'The last gap ends here';
 
 -- Roles are of the whole cluster: another database may have made the group already, or be making it now.
+-- The owner belongs to it too, to look through an analyst's eyes.
 DO $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'analyst') THEN
-        CREATE ROLE analyst NOLOGIN;
-        GRANT analyst TO CURRENT_USER; -- so that the owner may look through an analyst's eyes
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'analyst') THEN
+            CREATE ROLE analyst NOLOGIN;
+        END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+        NULL;
+    END;
+    IF NOT pg_has_role(current_user, 'analyst', 'MEMBER') THEN
+        GRANT analyst TO CURRENT_USER;
     END IF;
-EXCEPTION
-    WHEN duplicate_object OR unique_violation THEN NULL;
-    WHEN insufficient_privilege THEN
-        RAISE EXCEPTION 'role analyst is missing and % may not create it; run as a superuser: CREATE ROLE analyst NOLOGIN', current_user;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'group analyst is missing or not ours; run as a superuser: CREATE ROLE analyst NOLOGIN; GRANT analyst TO %',
+        quote_ident(current_user);
 END
 $$;
 GRANT USAGE ON SCHEMA report TO analyst;
