@@ -29,13 +29,16 @@ class Worker:
 @asynccontextmanager
 async def listening(workers: int = 1, **options: Any) -> AsyncIterator[tuple[list[Worker], tuple[str, int]]]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        team = [Worker(sock, **options) for _ in range(workers)]
+        shared = [sock.dup() for _ in range(workers)]  # as processes have it: one queue, a descriptor each
+        team = [Worker(each, **options) for each in shared]
         try:
             yield team, sock.getsockname()
         finally:
             for worker in team:
                 await worker.listener.close()
                 await worker.server.drain(idle_grace_s=0, give_up_s=1)
+            for each in shared:
+                each.close()
 
 
 async def until(condition: Callable[[], object]) -> None:
