@@ -244,6 +244,8 @@ class Postgres:
             if ANALYST not in roles:
                 statement = f"CREATE ROLE {ANALYST} LOGIN PASSWORD %s IN ROLE {ANALYST_GROUP}"
                 cursor.execute(statement, (self._passwords[ANALYST],))
+            cursor.execute(f"ALTER ROLE {ANALYST} SET default_transaction_read_only = on")
+            cursor.execute(f"ALTER ROLE {ANALYST} SET statement_timeout = '60s'")
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
             if cursor.fetchone() is None:
                 create = sql.SQL("CREATE DATABASE {} OWNER {}")
