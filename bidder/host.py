@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bidder.embedded.child import EmbeddedError, spawn
+from bidder.embedded.child import EmbeddedError, spawn, trim_log
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.postgres import Postgres
 from bidder.ops import control
@@ -29,6 +29,7 @@ from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings
 
 WATCH_S = 0.05
+TRIM_S = 10.0
 READY_S = 60.0
 END_S = {"supervisor": 15.0, "tracker": 8.0, "aggregator": 8.0, "controller": 5.0, "monitor": 5.0}
 COMMANDS = {"supervisor": "bidder"}  # roles whose verb has another name
@@ -112,7 +113,7 @@ class Host:
         return spawn(
             [sys.executable, "-m", "bidder", COMMANDS.get(role, role), "--state", str(self._state)],
             cwd=Path.cwd(),
-            log=self._state / "log" / f"{role}.log",
+            log=self._log_of(role),
             environ=os.environ,
             account=None,
             on_orphaned=signal.SIGTERM,
@@ -179,7 +180,6 @@ class Host:
             "controller": f"http://{settings.controller.listen}",
             "monitor": f"http://{settings.monitor.listen}",
             "postgres": settings.postgres.dsn,
-            "state": str(self._state),
             "pids": pids,
         }
 
@@ -288,9 +288,17 @@ class Host:
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
 
     async def _watch(self) -> None:
+        trim_at = 0.0
         while True:
             self._look_after()
+            if time.monotonic() >= trim_at:
+                trim_at = time.monotonic() + TRIM_S
+                for role in self._seats:
+                    trim_log(self._log_of(role))
             await asyncio.sleep(WATCH_S)
+
+    def _log_of(self, role: str) -> Path:
+        return self._state / "log" / f"{role}.log"
 
     def stop_services(self) -> None:
         """memcached and Postgres, last. Blocks."""

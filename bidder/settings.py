@@ -43,7 +43,7 @@ class Tracking:
 class Controller:
     listen: str = "127.0.0.1:8002"
     announce_listen: str = "127.0.0.1:8010"  # zmq PUB
-    poll_s: float = 1.0
+    poll_s: float = 0.25  # how often the controller looks for changes
 
 
 @dataclass(frozen=True, slots=True)

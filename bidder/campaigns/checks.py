@@ -92,15 +92,17 @@ def map_of(names: Check, values: Check) -> Check:
     return check
 
 
-def text(most: int = TEXT_MAX, pattern: str = "", what: str = "", lower: bool = False, lines: bool = False) -> Check:
+def text(
+    most: int = TEXT_MAX, pattern: str = "", what: str = "", lower: bool = False, lines: bool = False, least: int = 1
+) -> Check:
     """Printable text (`lines`: line breaks and tabs too), optionally of a form that `what` names."""
     form = re.compile(pattern)
 
     def check(value: Any, at: str, report: Report) -> Any:
         if not isinstance(value, str):
             report.append(f"{at}: a string is wanted, not {shown(value)}")
-        elif not 1 <= len(value) <= most:
-            report.append(f"{at}: 1 to {most} characters are wanted, not {len(value)}")
+        elif not least <= len(value) <= most:
+            report.append(f"{at}: {least} to {most} characters are wanted, not {len(value)}")
         elif not (value.translate(_LINES) if lines else value).isprintable():
             report.append(f"{at}: holds characters that cannot be printed: {shown(value)}")
         elif pattern and not form.fullmatch(value):

@@ -200,7 +200,7 @@ def campaign_check(exchanges: Collection[str]) -> Check:
         {
             "id": Key(ID, required=True),
             "advertiser": Key(ID, required=True),
-            "name": Key(ID, default=""),
+            "name": Key(text(least=0), default=""),
             "status": Key(one_of("active", "paused", "archived"), default="active"),
             "flight": Key(table({"start": Key(instant), "end": Key(instant)}, drop_empty=True), default={}),
             "budget": Key(

@@ -31,7 +31,6 @@ from bidder.settings import Settings, address
 
 RECONNECT_S = 1.0
 MEMCACHED_TIMEOUT_S = 0.5
-LATEST_KEY = "outbid:latest"
 
 
 class Database:
@@ -108,7 +107,6 @@ class Controller:
         try:
             for key, blob in ready.blobs.items():
                 self._memcached.set(key, blob, noreply=False)
-            self._memcached.set(LATEST_KEY, ready.manifest_key.encode(), noreply=False)
         except (MemcacheError, OSError) as error:
             self.log.warning("memcached did not take the book", error=str(error))
 
@@ -121,7 +119,7 @@ class Controller:
         return ready
 
     async def watch(self) -> None:
-        """Publish every change; poll, because a notification can be missed."""
+        """Publish every change soon after it was made; announce the newest again and again, for who missed it."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -137,7 +135,7 @@ class Controller:
             if self.published is not None:
                 message = BookAnnouncement(self.published.manifest.revision, self.published.manifest_key)
                 await self._announcer.send_multipart([BOOK_TOPIC, msgspec.msgpack.encode(message)])
-            await asyncio.sleep(min(self.settings.controller.poll_s, 0.25 if ready is not None else 1.0))
+            await asyncio.sleep(self.settings.controller.poll_s)
 
     async def sync(self, request: LeaseSync) -> LeaseState:
         """Leases of one host; psycopg2.Error where Postgres is away."""

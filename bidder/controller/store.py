@@ -1,7 +1,7 @@
 """Campaigns in Postgres (`config`): what the operator's verbs change and the controller reads.
 
-Every change raises `config.revision` in its own transaction and notifies `config`,
-so a book's revision tells exactly which changes it has.
+Every change raises `config.revision` in its own transaction, so a book's revision tells
+exactly which changes it has.
 """
 
 import json
@@ -17,7 +17,6 @@ from bidder.campaigns.model import CampaignFileError, normalise, read_lines
 from bidder.campaigns.record import CampaignRecord
 from bidder.money.units import nano_from_usd
 
-CHANNEL = "config"
 ABSURD_RISE = 100  # a budget that grows by this factor needs confirmation
 
 
@@ -38,7 +37,6 @@ def _next_revision(cursor: Any) -> int:
     """Raise the revision; the row lock makes changes queue up, so revisions are visible in order."""
     cursor.execute("UPDATE config.revision SET revision = revision + 1 RETURNING revision")
     revision: int = cursor.fetchone()[0]
-    cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(revision)))
     return revision
 
 

@@ -70,7 +70,9 @@ def campaign(**changes: object) -> dict[str, object]:
         "bid": {"cpm_usd": "1"},
         "budget": {"hourly_usd": "10"},
         "targeting": {"deal": {"include": ["d-7"]}, "domain": {"exclude": ["Bad.Example"]}},
-        "creatives": [{"id": "cr-1"}],
+        "creatives": [
+            {"id": "cr-1", "type": "banner", "w": 1, "h": 1, "adm": "x", "landing_url": "https://a.example/"}
+        ],
     }
     return body | changes
 
