@@ -144,7 +144,10 @@ class Subscriber:
             self._send(b"\x01" + topic)
 
     async def receive(self) -> tuple[bytes, Deltas]:
-        """The next message that can be read, and the topic it came on."""
+        """The next message that can be read, and the topic it came on.
+
+        Always have one of these waiting: zmq subscribes anew at a host that came back only while somebody receives.
+        """
         while True:
             frames = await self._socket.recv_multipart()
             if len(frames) == 2:

@@ -21,7 +21,7 @@ def key(**fields: int) -> bytes:
 def test_key_is_the_event_row_without_its_sums() -> None:
     assert KEY.size == 32
     values = tuple(range(1, 15))
-    row = Row(*KEY.unpack(KEY.pack(*values)), 7, 8)  # type: ignore[call-arg]
+    row = Row(*KEY.unpack(KEY.pack(*values)), 7, 8)
     assert tuple(getattr(row, name) for name in FIELDS) == (*values, 7, 8)
 
 
