@@ -17,6 +17,7 @@ from typing import Any
 from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
 from bidder._fast.purses import Purses
+from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
 from bidder.events.outbox import Outbox, OutboxError
@@ -70,6 +71,8 @@ class Supervisor:
         for row in self._board.rows():  # of workers that died with an earlier supervisor
             self._board.release(row.row)
         self._purses = Purses(state / "shm" / "purses", PURSES)
+        if not self._purses.surveyed:  # a new file, or another boot: slots in a book of before may be others' now
+            snapshot.forget(state)
         self._counters = CounterFile(state / "shm" / "counters")
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
         self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
@@ -236,7 +239,8 @@ class Supervisor:
             self._publisher.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {jobs, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if jobs.done():
             await jobs

@@ -82,6 +82,11 @@ def publish(state: Path, generation: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def forget(state: Path) -> None:
+    """Serve nothing from what was published before: no book is current until the next `publish`."""
+    _pointer(state).unlink(missing_ok=True)
+
+
 def _files(state: Path) -> list[Path]:
     return [path for path in (state / "book").glob("book-*.bin") if path.stem.removeprefix("book-").isdigit()]
 
