@@ -26,6 +26,12 @@ cdef enum:                     # Request.inventory
     INVENTORY_APP = 2
     INVENTORY_DOOH = 3
 
+cdef enum:                     # Request.user_from
+    USER_NONE = 0
+    USER_IFA = 1               # device.ifa: the same everywhere
+    USER_BUYERUID = 2          # user.buyeruid: ours, the same everywhere
+    USER_ID = 3                # user.id: means something to its exchange only
+
 cdef enum:                     # result of Reader.read
     READ_OK = 0
     READ_MALFORMED = 1         # not one JSON object: HTTP 400
@@ -90,6 +96,8 @@ cdef struct Request:
     # user; never leaves the process
     bint has_user_id           # user.id, user.buyeruid, a non-zero device.ifa or an eid
     Str ifa
+    Str user                   # by whom caps count: ifa, else user.buyeruid, else user.id; absent unless personal_ok
+    uint8_t user_from          # USER_*
     uint8_t gender             # b'M', b'F', b'O'; 0: absent
     int32_t yob                # 0: absent
     Span segments              # in strs: user.data[].segment[].id
@@ -136,3 +144,5 @@ cdef class Reader:
     cdef uint32_t imps_n, sizes_n, deals_n, strs_n, ints_n
     cdef Property properties[4]        # by INVENTORY_*
     cdef bint user_id                  # user.id, buyeruid or an eid
+    cdef Str user_named                # user.buyeruid, else user.id
+    cdef uint8_t user_named_from

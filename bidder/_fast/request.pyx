@@ -229,6 +229,8 @@ cdef class Reader:
         memset(self.properties, 0, sizeof(self.properties))
         req.connection_type = -1
         self.user_id = False
+        memset(&self.user_named, 0, sizeof(Str))
+        self.user_named_from = 0
         self.imps_n = self.sizes_n = self.deals_n = self.strs_n = self.ints_n = 0
         if n == 0 or not make_room(self, n):
             return READ_MALFORMED
@@ -265,6 +267,7 @@ cdef class Reader:
             "country": packed_text(req.country), "region": text(req.region), "city": text(req.city),
             "metro": text(req.metro), "zip": text(req.zip), "lat": req.lat, "lon": req.lon,
             "has_point": bool(req.has_point), "has_user_id": bool(req.has_user_id), "ifa": text(req.ifa),
+            "user": text(req.user), "user_from": (None, "ifa", "buyeruid", "id")[req.user_from],
             "gender": chr(req.gender) if req.gender else None, "yob": req.yob,
             "segments": texts(self, req.segments), "coppa": bool(req.coppa), "lmt": bool(req.lmt),
             "gdpr": bool(req.gdpr), "has_consent": bool(req.has_consent), "us_optout": bool(req.us_optout),

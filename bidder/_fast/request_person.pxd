@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 from bidder._fast.json cimport blank, skip_value
-from bidder._fast.request cimport Reader, Request, Span, Str, pack3
+from bidder._fast.request cimport USER_BUYERUID, USER_ID, USER_IFA, USER_NONE, Reader, Request, Span, Str, pack3
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str
 
@@ -208,6 +208,8 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     else:
         p = skip_value(p, 1)
     r.user_id = id.p != NULL or buyeruid.p != NULL or eids or ext_eids
+    r.user_named = buyeruid if buyeruid.p != NULL else id
+    r.user_named_from = USER_BUYERUID if buyeruid.p != NULL else USER_ID if id.p != NULL else USER_NONE
     r.req.has_consent = consent or ext_consent
     r.req.gender = 0
     if gender.n == 1 and gender.p[0] in (c'M', c'F', c'O'):
@@ -252,6 +254,8 @@ cdef inline void consent_gate(Reader r) noexcept nogil:
     req.personal_ok = not (req.coppa or req.lmt or req.us_optout or (req.gdpr and not req.has_consent))
     req.has_user_id = r.user_id or req.ifa.p != NULL
     if req.personal_ok:
+        req.user = req.ifa if req.ifa.p != NULL else r.user_named
+        req.user_from = USER_IFA if req.ifa.p != NULL else r.user_named_from
         return
     req.has_user_id = req.has_point = False
     req.gender = 0

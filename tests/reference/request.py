@@ -167,6 +167,8 @@ def view(document: dict[str, Any]) -> View:
         ifa = None
     eids = any(isinstance(e, dict) for u in (user, user_ext) for e in items(u.get("eids"))[:1])
     known = text(user.get("id")) is not None or text(user.get("buyeruid")) is not None or ifa is not None or eids
+    names = {"ifa": ifa, "buyeruid": text(user.get("buyeruid")), "id": text(user.get("id"))}
+    user_from = next((name for name, held in names.items() if held is not None), None) if personal_ok else None
     lat, lon = degrees(geo.get("lat"), 90), degrees(geo.get("lon"), 180)
     has_point = personal_ok and lat is not None and lon is not None
     gender = text(user.get("gender"))
@@ -208,6 +210,8 @@ def view(document: dict[str, Any]) -> View:
         "has_point": has_point,
         "has_user_id": personal_ok and known,
         "ifa": ifa if personal_ok else None,
+        "user": names[user_from] if user_from else None,
+        "user_from": user_from,
         "gender": gender if personal_ok and gender in ("M", "F", "O") else None,
         "yob": count(user.get("yob")) if personal_ok else 0,
         "segments": texts(segments) if personal_ok else [],
