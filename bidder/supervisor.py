@@ -16,6 +16,7 @@ from typing import Any
 
 from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
+from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
@@ -35,6 +36,7 @@ BACKLOG = 4096
 WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384
+USERS_CAPPED = 1 << 20  # slots of users x rules, 16 MB when all are in use
 HEALTH_S = 1.0
 
 
@@ -73,6 +75,7 @@ class Supervisor:
         self._purses = Purses(state / "shm" / "purses", PURSES)
         if not self._purses.surveyed:  # a new file, or another boot: slots in a book of before may be others' now
             snapshot.forget(state)
+        self._frequency = FrequencyTable(state / "shm" / "frequency", USERS_CAPPED, now_s=int(time.time()))
         self._counters = CounterFile(state / "shm" / "counters")
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
         self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
@@ -125,7 +128,7 @@ class Supervisor:
         return {"producer": self._outbox.producer, "epoch": self._outbox.epoch, "seq": self._outbox.seq}
 
     async def _every_second(self) -> None:
-        """Counters out, throttles anew."""
+        """Counters out, throttles anew; keys of users anew when it is time."""
         while True:
             due = time.monotonic() + WINDOW_S
             try:
@@ -133,6 +136,7 @@ class Supervisor:
             except OutboxError as error:
                 self._log.error("counters wait in shared memory", error=str(error))
             self._pacer.tick(time.monotonic())
+            self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def _ask_tracker(self) -> None:
@@ -185,6 +189,7 @@ class Supervisor:
             "book_revision": revision_of(self._book.generation),
             "leases_revision": self._keeper.revision,
             "tracker_healthy": self._tracker_healthy,
+            "frequency_forgotten": self._frequency.forgotten,
             "overrides": [
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
                 for item in self._book.overrides

@@ -20,6 +20,7 @@ from bidder._fast.board import Board
 from bidder._fast.clock import Clock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
+from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
@@ -66,6 +67,7 @@ class Worker:
         self._generation = 0
         self._decider = Decider(
             purses=self._purses,
+            frequency=FrequencyTable(state / "shm" / "frequency"),
             board=self._board,
             counters=CounterFile(state / "shm" / "counters").open_worker(row),
             sealer=Sealer(load_keys(state / "keys" / "token.keys")),

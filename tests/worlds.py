@@ -14,6 +14,7 @@ from bidder._fast.book import Book
 from bidder._fast.clock import HandClock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
+from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import read_lines
@@ -101,27 +102,34 @@ class World:
         self.public_url = public_url
         self.purses = Purses(directory / "purses", 64)
         self.board = Board(directory / "board")
+        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
         self.counter_file = CounterFile(directory / "counters")
         self.clock = HandClock(NOW_S * 1_000_000_000)
         self.opener = Opener(KEYS)
         self.keys: dict[str, int] = {}
         self.creatives: dict[str, int] = {}
         self.revision = 0
-        self.decider = Decider(
-            purses=self.purses,
-            board=self.board,
-            counters=self.counter_file.open_worker(0),
-            sealer=Sealer(KEYS),
-            bid_ids=bid_ids or BidIds(),
-            clock=self.clock,
-            exchanges=EXCHANGES,
-            seed=seed,
-        )
+        self.decider = self.worker(0, seed, bid_ids or BidIds())
+        self.book: Book | None = None
         if book:
             written = list(campaigns)
             self.publish(written)
             for body in written:
                 self.fund(body["id"], DOLLAR)
+
+    def worker(self, row: int, seed: int, bid_ids: BidIds) -> Decider:
+        """A decision of its own over the same shared memory, without a book yet."""
+        return Decider(
+            purses=self.purses,
+            frequency=FrequencyTable(self.directory / "frequency"),
+            board=self.board,
+            counters=self.counter_file.open_worker(row),
+            sealer=Sealer(KEYS),
+            bid_ids=bid_ids,
+            clock=self.clock,
+            exchanges=EXCHANGES,
+            seed=seed,
+        )
 
     def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:
         """A new book of these, served at once."""
@@ -137,7 +145,8 @@ class World:
             purse_of=self.purses.slot_of,
             path=path,
         )
-        self.decider.set_book(Book.open(path))
+        self.book = Book.open(path)
+        self.decider.set_book(self.book)
 
     def _record(self, body: dict[str, Any]) -> CampaignRecord:
         key = self.keys.setdefault(body["id"], 100 + len(self.keys))

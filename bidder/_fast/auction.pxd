@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec, Matcher
+from bidder._fast.frequency cimport Caps
 from bidder._fast.purses cimport Purse, Purses
 from bidder._fast.request cimport Deal, Imp, Reader, Str
 
@@ -29,6 +30,7 @@ cdef class Auction:
     cdef Book book
     cdef Matcher matcher
     cdef Purses purses
+    cdef Caps caps
     cdef Terms terms
     cdef const Imp* imp
     cdef uint64_t imp_seed
@@ -43,6 +45,10 @@ cdef class Auction:
     cdef bint next_best(self, Candidate* best) noexcept nogil
     # The one that next_best gave could not bid after all.
     cdef void refuse(self, uint8_t why) noexcept nogil
+    # Counts the best candidate under its campaign's caps; not REASON_NONE: it must not bid.
+    cdef uint8_t count_caps(self, const Candidate* best) noexcept nogil
+    cdef void refuse_near(self) noexcept nogil
+    cdef uint8_t capped(self, const CampaignRec* campaign, uint32_t level, uint32_t subject) noexcept nogil
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil
     cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw, int32_t* creative) noexcept nogil

@@ -6,14 +6,15 @@
 Scanning stops at the first campaign whose highest price is below the best candidate's.
 A request draws one random number; throttle and ties derive from it and the campaign's key,
 so a campaign throttled at one imp is throttled at all of them, and equal campaigns share.
-Nothing is taken here: purses are only looked at. Money: int64 nano-USD for one impression.
+Nothing is taken while ranking: purses and caps are only looked at. Money: int64 nano-USD for one impression.
 """
 
 from libc.stdint cimport INT64_MAX
-from bidder._fast.book cimport CreativeRec
+from bidder._fast.book cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SIZE, CreativeRec
+from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
-    REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FREQUENCY, REASON_NONE,
-    REASON_PACED, REASON_PURSE_EMPTY, REASON_TARGETING,
+    REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_SIZE, REASON_TARGETING,
 )
 from bidder._fast.purses cimport Half
 from bidder._fast.request cimport pack3
@@ -71,15 +72,17 @@ cdef inline uint8_t floor_reason(int64_t price, int64_t floor, uint32_t currency
 
 
 cdef class Auction:
-    def __init__(self, Reader reader not None, Book book not None, Purses purses not None):
+    def __init__(self, Reader reader not None, Book book not None, Purses purses not None, Caps caps not None):
         self.reader = reader
         self.book = book
         self.matcher = Matcher(book)
         self.purses = purses
+        self.caps = caps
 
     cdef void open_request(self, const Terms* terms) noexcept nogil:
         self.terms = terms[0]
         self.matcher.begin_request(self.reader, terms.exchange, terms.now_s)
+        self.caps.open_request(&self.reader.req, terms.exchange, terms.now_s)
 
     cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil:
         cdef uint32_t i, currency
@@ -113,6 +116,7 @@ cdef class Auction:
             self.refuse(self.examine(<uint32_t>self.ahead))
             self.ahead = NOT_ASKED
         if self.count == 0:
+            self.refuse_near()
             return False
         best[0] = self.top[0]
         self.count -= 1
@@ -124,27 +128,50 @@ cdef class Auction:
         if why > self.reason:
             self.reason = why
 
+    cdef void refuse_near(self) noexcept nogil:
+        """Campaigns that the matcher lost to this imp count like those that fell here."""
+        if self.matcher.near & NEAR_SIZE:
+            self.refuse(REASON_SIZE)
+        if self.matcher.near & NEAR_DEAL:
+            self.refuse(REASON_DEAL)
+        if self.matcher.near & NEAR_FORMAT and self.reason == REASON_TARGETING:
+            self.reason = REASON_FORMAT    # though of a lower rank: such a campaign did accept the request
+
+    cdef uint8_t capped(self, const CampaignRec* campaign, uint32_t level, uint32_t subject) noexcept nogil:
+        if campaign.frequency_count == 0:
+            return REASON_NONE
+        return self.caps.reason(&self.book.frequencies[campaign.frequency_first], campaign.frequency_count, level, subject)
+
+    cdef uint8_t count_caps(self, const Candidate* best) noexcept nogil:
+        cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]
+        if campaign.frequency_count == 0:
+            return REASON_NONE
+        return self.caps.count(&self.book.frequencies[campaign.frequency_first], campaign.frequency_count, campaign.key,
+                               self.book.creatives[best.creative].key)
+
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil:
         """REASON_NONE: it is ranked, or too cheap to be."""
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const Purse* purse = purse_of(self.purses, campaign)
         cdef uint64_t draw = mixed(self.terms.seed ^ (<uint64_t>campaign.key << 32))
-        cdef int64_t price
+        cdef int64_t price = self.matcher.price_of(slot)
         cdef Candidate candidate
         cdef uint8_t why
         if not campaign.flight_start_s <= self.terms.now_s < campaign.flight_end_s:
             return REASON_FLIGHT
         if purse is not NULL and purse.off:
             return REASON_CAMPAIGN_OFF
-        price = paced(self.matcher.price_of(slot), 65536 if purse is NULL else purse.multiplier)
+        if price == 0:
+            return REASON_TARGETING        # a multiplier of 0 applies: of such requests it wants none
+        price = paced(price, 65536 if purse is NULL else purse.multiplier)
         if self.count == TOP and price < self.top[TOP - 1].price:
             return REASON_NONE
         why = self.choose(slot, price, draw, &candidate)
         if why != REASON_NONE:
             return why
-        # FREQUENCY: the one place where caps are checked. Without a table of users a capped campaign cannot bid.
-        if campaign.frequency_count != 0:
-            return REASON_FREQUENCY
+        why = self.capped(campaign, LEVEL_CAMPAIGN, campaign.key)
+        if why != REASON_NONE:
+            return why
         if purse is not NULL and <uint32_t>(draw >> 32) > purse.throttle:
             return REASON_PACED
         if purse is NULL or not holds(purse, candidate.price):
@@ -211,6 +238,8 @@ cdef class Auction:
             if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
                     and not domain_listed(self.reader, self.book, deal.wadomain, c):
                 why = REASON_DEAL
+            if why == REASON_NONE:
+                why = self.capped(campaign, LEVEL_CREATIVE, c.key)
             if why == REASON_NONE:
                 allowed += 1
                 if allowed == 1 or mixed(draw + self.imp_seed + allowed) % allowed == 0:

@@ -6,6 +6,7 @@ from bidder._fast.board cimport Board
 from bidder._fast.book cimport Book
 from bidder._fast.clock cimport Clock
 from bidder._fast.counters cimport CounterKey, Counters
+from bidder._fast.frequency cimport Caps
 from bidder._fast.http cimport BidHandler
 from bidder._fast.purses cimport Purses
 from bidder._fast.request cimport Imp, Reader, Str
@@ -26,6 +27,7 @@ cdef class Decider(BidHandler):
     cdef Book book             # None until the first book
     cdef Auction auction       # of this book
     cdef Purses purses
+    cdef Caps caps
     cdef Board board
     cdef Counters counters
     cdef Sealer sealer

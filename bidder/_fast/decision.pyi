@@ -7,6 +7,7 @@ from bidder._fast.board import Board
 from bidder._fast.book import Book
 from bidder._fast.clock import Clock
 from bidder._fast.counters import Counters
+from bidder._fast.frequency import FrequencyTable
 from bidder._fast.http import BidHandler
 from bidder._fast.purses import Purses
 from bidder._fast.tokens import BidIds, Sealer
@@ -37,6 +38,7 @@ class Decider(BidHandler):
         self,
         *,
         purses: Purses,
+        frequency: FrequencyTable,
         board: Board,
         counters: Counters,
         sealer: Sealer,

@@ -3,7 +3,7 @@
     exchange + body -> Decider.decide -> 200 with bids | 204 | 400 malformed | 404 no such exchange
 
 No Python object is made for a request, nothing blocks, and "no" is a reason that is counted.
-Only the winner of an imp is reserved; on refusal the next best is. A test request
+Only the winner of an imp is reserved, and counted under its caps; on refusal the next best is. A test request
 (`test: 1`) is bid on as usual, its tokens are marked, and nothing of it is taken or counted.
 Money: int64 nano-USD for one impression. Wall clock stamps, monotonic clock measures.
 """
@@ -15,6 +15,7 @@ from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.book cimport CampaignRec, CreativeRec
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST
+from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
     REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
     REASON_NONE, REASON_OFF, REASON_PURSE_EMPTY, REASON_SEAT,
@@ -34,11 +35,12 @@ cdef uint32_t USD = pack3(b"USD", 3)
 
 
 cdef class Decider(BidHandler):
-    def __init__(self, *, Purses purses not None, Board board not None, Counters counters not None,
-                 Sealer sealer not None, BidIds bid_ids not None, Clock clock not None, exchanges, uint64_t seed):
+    def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
+                 Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None, exchanges, uint64_t seed):
         self.reader = Reader()
         self.writer = Writer()
         self.purses = purses
+        self.caps = Caps(frequency)
         self.board = board
         self.counters = counters
         self.sealer = sealer
@@ -70,7 +72,7 @@ cdef class Decider(BidHandler):
         self.row_count += 1
 
     def set_book(self, Book book not None):
-        self.auction = Auction(self.reader, book, self.purses)
+        self.auction = Auction(self.reader, book, self.purses, self.caps)
         self.book = book
 
     def answer(self, bytes exchange not None, bytes body not None):
@@ -195,6 +197,7 @@ cdef class Decider(BidHandler):
         cdef Splices splices
         cdef CounterKey key
         cdef Take take
+        cdef uint8_t why
         memset(&take, 0, sizeof(take))
         memset(&splices.deal, 0, sizeof(Str))
         if best.deal >= 0:
@@ -204,6 +207,11 @@ cdef class Decider(BidHandler):
             return REASON_BROKEN
         if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, self.key.minute, &take):
             return REASON_PURSE_EMPTY
+        if not test:
+            why = self.auction.count_caps(best)
+            if why != REASON_NONE:
+                purse_return(&self.purses.slots[campaign.purse], &take, self.key.minute)
+                return why
         key = self.key
         key.kind = COUNT_BID
         key.format = creative.format

@@ -67,7 +67,10 @@ def offers(
     made: list[Offer] = []
     reason = Reason.TARGETING
     for campaign in campaigns:
-        if accepts(campaign, request, imp):
+        lost = lost_to(campaign, request, imp)
+        if lost is not Reason.NONE:
+            reason = max(reason, lost)
+        else:
             found = offer(campaign, purses[campaign["id"]], request, imp, place)
             if isinstance(found, Offer):
                 made.append(found)
@@ -76,16 +79,19 @@ def offers(
     return made, reason
 
 
-def accepts(campaign: Json, request: Json, imp: Json) -> bool:
+def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
+    """NONE: its targeting accepts the imp."""
     targeting = campaign.get("targeting", {})
     countries = targeting.get("country", {}).get("include", [])
     if countries and request.get("device", {}).get("geo", {}).get("country") not in countries:
-        return False
+        return Reason.TARGETING
     wanted = targeting.get("deal", {}).get("include", [])
     if wanted and not any(deal["id"] in wanted for deal in deals(imp)):
-        return False
+        return Reason.DEAL
     named = sizes(imp["banner"])
-    return not named or any((creative["w"], creative["h"]) in named for creative in campaign["creatives"])
+    if named and not any((creative["w"], creative["h"]) in named for creative in campaign["creatives"]):
+        return Reason.SIZE
+    return Reason.NONE
 
 
 def offer(campaign: Json, purse: Purse, request: Json, imp: Json, place: Place) -> Offer | Reason:

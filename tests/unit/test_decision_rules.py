@@ -46,7 +46,7 @@ PAIRS: dict[str, Pair] = {
         campaign(),
         of_banner(format=[{"w": 1, "h": 1}, {"w": 320, "h": 50}]),
         of_banner(format=[{"w": 320, "h": 51}], w=320, h=50),
-        Reason.TARGETING,
+        Reason.SIZE,
     ),
     "size by w and h": (campaign(), of_banner(format=[], w=320, h=50), of_banner(format=[], wmin=321), Reason.SIZE),
     "size range": (
@@ -113,7 +113,7 @@ PAIRS: dict[str, Pair] = {
         of_deal(bidfloor=1, bidfloorcur="EUR"),
         Reason.FLOOR_CURRENCY,
     ),
-    "deal not offered": (DEAL_CAMPAIGN, of_deal(), request(), Reason.TARGETING),
+    "deal not offered": (DEAL_CAMPAIGN, of_deal(), request(), Reason.DEAL),
 }
 
 
