@@ -91,7 +91,7 @@ cdef class Auction:
         self.imp_seed = mixed(self.terms.seed + number)
         self.count = 0
         self.ahead = NOT_ASKED
-        self.reason = REASON_TARGETING
+        self.reason = REASON_NONE
         self.floor_least = INT64_MAX if imp.private_auction else imp.floor
         for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
             floor = deal_floor(&self.reader.deals[i], imp, &currency)
@@ -134,13 +134,16 @@ cdef class Auction:
             self.refuse(REASON_SIZE)
         if self.matcher.near & NEAR_DEAL:
             self.refuse(REASON_DEAL)
-        if self.matcher.near & NEAR_FORMAT and self.reason == REASON_TARGETING:
-            self.reason = REASON_FORMAT    # though of a lower rank: such a campaign did accept the request
+        if self.matcher.near & NEAR_FORMAT:
+            self.refuse(REASON_FORMAT)
+        if self.reason == REASON_NONE:
+            self.reason = REASON_TARGETING     # no campaign came so far as to say why
 
     cdef uint8_t capped(self, const CampaignRec* campaign, uint32_t level, uint32_t subject) noexcept nogil:
         if campaign.frequency_count == 0:
             return REASON_NONE
-        return self.caps.reason(&self.book.frequencies[campaign.frequency_first], campaign.frequency_count, level, subject)
+        return self.caps.reason(&self.book.frequencies[campaign.frequency_first], campaign.frequency_count, level,
+                                subject)
 
     cdef uint8_t count_caps(self, const Candidate* best) noexcept nogil:
         cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]

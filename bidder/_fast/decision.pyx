@@ -36,7 +36,8 @@ cdef uint32_t USD = pack3(b"USD", 3)
 
 cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
-                 Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None, exchanges, uint64_t seed):
+                 Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
+                 exchanges, uint64_t seed):
         self.reader = Reader()
         self.writer = Writer()
         self.purses = purses

@@ -52,7 +52,8 @@ cdef class Caps:
     # May one more be bid under the rules of this level? `subject`: key of the campaign, or of the creative.
     cdef uint8_t reason(self, const FrequencyRec* rules, uint32_t n, uint32_t level, uint32_t subject) noexcept nogil
     # Counts a bid under every rule of a campaign; REASON_FREQUENCY: another worker was faster, do not bid.
-    cdef uint8_t count(self, const FrequencyRec* rules, uint32_t n, uint32_t campaign, uint32_t creative) noexcept nogil
+    cdef uint8_t count(self, const FrequencyRec* rules, uint32_t n, uint32_t campaign,
+                       uint32_t creative) noexcept nogil
     # Private from here on.
     cdef bint identify(self) noexcept nogil
     cdef bint rekey(self) noexcept nogil

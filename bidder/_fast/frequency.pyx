@@ -4,14 +4,15 @@ user of the request -> Caps.reason() while candidates are ranked -> Caps.count()
 A window is one user's under one rule: it begins with the first bid that is counted, and lasts `per_s`.
 Counted is the bid, whether it wins or not. A request without a user that we may know gets no capped bid.
 
-Kept of a user: 64 bits of AES-256(HMAC-SHA256(user), subject, rule), and how many. Both keys are random, never leave
-the file, and are replaced every PERIOD_S; the previous ones stay for one period more, to find the windows that still run.
+Kept of a user: 64 bits of AES-256(HMAC-SHA256(user), subject, rule), and how many. Both keys are random, stay on the
+host, and are replaced every PERIOD_S; the previous ones are kept for one period more, to find windows that still run.
+A user is device.ifa, else user.buyeruid, else user.id with its exchange; ids are compared byte for byte.
 
 Promises, for rules that fit PERIOD_S (a longer window ends one to two periods after it began):
 - No window counts more than `impressions`: whoever counts adds and checks in one atomic step.
-- Two workers that claim a place for the same key at the same moment, in a bucket without a free slot, may open two
-  windows: at most one bid more for each further worker. One killed between the two steps of a claim loses at most
-  the count of that moment.
+- Where every slot of a bucket has been used, workers that claim a place in it at the same moment may open two windows
+  for one key, or count for each other's: at most one bid more, or less, for each further worker.
+- One killed anywhere loses at most the count that it was at.
 - A full bucket forgets the window that ends first; if it still ran, `forgotten` counts it.
 - A boot of the machine forgets all. A wall clock set back makes windows longer by as much.
 """
@@ -311,7 +312,8 @@ cdef class Caps:
                 return REASON_FREQUENCY
         return REASON_NONE
 
-    cdef uint8_t count(self, const FrequencyRec* rules, uint32_t n, uint32_t campaign, uint32_t creative) noexcept nogil:
+    cdef uint8_t count(self, const FrequencyRec* rules, uint32_t n, uint32_t campaign,
+                       uint32_t creative) noexcept nogil:
         cdef uint64_t key
         cdef uint32_t i
         for i in range(n):

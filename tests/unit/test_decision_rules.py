@@ -25,6 +25,12 @@ def of_deal(private: int = 0, floor: float | None = None, **deal: Any) -> dict[s
 
 
 DEAL_CAMPAIGN = campaign(targeting={"deal": {"include": ["d-7"]}})
+VIDEO = {
+    "id": "cr-1",
+    "type": "video",
+    "landing_url": "https://acme.example/",
+    "video": {"duration_s": 15, "media": [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4"}]},
+}
 HTTP_CREATIVE = of_creative(adm='<img src="http://cdn.example/a.png">')
 
 # campaign, request that it bids on, request that it does not bid on, why
@@ -113,6 +119,12 @@ PAIRS: dict[str, Pair] = {
         of_deal(bidfloor=1, bidfloorcur="EUR"),
         Reason.FLOOR_CURRENCY,
     ),
+    "multiplier of 0": (
+        campaign(multipliers=[{"when": {"country": ["CAN"]}, "factor": "0"}]),
+        request(device={"geo": {"country": "USA"}}),
+        request(device={"geo": {"country": "CAN"}}),
+        Reason.TARGETING,
+    ),
     "deal not offered": (DEAL_CAMPAIGN, of_deal(), request(), Reason.DEAL),
 }
 
@@ -124,6 +136,17 @@ def test_one_request_lets_it_bid_and_the_other_stops_it(tmp_path: Path, name: st
     served, stopped = world.ask(lets), world.ask(stops)
     assert (served.status, served.reason) == (200, None)
     assert (stopped.status, stopped.body, stopped.reason) == (204, b"", reason)
+
+
+def test_an_imp_that_offers_no_format_of_the_campaign_says_so(tmp_path: Path) -> None:
+    world = World(tmp_path, [campaign(creatives=[VIDEO])])
+    assert world.ask(request()).reason == Reason.FORMAT
+    assert world.ask(request([imp(video={"mimes": ["video/mp4"]})])).reason == Reason.FORMAT
+
+
+def test_of_campaigns_lost_to_an_imp_by_deal_and_by_size_the_deal_came_closer(tmp_path: Path) -> None:
+    world = World(tmp_path, [campaign("by-deal", targeting={"deal": {"include": ["d-7"]}}), campaign("by-size")])
+    assert world.ask(of_banner(format=[{"w": 1, "h": 1}])).reason == Reason.DEAL
 
 
 def test_a_creative_that_the_exchange_has_not_approved_serves_on_others_only(tmp_path: Path) -> None:

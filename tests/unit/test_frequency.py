@@ -1,0 +1,169 @@
+"""The table of caps: windows, what is forgotten when it is full, whose keys, and many workers at once."""
+
+import multiprocessing
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+
+from bidder._fast.frequency import PERIOD_S, FrequencyTable
+from bidder._fast.mapping import MappingError
+
+FORK = multiprocessing.get_context("fork")
+NOW_S = 1_790_000_000
+BOOT = bytes(range(16))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> FrequencyTable:
+    return FrequencyTable(tmp_path / "shm" / "frequency", 1024, now_s=NOW_S)
+
+
+def test_a_window_counts_up_to_its_cap_and_no_further(table: FrequencyTable) -> None:
+    assert [table.count(7, NOW_S, 60, 3) for _ in range(5)] == [True, True, True, False, False]
+    assert table.counted(7, NOW_S) == 3
+
+
+def test_a_window_begins_with_its_first_bid_and_does_not_slide(table: FrequencyTable) -> None:
+    assert table.count(7, NOW_S, 60, 2)
+    assert table.count(7, NOW_S + 59, 60, 2)
+    assert not table.count(7, NOW_S + 59, 60, 2)
+    assert table.counted(7, NOW_S + 60) == 0
+    assert table.count(7, NOW_S + 60, 60, 2)
+    assert table.counted(7, NOW_S + 119) == 1
+
+
+def test_keys_of_one_bucket_are_counted_apart(table: FrequencyTable) -> None:
+    for key in range(1, 8):
+        for _ in range(key):
+            assert table.count(key, NOW_S, 60, 10)
+    assert [table.counted(key, NOW_S) for key in range(1, 8)] == list(range(1, 8))
+    assert table.counted(8, NOW_S) == 0
+
+
+def test_a_full_bucket_takes_a_place_whose_window_is_over(tmp_path: Path) -> None:
+    table = FrequencyTable(tmp_path / "frequency", 8)
+    for key in range(1, 9):
+        assert table.count(key, NOW_S, 60 if key == 5 else 600, 1)
+    assert table.count(9, NOW_S + 60, 600, 1)
+    assert (table.forgotten, table.counted(9, NOW_S + 60)) == (0, 1)
+    assert all(table.counted(key, NOW_S + 60) for key in range(1, 9) if key != 5)
+
+
+def test_a_bucket_full_of_running_windows_forgets_the_one_that_ends_first_and_counts_it(tmp_path: Path) -> None:
+    table = FrequencyTable(tmp_path / "frequency", 8)
+    for key in range(1, 9):
+        assert table.count(key, NOW_S, 600 - key, 3)
+    assert table.count(9, NOW_S, 600, 3)
+    assert (table.counted(9, NOW_S), table.counted(8, NOW_S), table.counted(7, NOW_S)) == (1, 0, 1)
+    assert table.forgotten == 1
+
+
+def test_all_who_attach_share_the_counts(table: FrequencyTable, tmp_path: Path) -> None:
+    other = FrequencyTable(tmp_path / "shm" / "frequency")
+    assert other.capacity == table.capacity
+    assert table.count(7, NOW_S, 60, 2)
+    assert other.count(7, NOW_S, 60, 2)
+    assert not table.count(7, NOW_S, 60, 2)
+
+
+def test_counts_outlive_the_supervisor_but_not_a_boot_or_another_size(tmp_path: Path) -> None:
+    path = tmp_path / "frequency"
+    assert FrequencyTable(path, 64, boot=BOOT).count(7, NOW_S, 60, 2)
+    assert FrequencyTable(path, 64, boot=BOOT).counted(7, NOW_S) == 1
+    assert FrequencyTable(path, 64, boot=BOOT[::-1]).counted(7, NOW_S) == 0
+    assert FrequencyTable(path, 64, boot=BOOT[::-1]).count(7, NOW_S, 60, 2)
+    assert FrequencyTable(path, 128, boot=BOOT[::-1]).counted(7, NOW_S) == 0
+
+
+def test_keys_are_random_replaced_each_period_and_the_one_before_the_last_is_erased(tmp_path: Path) -> None:
+    path = tmp_path / "frequency"
+    keys = iter([b"a" * 64, b"b" * 64, b"c" * 64])
+    table = FrequencyTable(path, 8, now_s=NOW_S, draw=lambda n: next(keys))
+    held = [b"a", b"b", b"c"]
+    assert [name * 64 in path.read_bytes() for name in held] == [True, False, False]
+    assert not table.rotate(NOW_S + PERIOD_S - 1)
+    assert table.rotate(NOW_S + PERIOD_S)
+    assert [name * 64 in path.read_bytes() for name in held] == [True, True, False]
+    assert not table.rotate(NOW_S + 2 * PERIOD_S - 1)
+    assert table.rotate(NOW_S + 2 * PERIOD_S)
+    assert [name * 64 in path.read_bytes() for name in held] == [False, True, True]
+    assert table.generation == 2
+
+
+def test_a_file_that_is_missing_foreign_or_cut_short_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "frequency"
+    with pytest.raises(MappingError, match=r"supervisor .* creates it"):
+        FrequencyTable(path)
+    path.write_bytes(b"obpurse1" + bytes(8192))
+    with pytest.raises(MappingError, match="remove it"):
+        FrequencyTable(path, 8)
+    path.unlink()
+    FrequencyTable(path, 1024)
+    with path.open("r+b") as file:
+        file.truncate(8192)
+    with pytest.raises(MappingError, match="shorter than its 1024 slots"):
+        FrequencyTable(path)
+
+
+@pytest.mark.parametrize("capacity", [-8, 4, 12, 1000, 1 << 29])
+def test_a_capacity_is_a_power_of_two(tmp_path: Path, capacity: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        FrequencyTable(tmp_path / "frequency", capacity)
+
+
+def test_arguments_that_mean_nothing_are_refused(table: FrequencyTable) -> None:
+    with pytest.raises(ValueError, match="key=0"):
+        table.count(0, NOW_S, 60, 1)
+    with pytest.raises(ValueError, match="key=0"):
+        table.counted(0, NOW_S)
+    with pytest.raises(ValueError, match="per_s=0"):
+        table.count(1, NOW_S, 0, 1)
+    with pytest.raises(ValueError, match="impressions=0"):
+        table.count(1, NOW_S, 60, 0)
+
+
+WORKERS = 4
+KEYS = 200
+CAP = 25
+
+
+def test_workers_that_count_at_once_never_pass_the_cap_where_there_is_room(tmp_path: Path) -> None:
+    FrequencyTable(tmp_path / "frequency", 4096)
+    counted = race(tmp_path / "frequency", KEYS)
+    assert counted == [CAP] * KEYS
+
+
+def test_workers_that_fight_for_old_places_pass_the_cap_by_one_each_at_most(tmp_path: Path) -> None:
+    table = FrequencyTable(tmp_path / "frequency", 256)
+    for old in range(1_000, 1_256):
+        table.count(old, NOW_S - 100, 60, 1)  # every slot has had its user; all windows are over
+    counted = race(tmp_path / "frequency", KEYS)
+    assert table.forgotten == 0
+    assert max(counted) <= CAP + WORKERS - 1
+    assert min(counted) >= CAP - WORKERS + 1
+
+
+def race(path: Path, keys: int) -> list[int]:
+    """Four processes count every key as often as they can, in the same order; how often each key was counted."""
+    results: SimpleQueue[list[int]] = FORK.SimpleQueue()
+    start = FORK.Barrier(WORKERS)
+    workers = [FORK.Process(target=_count_all, args=(path, keys, start, results), daemon=True) for _ in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    tallies = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join(10)
+        assert worker.exitcode == 0
+    return [sum(tally[key] for tally in tallies) for key in range(keys)]
+
+
+def _count_all(path: Path, keys: int, start: Barrier, results: SimpleQueue[list[int]]) -> None:
+    table = FrequencyTable(path)
+    tally = [0] * keys
+    start.wait(10)
+    for _ in range(CAP + 1):
+        for key in range(keys):
+            tally[key] += table.count(key + 1, NOW_S, 600, CAP)
+    results.put(tally)
