@@ -1,15 +1,20 @@
 """Caps in the decision: who is counted, when, under which rule, and who bids then."""
 
+import multiprocessing
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bidder._fast.decision import Decider
 from bidder._fast.frequency import PERIOD_S
 from bidder.money.tokens import BidIds
 from bidder.outcome import Reason
 from tests.worlds import NOW_S, World, banner, campaign, imp, request
 
+FORK = multiprocessing.get_context("fork")
 DAY_S = 86_400
 IFA = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 NO_IFA = "00000000-0000-0000-0000-000000000000"
@@ -102,6 +107,14 @@ def test_campaigns_and_creatives_with_the_same_rule_are_counted_apart(tmp_path: 
     both = capped(cap(3), cap(1, level="creative"), creatives=[banner(id="cr-1"), banner(id="cr-2")])
     world = World(tmp_path, [both, campaign("second", "2", frequency=[cap(1)])])
     assert [served(world, user()) for _ in range(4)] == [["capped"], ["capped"], ["second"], []]
+
+
+def test_a_creative_with_the_number_of_its_campaign_is_counted_apart_from_it(tmp_path: Path) -> None:
+    world = World(tmp_path, [])
+    world.keys["capped"] = world.creatives["capped/cr-1"] = 77
+    world.publish([capped(cap(3), cap(5, level="creative"))])
+    world.fund("capped", 1_000_000_000)
+    assert [bool(served(world, user())) for _ in range(4)] == [True, True, True, False]
 
 
 def test_imps_of_one_request_count_one_after_the_other(tmp_path: Path) -> None:
@@ -208,3 +221,37 @@ def test_an_edited_cap_goes_on_counting_and_another_length_begins_anew(tmp_path:
     assert [bool(served(world, user())) for _ in range(2)] == [True, False]
     world.publish([capped(cap(1, per_s=60))])
     assert [bool(served(world, user())) for _ in range(2)] == [True, False]
+
+
+USERS = 400
+CAP = 5
+
+
+def test_workers_that_race_for_the_last_bid_never_pass_the_cap_and_give_the_money_back(tmp_path: Path) -> None:
+    world = World(tmp_path, [capped(cap(CAP))])
+    world.fund("capped", 100_000_000_000)
+    assert world.book is not None
+    workers = [world.worker(row, row, BidIds()) for row in (1, 2, 3)]
+    start, results = FORK.Barrier(len(workers)), FORK.SimpleQueue()
+    racers = [FORK.Process(target=_bid_on_all, args=(worker, world, start, results), daemon=True) for worker in workers]
+    for racer in racers:
+        racer.start()
+    bids = sum(results.get() for _ in racers)
+    for racer in racers:
+        racer.join(10)
+        assert racer.exitcode == 0
+    assert bids == USERS * CAP
+    assert world.left("capped") == 100_000_000_000 - bids * 3_000_000
+
+
+def _bid_on_all(worker: Decider, world: World, start: Barrier, results: SimpleQueue[int]) -> None:
+    assert world.book is not None
+    worker.set_book(world.book)
+    bodies = [
+        b'{"id":"r","imp":[{"id":"1","banner":{"w":320,"h":50}}],"device":{"ifa":"user-%d"}}' % n for n in range(USERS)
+    ]
+    start.wait(10)
+    for body in bodies:  # each user until the cap is reached, so that all are at the same user's last bid together
+        while worker.answer(b"openx", body)[0] == 200:
+            pass
+    results.put(worker.bids)
