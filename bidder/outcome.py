@@ -27,13 +27,13 @@ class Reason(IntEnum):
     DEAL = 13  # private auction without a deal of ours, wseat or wadomain of the deal
     BAPP = 14
     BADV = 15
-    BCAT = 16
+    BCAT = 16  # bcat, or acat without a category of the creative
     BATTR = 17
     BTYPE = 18
     API = 19
     SECURE = 20
     APPROVAL = 21  # the exchange has not approved the creative
-    LANGUAGE = 22
+    LANGUAGE = 22  # wlang or wlangb without the language of the creative
     FLOOR_CURRENCY = 23  # a floor in a currency without a rate
     FLOOR = 24
     FREQUENCY = 25

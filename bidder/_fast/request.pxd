@@ -60,6 +60,7 @@ cdef struct Imp:
     uint32_t floor_currency    # packed; 0: absent, which means USD
     # banner
     Span sizes                 # in sizes: `format` where it names any, else w/h where both are there
+    bint flexible              # a `format` has a ratio in place of a size
     int32_t wmin, wmax, hmin, hmax   # 0: absent
     uint64_t battr             # bit n: attribute n blocked (1..63)
     uint32_t btype             # bit n: banner type n blocked (1..4)
@@ -79,6 +80,8 @@ cdef struct Request:
     bint cur_named             # `cur` was there with at least one entry (readable or not)
     Span wseat, bseat          # in strs
     Span bcat, badv, bapp      # in strs
+    Span acat                  # in strs: categories, of which a creative may have these only; n = 0: any
+    Span wlang, wlangb         # in strs: languages that a creative may have; n = 0: any
     uint8_t inventory
     uint8_t cattax             # of the inventory object or the request; 0: absent = IAB 1.0
     Str domain                 # site.domain, or the host of site.page where it is absent

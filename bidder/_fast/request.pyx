@@ -181,6 +181,12 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
             p = read_strs(r, p, &req.badv, 1)
         elif key.word == KEY_BAPP:
             p = read_strs(r, p, &req.bapp, 1)
+        elif key.word == KEY_ACAT:
+            p = read_strs(r, p, &req.acat, 1)
+        elif key.word == KEY_WLANG:
+            p = read_strs(r, p, &req.wlang, 1)
+        elif key.word == KEY_WLANGB:
+            p = read_strs(r, p, &req.wlangb, 1)
         elif key.word == KEY_CATTAX:
             p = read_code(p, &req.cattax, 1, &r.spare)
         else:
@@ -259,6 +265,7 @@ cdef class Reader:
             "cur": [packed_text(<uint32_t>self.ints[req.cur.at + i]) for i in range(req.cur.n)],
             "cur_named": bool(req.cur_named), "wseat": texts(self, req.wseat), "bseat": texts(self, req.bseat),
             "bcat": texts(self, req.bcat), "badv": texts(self, req.badv), "bapp": texts(self, req.bapp),
+            "acat": texts(self, req.acat), "wlang": texts(self, req.wlang), "wlangb": texts(self, req.wlangb),
             "inventory": (None, "site", "app", "dooh")[req.inventory], "cattax": req.cattax,
             "domain": text(req.domain), "bundle": text(req.bundle), "publisher": text(req.publisher),
             "cat": texts(self, req.cat), "os": text(req.os), "osv": text(req.osv), "make": text(req.make),
@@ -313,7 +320,7 @@ cdef view_imp(Reader r, Imp* imp):
         "secure": bool(imp.secure), "instl": bool(imp.instl), "duplicate_id": bool(imp.duplicate_id),
         "floor": imp.floor, "floor_currency": packed_text(imp.floor_currency),
         "sizes": [(r.sizes[imp.sizes.at + i].w, r.sizes[imp.sizes.at + i].h) for i in range(imp.sizes.n)],
-        "wmin": imp.wmin, "wmax": imp.wmax, "hmin": imp.hmin, "hmax": imp.hmax,
+        "flexible": bool(imp.flexible), "wmin": imp.wmin, "wmax": imp.wmax, "hmin": imp.hmin, "hmax": imp.hmax,
         "battr": bits(imp.battr), "btype": bits(imp.btype), "api": bits(imp.api),
         "private_auction": bool(imp.private_auction),
         "deals": [view_deal(r, &r.deals[imp.deals.at + i]) for i in range(imp.deals.n)],

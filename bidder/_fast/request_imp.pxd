@@ -25,12 +25,13 @@ cdef inline bint add_size(Reader r, Span* sizes, int32_t w, int32_t h) noexcept 
     sizes.n += 1
     return True
 
-cdef inline const char* read_formats(Reader r, const char* p, Span* out) noexcept nogil:
+cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Items items
     cdef Key key
-    cdef int32_t w, h
-    out.at = r.sizes_n
-    out.n = 0
+    cdef int32_t w, h, wratio, hratio
+    imp.sizes.at = r.sizes_n
+    imp.sizes.n = 0
+    imp.flexible = False
     if p[0] != c'[':
         return skip_value(p, 4)
     p = first_item(p, &items)
@@ -38,18 +39,24 @@ cdef inline const char* read_formats(Reader r, const char* p, Span* out) noexcep
         if p[0] != c'{':
             p = next_item(skip_value(p, 5), &items)
             continue
-        w = h = 0
+        w = h = wratio = hratio = 0
         p = first_key(p, &key, r.spare)
         while p != NULL and not key.closed:
             if key.word == KEY_W:
                 p = read_int32(p, &w, 0, 6, &r.spare)
             elif key.word == KEY_H:
                 p = read_int32(p, &h, 0, 6, &r.spare)
+            elif key.word == KEY_WRATIO:
+                p = read_int32(p, &wratio, 0, 6, &r.spare)
+            elif key.word == KEY_HRATIO:
+                p = read_int32(p, &hratio, 0, 6, &r.spare)
             else:
                 p = skip_value(p, 6)
             p = next_key(p, &key, r.spare)
-        if p == NULL or not add_size(r, out, w, h):
+        if p == NULL or not add_size(r, &imp.sizes, w, h):
             return NULL
+        if wratio > 0 and hratio > 0:
+            imp.flexible = True
         p = next_item(p, &items)
     return p
 
@@ -61,6 +68,7 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
     imp.sizes.at = imp.sizes.n = 0
     imp.wmin = imp.wmax = imp.hmin = imp.hmax = 0
     imp.battr = imp.api = 0
+    imp.flexible = False
     imp.btype = 0
     if p[0] != c'{':
         return skip_value(p, 3)
@@ -72,7 +80,7 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
         elif key.word == KEY_H:
             p = read_int32(p, &h, 0, 4, &r.spare)
         elif key.word == KEY_FORMAT:
-            p = read_formats(r, p, &imp.sizes)
+            p = read_formats(r, p, imp)
         elif key.word == KEY_BATTR:
             p = read_bits(r, p, &imp.battr, 63, 4)
         elif key.word == KEY_BTYPE:

@@ -18,6 +18,9 @@ cdef extern from *:
     #define KEY_CUR WORD('c', 'u', 'r', 0, 0, 0, 0, 0)
     #define KEY_APP WORD('a', 'p', 'p', 0, 0, 0, 0, 0)
     #define KEY_BCAT WORD('b', 'c', 'a', 't', 0, 0, 0, 0)
+    #define KEY_ACAT WORD('a', 'c', 'a', 't', 0, 0, 0, 0)
+    #define KEY_WLANG WORD('w', 'l', 'a', 'n', 'g', 0, 0, 0)
+    #define KEY_WLANGB WORD('w', 'l', 'a', 'n', 'g', 'b', 0, 0)
     #define KEY_BADV WORD('b', 'a', 'd', 'v', 0, 0, 0, 0)
     #define KEY_BAPP WORD('b', 'a', 'p', 'p', 0, 0, 0, 0)
     #define KEY_DOOH WORD('d', 'o', 'o', 'h', 0, 0, 0, 0)
@@ -41,6 +44,8 @@ cdef extern from *:
     #define KEY_W WORD('w', 0, 0, 0, 0, 0, 0, 0)
     #define KEY_H WORD('h', 0, 0, 0, 0, 0, 0, 0)
     #define KEY_WMIN WORD('w', 'm', 'i', 'n', 0, 0, 0, 0)
+    #define KEY_WRATIO WORD('w', 'r', 'a', 't', 'i', 'o', 0, 0)
+    #define KEY_HRATIO WORD('h', 'r', 'a', 't', 'i', 'o', 0, 0)
     #define KEY_WMAX WORD('w', 'm', 'a', 'x', 0, 0, 0, 0)
     #define KEY_HMIN WORD('h', 'm', 'i', 'n', 0, 0, 0, 0)
     #define KEY_HMAX WORD('h', 'm', 'a', 'x', 0, 0, 0, 0)
@@ -99,7 +104,8 @@ cdef extern from *:
         KEY_LANGUAGE, KEY_IFA, KEY_LMT, KEY_DNT, KEY_GEO, KEY_LAT, KEY_LON, KEY_COUNTRY, KEY_REGION, KEY_CITY,
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
-        KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY
+        KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO
 
 cdef struct Key:
     uint64_t word

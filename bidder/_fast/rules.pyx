@@ -2,7 +2,7 @@
 
     request + imp + creative -> creative_reason -> REASON_NONE | the first rule that stops it
 
-Sizes, attributes, banner types, frameworks, secure, approval, apps, categories, advertisers:
+Sizes, attributes, banner types, frameworks, secure, approval, languages, apps, categories, advertisers:
 OpenRTB 2.6 sections 3.2.4 and 3.2.6, with what exchanges check beyond its text.
 Bundles, categories and domains are compared without ASCII case. Plain C, no allocation.
 """
@@ -10,10 +10,10 @@ Bundles, categories and domains are compared without ASCII case. Plain C, no all
 from bidder._fast.book cimport CREATIVE_IFRAME, CREATIVE_SCRIPT, CREATIVE_SECURE
 from bidder._fast.outcome cimport (
     REASON_API, REASON_APPROVAL, REASON_BADV, REASON_BAPP, REASON_BATTR, REASON_BCAT, REASON_BTYPE, REASON_FORMAT,
-    REASON_NONE, REASON_SECURE, REASON_SIZE,
+    REASON_LANGUAGE, REASON_NONE, REASON_SECURE, REASON_SIZE,
 )
 from bidder._fast.request cimport MEDIA_BANNER, str_equal, str_same
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint16_t, uint32_t
 
 cdef enum:
     MTYPE_BANNER = 1
@@ -41,9 +41,16 @@ cdef uint8_t creative_reason(Reader reader, Book book, const Imp* imp, const Cre
         return REASON_SECURE
     if exchange < 64 and (creative.not_approved >> exchange) & 1:
         return REASON_APPROVAL
+    if creative.language and not (language_listed(reader, reader.req.wlang, creative.language)
+                                  and language_listed(reader, reader.req.wlangb, creative.language)):
+        return REASON_LANGUAGE
     if creative.bundle and bundle_listed(reader, held(book, creative.bundle - 1)):
         return REASON_BAPP
-    if category_listed(reader, book, reader.req.bcat, creative):
+    if categories_listed(reader, book, reader.req.bcat, creative) > 0:
+        return REASON_BCAT
+    # A creative that names no category cannot show that it has an allowed one.
+    if reader.req.acat.n and (creative.cat_count == 0
+            or categories_listed(reader, book, reader.req.acat, creative) < creative.cat_count):
         return REASON_BCAT
     # Exchanges drop a bid without adomain where the publisher blocks advertisers.
     if reader.req.badv.n and (creative.adomain_count == 0 or domain_listed(reader, book, reader.req.badv, creative)):
@@ -52,12 +59,12 @@ cdef uint8_t creative_reason(Reader reader, Book book, const Imp* imp, const Cre
 
 
 cdef bint size_fits(Reader reader, const Imp* imp, int32_t w, int32_t h) noexcept nogil:
-    """Among the sizes of the imp; where it names none, within its ranges, as far as it has any."""
+    """Among the sizes of the imp; where it names none, within its ranges, as far as it has any. Ratios fit nothing."""
     cdef uint32_t i
     for i in range(imp.sizes.at, imp.sizes.at + imp.sizes.n):
         if reader.sizes[i].w == w and reader.sizes[i].h == h:
             return True
-    if imp.sizes.n:
+    if imp.sizes.n or imp.flexible:
         return False
     return ((imp.wmin == 0 or w >= imp.wmin) and (imp.wmax == 0 or w <= imp.wmax)
             and (imp.hmin == 0 or h >= imp.hmin) and (imp.hmax == 0 or h <= imp.hmax))
@@ -79,12 +86,12 @@ cdef bint bundle_listed(Reader reader, Str bundle) noexcept nogil:
     return False
 
 
-cdef bint category_listed(Reader reader, Book book, Span listed, const CreativeRec* creative) noexcept nogil:
-    """Is a category of the creative equal to or a child of a listed one? IAB25 covers IAB25-3, not IAB250."""
-    cdef uint32_t i, j
+cdef uint32_t categories_listed(Reader reader, Book book, Span listed, const CreativeRec* creative) noexcept nogil:
+    """How many categories of the creative are equal to or children of a listed one: IAB25 covers IAB25-3, not IAB250."""
+    cdef uint32_t i, j, found = 0
     cdef Str ours, theirs
     if listed.n == 0:
-        return False
+        return 0
     for i in range(creative.cat_first, creative.cat_first + creative.cat_count):
         for j in range(listed.at, listed.at + listed.n):
             ours = held(book, i)
@@ -92,8 +99,27 @@ cdef bint category_listed(Reader reader, Book book, Span listed, const CreativeR
             if theirs.n and (ours.n == theirs.n or (ours.n > theirs.n and ours.p[theirs.n] == c'-')):
                 ours.n = theirs.n
                 if str_same(ours, theirs):
-                    return True
-    return False
+                    found += 1
+                    break
+    return found
+
+
+cdef bint language_listed(Reader reader, Span listed, uint16_t language) noexcept nogil:
+    """Is the creative's language among those asked for, if any are, as `en` or with a region, `en-GB`?"""
+    cdef uint32_t i
+    cdef Str theirs, ours
+    cdef char[2] letters
+    letters[0] = <char>(c'a' + (language - 1) // 26)
+    letters[1] = <char>(c'a' + (language - 1) % 26)
+    ours.p = letters
+    ours.n = 2
+    for i in range(listed.at, listed.at + listed.n):
+        theirs = reader.strs[i]
+        if theirs.n == 2 or (theirs.n > 2 and theirs.p[2] == c'-'):
+            theirs.n = 2
+            if str_same(ours, theirs):
+                return True
+    return listed.n == 0
 
 
 cdef bint domain_listed(Reader reader, Book book, Span listed, const CreativeRec* creative) noexcept nogil:

@@ -58,6 +58,7 @@ creatives = st.builds(
             "api": subsets([3, 5]),
             "cat": subsets(["IAB25", "IAB25-3", "IAB3"]),
             "adomain": subsets(DOMAINS),
+            "language": st.sampled_from(["en", "fr"]),
             "bundle": st.sampled_from(["com.Game", "com.other"]),
             "approval": st.just({"openx": "refused"}),
             "adm": st.sampled_from(MARKUP),
@@ -83,7 +84,7 @@ banners = records(
         "btype": subsets([1, 2, 3, 4]),
         "api": subsets([3, 5]),
     },
-    format=st.lists(sizes, min_size=1, max_size=3),
+    format=st.lists(st.one_of(sizes, sizes, sizes, st.just({"wratio": 32, "hratio": 5})), min_size=1, max_size=3),
 )
 imps = records(
     {
@@ -115,6 +116,8 @@ requests = records(
         "bseat": st.sampled_from([["other"], [], [], ["outbid"]]),
         "cur": st.sampled_from([["USD"], ["EUR", "USD"], [], ["EUR"]]),
         "bcat": subsets(["IAB25", "iab25-3", "IAB2"]),
+        "acat": st.sampled_from([[], [], [], ["IAB25", "iab2"], ["IAB3"]]),
+        "wlang": st.sampled_from([[], [], ["EN"], ["fr"]]),
         "badv": subsets(["ACME.example", "shop.acme.example", "e.example"]),
         "bapp": subsets(["com.game", "com.nothing"]),
         "test": st.sampled_from([0, 1]),

@@ -70,9 +70,10 @@ SCALAR = st.one_of(STRINGS, NUMBERS)
 IDS = st.sampled_from(['"1"', '"a-b"', "7", '"\\u00e9"', '"é"'])
 DEAL = object_of(id=IDS, bidfloor=NUMBERS, bidfloorcur=STRINGS, at=CODES, wseat=array(SCALAR), wadomain=array(SCALAR))
 PMP = object_of(private_auction=FLAGS, deals=array(DEAL))
+FORMAT = object_of(w=CODES, h=CODES, wratio=CODES, hratio=CODES)
 BANNER = object_of(
-    w=CODES, h=CODES, format=array(object_of(w=CODES, h=CODES)), wmin=CODES, wmax=CODES, hmin=CODES,
-    hmax=CODES, battr=array(CODES), btype=array(CODES), api=array(CODES), ext=ODD,
+    w=CODES, h=CODES, format=array(FORMAT), wmin=CODES, wmax=CODES, hmin=CODES, hmax=CODES,
+    battr=array(CODES), btype=array(CODES), api=array(CODES), ext=ODD,
 )  # fmt: skip
 IMP = object_of(
     id=IDS, banner=BANNER, video=ODD, audio=ODD, native=ODD, pmp=PMP, secure=FLAGS, instl=FLAGS, bidfloor=SCALAR,
@@ -104,7 +105,8 @@ SECTIONS = {
 TOP = object_of(
     id=IDS, imp=array(object_of(id=IDS)), site=object_of(domain=STRINGS), app=object_of(bundle=STRINGS), dooh=ODD,
     tmax=CODES, at=CODES, test=FLAGS, cur=array(STRINGS), wseat=array(SCALAR), bseat=array(SCALAR),
-    bcat=array(STRINGS), badv=array(STRINGS), bapp=array(STRINGS), cattax=CODES, source=ODD, ext=ODD,
+    bcat=array(STRINGS), badv=array(STRINGS), bapp=array(STRINGS), acat=array(STRINGS), wlang=array(SCALAR),
+    wlangb=array(STRINGS), cattax=CODES, source=ODD, ext=ODD,
 )  # fmt: skip
 ANY_JSON = st.recursive(
     ODD, lambda inner: st.one_of(array(inner), st.lists(st.tuples(STRINGS, inner), max_size=3).map(

@@ -153,16 +153,26 @@ def creative_reason(creative: Json, request: Json, imp: Json, deal: Json | None,
         Reason.API: not set(creative.get("api", [])) <= set(banner.get("api", [])),
         Reason.SECURE: bool(imp.get("secure")) and "http:" in adm,
         Reason.APPROVAL: creative.get("approval", {}).get(exchange, "approved") != "approved",
-        Reason.BAPP: creative.get("bundle", "").lower() in [app.lower() for app in request.get("bapp", [])],
-        Reason.BCAT: any(
-            (cat.lower() + "-").startswith(entry.lower() + "-")
-            for cat in creative.get("cat", [])
-            for entry in request.get("bcat", [])
+        Reason.LANGUAGE: not all(
+            speaks(creative.get("language", ""), request[key]) for key in ("wlang", "wlangb") if request.get(key)
         ),
+        Reason.BAPP: creative.get("bundle", "").lower() in [app.lower() for app in request.get("bapp", [])],
+        Reason.BCAT: bool(covered(creative, request.get("bcat", [])))
+        or (bool(request.get("acat")) and covered(creative, request["acat"]) != (creative.get("cat") or None)),
         Reason.BADV: bool(request.get("badv")) and (not domains or below(domains, request["badv"])),
         Reason.DEAL: deal is not None and bool(deal.get("wadomain")) and not below(domains, deal["wadomain"]),
     }
     return next((reason for reason, stops in checks.items() if stops), Reason.NONE)
+
+
+def covered(creative: Json, entries: list[str]) -> list[str]:
+    """Its categories that are listed, or below a listed one."""
+    cats = creative.get("cat", [])
+    return [cat for cat in cats if any((cat.lower() + "-").startswith(entry.lower() + "-") for entry in entries)]
+
+
+def speaks(language: str, wanted: list[str]) -> bool:
+    return not language or any(f"{name.lower()}-".startswith(f"{language}-") for name in wanted)
 
 
 def below(domains: list[str], entries: list[str]) -> bool:
@@ -170,14 +180,15 @@ def below(domains: list[str], entries: list[str]) -> bool:
 
 
 def sizes(banner: Json) -> list[tuple[int, int]]:
-    if banner.get("format"):
-        return [(size["w"], size["h"]) for size in banner["format"]]
+    named = [(size["w"], size["h"]) for size in banner.get("format", []) if "w" in size]
+    if named:
+        return named
     return [(banner["w"], banner["h"])] if "w" in banner and "h" in banner else []
 
 
 def fits(w: int, h: int, banner: Json) -> bool:
     named = sizes(banner)
-    if named:
+    if named or any("wratio" in size for size in banner.get("format", [])):
         return (w, h) in named
     return bool(
         banner.get("wmin", 0) <= w <= banner.get("wmax", w) and banner.get("hmin", 0) <= h <= banner.get("hmax", h)

@@ -220,6 +220,9 @@ def creative_rule(creative: Json, request: View, imp: View, exchange: str, publi
         "secure": not imp["secure"] or (public_url.startswith("https:") and not insecure(adm)),
         "approval": creative.get("approval", {}).get(exchange, "approved") == "approved",
         "bapp": (creative.get("bundle") or "").lower() not in [app.lower() for app in request["bapp"]],
+        "wlang": all(speaks(creative.get("language"), request[key]) for key in ("wlang", "wlangb")),
+        "acat": not request["acat"]
+        or (bool(creative.get("cat")) and all(any(covers(e, cat) for e in request["acat"]) for cat in creative["cat"])),
         "bcat": not any(covers(entry, cat) for entry in request["bcat"] for cat in creative.get("cat", [])),
         "badv": not request["badv"] or (bool(domains) and not below_any(domains, request["badv"])),
     }
@@ -227,8 +230,8 @@ def creative_rule(creative: Json, request: View, imp: View, exchange: str, publi
 
 
 def size_fits(w: int, h: int, imp: View) -> bool:
-    """One of the sizes named; where there is none, within the ranges, as far as there are any."""
-    if imp["sizes"]:
+    """One of the sizes named; where there is none, within the ranges, as far as there are any. Ratios fit nothing."""
+    if imp["sizes"] or imp["flexible"]:
         return (w, h) in imp["sizes"]
     return (imp["wmin"] or w) <= w <= (imp["wmax"] or w) and (imp["hmin"] or h) <= h <= (imp["hmax"] or h)
 
@@ -238,6 +241,11 @@ def insecure(adm: str) -> bool:
     return bool(
         re.search("http(:|%3a)", re.sub(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", "", adm, flags=re.DOTALL))
     )
+
+
+def speaks(language: str | None, wanted: list[str]) -> bool:
+    """Is it among them, as `en` or with a region?"""
+    return not language or not wanted or language.lower() in [name.lower().split("-")[0] for name in wanted]
 
 
 def covers(entry: str, cat: str) -> bool:

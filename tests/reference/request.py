@@ -188,7 +188,10 @@ def view(document: dict[str, Any]) -> View:
         "imps": imps,
         "cur": [c for c in map(letters3, items(document.get("cur"))) if c],
         "cur_named": bool(items(document.get("cur"))),
-        **{key: texts(document.get(key)) for key in ("wseat", "bseat", "bcat", "badv", "bapp")},
+        **{
+            key: texts(document.get(key))
+            for key in ("wseat", "bseat", "bcat", "badv", "bapp", "acat", "wlang", "wlangb")
+        },
         "inventory": inventory,
         "cattax": code(place.get("cattax")) or code(document.get("cattax")),
         "domain": (text(place.get("domain")) or host(text(place.get("page")))) if inventory == "site" else None,
@@ -226,7 +229,8 @@ def view(document: dict[str, Any]) -> View:
 
 def view_imp(imp: dict[str, Any]) -> View:
     banner, pmp = dictionary(imp.get("banner")), dictionary(imp.get("pmp"))
-    pairs = [*((f.get("w"), f.get("h")) for f in dictionaries(banner.get("format")))]
+    formats = list(dictionaries(banner.get("format")))
+    pairs = [(f.get("w"), f.get("h")) for f in formats]
     sizes = [(w, h) for w, h in ((count(w), count(h)) for w, h in pairs) if w and h]
     w, h = count(banner.get("w")), count(banner.get("h"))
     if not sizes and w and h:
@@ -239,6 +243,7 @@ def view_imp(imp: dict[str, Any]) -> View:
         "floor": floor(imp.get("bidfloor"), 0),
         "floor_currency": currency(imp.get("bidfloorcur")),
         "sizes": sizes,
+        "flexible": any(count(f.get("wratio")) and count(f.get("hratio")) for f in formats),
         **{key: count(banner.get(key)) for key in ("wmin", "wmax", "hmin", "hmax")},
         "battr": codes(banner.get("battr"), 63),
         "btype": codes(banner.get("btype"), 4),

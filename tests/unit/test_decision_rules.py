@@ -82,6 +82,16 @@ PAIRS: dict[str, Pair] = {
     "bapp": (of_creative(bundle="com.Game"), request(bapp=["com.other"]), request(bapp=["com.game"]), Reason.BAPP),
     "bcat": (of_creative(cat=["IAB25"]), request(bcat=["IAB25-3", "IAB2"]), request(bcat=["iab25"]), Reason.BCAT),
     "bcat child": (of_creative(cat=["IAB25-3"]), request(bcat=["IAB25-30"]), request(bcat=["IAB25"]), Reason.BCAT),
+    "acat": (of_creative(cat=["IAB3", "IAB9-2"]), request(acat=["iab9", "IAB3"]), request(acat=["IAB9"]), Reason.BCAT),
+    "acat unknown": (of_creative(cat=[]), request(acat=[]), request(acat=["IAB3"]), Reason.BCAT),
+    "wlang": (of_creative(language="en"), request(wlang=["fr", "EN"]), request(wlang=["fr", "eng"]), Reason.LANGUAGE),
+    "wlangb": (of_creative(language="en"), request(wlangb=["en-GB"]), request(wlangb=["fr-CA"]), Reason.LANGUAGE),
+    "flexible size": (
+        campaign(),
+        of_banner(format=[{"wratio": 1, "hratio": 1}, {"w": 320, "h": 50}]),
+        of_banner(format=[{"wratio": 32, "hratio": 5, "wmin": 100}]),
+        Reason.SIZE,
+    ),
     "badv": (campaign(), request(badv=["me.example", "acme"]), request(badv=["x.org", "ACME.example"]), Reason.BADV),
     "badv below": (
         of_creative(adomain=["shop.acme.example"]),
