@@ -31,9 +31,11 @@ from bidder.settings import Settings
 WATCH_S = 0.05
 TRIM_S = 10.0
 READY_S = 60.0
+START_S = 10.0  # for one role that is started again
 END_S = {"supervisor": 15.0, "tracker": 8.0, "aggregator": 8.0, "controller": 5.0, "monitor": 5.0}
 COMMANDS = {"supervisor": "bidder"}  # roles whose verb has another name
 ALIASES = {"bidder": "supervisor"}
+NEEDS = {"controller": "postgres", "aggregator": "postgres"}  # without it they live, but cannot do their job
 
 
 class HostError(Exception):
@@ -230,17 +232,18 @@ class Host:
             self._services[role].launch()
             await asyncio.get_running_loop().run_in_executor(None, self._services[role].wait_ready)
         self._look_after()
-        await self._until_ready(role)
-        return {"started": role}
+        return {"started": role, "ready": await self._until_ready(role)}
 
-    async def _until_ready(self, role: str) -> None:
+    async def _until_ready(self, role: str) -> bool:
+        """Can it do its job? Not waited for where what it needs has been stopped."""
         doors = dict(self._doors())
         door = doors.get("supervisor" if role == "worker" else role)
-        deadline = time.monotonic() + 10.0
-        while door is not None and time.monotonic() < deadline:
-            if await asyncio.get_running_loop().run_in_executor(None, door):
-                return
+        deadline = time.monotonic() + (START_S if NEEDS.get(role) not in self._unwanted else 0.0)
+        while door is not None and not await asyncio.get_running_loop().run_in_executor(None, door):
+            if time.monotonic() >= deadline:
+                return False
             await asyncio.sleep(WATCH_S)
+        return True
 
     def _role(self, request: dict[str, Any]) -> str:
         role = ALIASES.get(str(request["role"]), str(request["role"]))
@@ -275,6 +278,8 @@ class Host:
             if ready.done():
                 announce(ready.result())
                 await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():  # it has no end of its own
+                watching.result()
         finally:
             for task in (stopping, watching, ready):
                 task.cancel()

@@ -150,10 +150,21 @@ def _ask(state: Path, role: str, deadline: float) -> dict[str, Any] | None:
         try:
             return ask(state / "run" / f"{role}.sock", {"do": "flush"}, ASK_S)
         except ControlError as error:
-            alive = {process["role"] for process in present(state)}
             now = time.monotonic()
-            if role not in alive and ("up" not in alive or now - began >= RESTART_S):
+            alive = any(process["role"] == role for process in present(state))
+            if not alive and (now - began >= RESTART_S or not _looked_after(state)):
                 return None
             if now >= deadline:
                 raise CliError(str(error)) from None
             time.sleep(0.1)
+
+
+def _looked_after(state: Path) -> bool:
+    """Does an `outbid up` run here, who brings back what dies?"""
+    from bidder.ops.control import ControlError, ask
+
+    try:
+        ask(state / "run" / "up.sock", {"do": "pids"}, ASK_S)
+    except ControlError:
+        return False
+    return True

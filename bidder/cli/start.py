@@ -20,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     from bidder.ops.control import ControlError, ask
 
     try:
-        ask(args.state / "run" / "up.sock", {"do": "start", "role": args.role}, 40.0)
+        answer = ask(args.state / "run" / "up.sock", {"do": "start", "role": args.role}, 40.0)
     except ControlError as error:
         raise CliError(str(error)) from None
-    print(f"{args.role}: started")
+    print(f"{args.role}: started" + ("" if answer["ready"] else ", but not ready yet; see `outbid status`"))
     return 0
