@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from tests.conditions import wait_until
 from tests.free_ports import free_port_base
 
@@ -25,6 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 EXAMPLES = CHECKOUT / "examples" / "campaigns.jsonl"
 ROLES = {"supervisor", "worker", "tracker", "controller", "aggregator", "monitor", "postgres", "memcached"}
 DOORS = {"bid": 0, "tracker": 1, "controller": 2, "monitor": 80}  # of the ready line: offsets to the port base
+MEMCACHED = 211  # likewise; it works in no directory of ours
 READY_S = 60.0
 END_S = 60.0
 
@@ -138,6 +141,16 @@ class Host:
         finally:
             connection.close()
 
+    def ask_postgres(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows, with the DSN of the ready line; none where it does not answer."""
+        try:
+            connection = psycopg2.connect(self.ready["postgres"], connect_timeout=2)
+        except psycopg2.OperationalError:
+            return []
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
     def homes(self) -> list[str]:
         """The state directory, and where its services keep their data."""
         links = [self.state / name for name in ("postgres", "memcached")]
@@ -151,13 +164,13 @@ class Host:
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 place = str((entry / "cwd").readlink())
             except OSError:
                 continue  # it has just ended, or it is another user's
-            ports = f"-p {self.base + 211} " in command and "memcached" in command
-            if ports or any(home in command or place.startswith(home) for home in homes):
-                found[int(entry.name)] = command
+            memcached = Path(words[0]).name == "memcached" and str(self.base + MEMCACHED) in words
+            if memcached or any(f"{word}/".startswith(f"{home}/") for home in homes for word in (*words, place)):
+                found[int(entry.name)] = " ".join(words)
         return found
 
     def listening(self) -> list[int]:

@@ -110,15 +110,6 @@ class Books:
         }
 
 
-def by_campaign(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """`outbid report spend --by campaign` in the same shape."""
-    return {
-        row["campaign"]: {figure: row[figure] for figure in FIGURES}
-        for row in rows
-        if any(row[figure] for figure in FIGURES)
-    }
-
-
 class Line:
     """A keep-alive connection that is opened anew when it breaks."""
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from bidder.simulator.traffic import requests
-from tests.blackbox.exchange import Bid, Books, Line, Trader, by_campaign, loss, priced, tampered
+from tests.blackbox.audit import Audit, Reports
+from tests.blackbox.exchange import Bid, Books, Line, Trader, loss, priced, tampered
 from tests.hosts import Host
 
 pytestmark = pytest.mark.blackbox
@@ -81,34 +81,16 @@ class Morning:
     """What both sides say of the same dealings."""
 
     books: Books
-    spend: dict[str, dict[str, int]]  # by campaign
-    delivery: dict[str, int]
-    rows: list[dict[str, Any]]  # of `outbid report spend --by campaign`
+    reports: Reports
 
 
 @pytest.fixture(scope="module")
 def morning(host: Host) -> Morning:
     """The exchange at work, and the reports right after it."""
-    spend_before = by_campaign(host.report("spend", "--by", "campaign"))
-    (delivery_before,) = host.report("delivery", "--by", "total")
+    audit = Audit(host)
     books = worked(host)
-    rows = host.report("spend", "--by", "campaign")
-    (delivery,) = host.report("delivery", "--by", "total")
-    return Morning(
-        books=books,
-        spend=less(by_campaign(rows), spend_before),
-        delivery={name: n - delivery_before[name] for name, n in delivery.items() if isinstance(n, int)},
-        rows=rows,
-    )
-
-
-def less(after: dict[str, dict[str, int]], before: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """What came in between."""
-    new = {
-        campaign: {figure: n - before.get(campaign, {}).get(figure, 0) for figure, n in figures.items()}
-        for campaign, figures in after.items()
-    }
-    return {campaign: figures for campaign, figures in new.items() if any(figures.values())}
+    audit.check(books)
+    return Morning(books, audit.reports())
 
 
 def worked(host: Host) -> Books:
@@ -140,12 +122,12 @@ def test_the_exchange_did_all_that_it_is_to_be_tested_with(morning: Morning) -> 
 
 
 def test_spend_by_campaign_equals_the_exchanges_books(morning: Morning) -> None:
-    assert morning.spend == morning.books.by_campaign()
+    assert morning.reports.spend == morning.books.by_campaign()
 
 
 def test_delivery_in_total_equals_the_exchanges_books(morning: Morning) -> None:
     books = morning.books
-    assert morning.delivery == {
+    assert morning.reports.delivery == {
         "requests": books.requests,
         "bids": books.bids,
         "conversions": 0,
@@ -153,8 +135,8 @@ def test_delivery_in_total_equals_the_exchanges_books(morning: Morning) -> None:
     }
 
 
-def test_dollars_in_the_report_are_its_nano_dollars(morning: Morning) -> None:
-    for row in morning.rows:
+def test_dollars_in_the_report_are_its_nano_dollars(host: Host, morning: Morning) -> None:
+    for row in host.report("spend", "--by", "campaign"):
         assert isinstance(row["spend_usd"], str)
         assert Decimal(row["spend_usd"]) * 10**9 == row["spend_nano_usd"]
 
@@ -255,8 +237,7 @@ def test_a_plain_price_books_nothing_at_an_exchange_that_encrypts(host: Host, tr
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_test_requests_are_bid_on_and_nothing_of_them_is_booked(host: Host, trader: Trader, seed: int) -> None:
-    (before,) = host.report("delivery", "--by", "total")
-    campaigns_before = by_campaign(host.report("spend", "--by", "campaign"))
+    audit = Audit(host)
     bodies = itertools.islice(requests(880 + seed), 60)
     made = [bid for body in bodies for bid in trader.ask(json.dumps(json.loads(body) | {"test": 1}).encode())]
     assert len(made) >= 10
@@ -266,6 +247,4 @@ def test_test_requests_are_bid_on_and_nothing_of_them_is_booked(host: Host, trad
         assert trader.tell(bid.pixel)[0] == 200
         assert trader.tell(bid.click)[0] == 302
         assert trader.tell(tampered(bid.burl, 7 * seed))[0] == 400
-    (after,) = host.report("delivery", "--by", "total")
-    assert after == before
-    assert by_campaign(host.report("spend", "--by", "campaign")) == campaigns_before
+    audit.check(Books())
