@@ -3,7 +3,8 @@
     python examples/generate.py > examples/campaigns.jsonl
 
 The first campaigns are broad (few constraints, every usual size), so that a bidder with
-this file bids on much of any traffic; the others use every dimension of targeting.
+this file bids on much of any traffic; the others use every dimension of targeting. Every
+tenth of the broad ones pays for high floors, and is paced so that it does not buy everything.
 """
 
 import json
@@ -87,16 +88,17 @@ def broad(dice: random.Random, number: int) -> dict[str, Any]:
         targeting["cat"] = {"exclude": ["IAB25", "IAB26", "IAB24"]}
     if number % 8 == 3:
         targeting["exchange"] = {"include": ["generic", "openx", "pubmatic", "xandr", "google"]}
+    premium = number % 10 == 0
     return {
         "id": f"c-{number:04d}",
         "advertiser": advertiser,
-        "name": f"{advertiser} reach {number}",
+        "name": f"{advertiser} {'premium' if premium else 'reach'} {number}",
         "budget": {
-            "daily_usd": str(dice.choice([2000, 5000, 10_000])),
-            "pacing": dice.choice(["even", "asap"]),
+            **({"hourly_usd": "2"} if premium else {"daily_usd": str(dice.choice([2000, 5000, 10_000]))}),
+            "pacing": "even" if premium else dice.choice(["even", "asap"]),
             "timezone": dice.choice(ZONES),
         },
-        "bid": {"cpm_usd": cpm(dice, 0.8, 6.0) if number % 10 else cpm(dice, 12.0, 22.0)},
+        "bid": {"cpm_usd": cpm(dice, 12.0, 22.0) if premium else cpm(dice, 0.4, 3.8)},
         "targeting": targeting,
         "creatives": creatives(dice, advertiser, name, sizes),
     }

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     play.add_argument("--processes", type=int, default=1, metavar="N", help="that share the rate (default: 1)")
     play.add_argument("--seed", type=int, default=1, metavar="N", help="of traffic, schedule and prices")
     play.add_argument(
-        "--win-median-cpm", type=float, default=1.5, metavar="USD", help="median of competing prices (default: 1.5)"
+        "--win-median-cpm", type=float, default=4.0, metavar="USD", help="median of competing prices (default: 4)"
     )
     play.add_argument("--deadline-ms", type=float, default=100, metavar="MS", help="later answers lose (default: 100)")
     play.add_argument("--rendered", type=float, default=0.97, metavar="SHARE", help="of wins (default: 0.97)")

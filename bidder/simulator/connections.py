@@ -40,7 +40,6 @@ Done = Callable[[Answer | Failure], None]
 class _Call(NamedTuple):
     payload: bytes
     done: Done
-    expires: float
 
 
 def field_of(head: bytes, name: bytes) -> bytes | None:
@@ -112,21 +111,22 @@ def answer_in(data: bytes) -> tuple[Answer, bool] | None:
 class _Connection(asyncio.Protocol):
     """One keep-alive connection; `call` is what it waits for."""
 
-    __slots__ = ("_buffer", "_pool", "_transport", "call", "ended_by_us")
+    __slots__ = ("_buffer", "_pool", "_transport", "call", "ended_by_us", "expires")
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self.call: _Call | None = None
+        self.expires = 0.0  # when `call` has waited too long; a wait in the queue does not count
         self.ended_by_us = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
-    def send(self, call: _Call) -> None:
+    def send(self, call: _Call, expires: float) -> None:
         assert self._transport is not None
-        self.call = call
+        self.call, self.expires = call, expires
         self._transport.write(call.payload)
 
     def data_received(self, data: bytes) -> None:
@@ -195,9 +195,9 @@ class Pool:
 
     def send(self, payload: bytes, done: Done) -> None:
         """Now, or when a connection is free. `done` is called exactly once, possibly before this returns."""
-        call = _Call(payload, done, self._loop.time() + self._timeout_s)
+        call = _Call(payload, done)
         if self._free:
-            self._free.popleft().send(call)
+            self._free.popleft().send(call, self._loop.time() + self._timeout_s)
         elif len(self._queue) >= self._backlog:
             done(Failure.BACKLOG)
         else:
@@ -207,7 +207,7 @@ class Pool:
     def released(self, connection: _Connection) -> None:
         """It can serve the next."""
         if self._queue:
-            connection.send(self._queue.popleft())
+            connection.send(self._queue.popleft(), self._loop.time() + self._timeout_s)
         else:
             self._free.append(connection)
 
@@ -262,8 +262,6 @@ class Pool:
         """What waits too long has failed."""
         now = self._loop.time()
         for connection in list(self._all):
-            if connection.call is not None and connection.call.expires < now:
+            if connection.call is not None and connection.expires < now:
                 connection.end(Failure.TIMEOUT)
-        while self._queue and self._queue[0].expires < now:
-            self._queue.popleft().done(Failure.TIMEOUT)
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)

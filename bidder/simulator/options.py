@@ -29,7 +29,7 @@ class Options:
     connections: int = 16  # kept open, in each process; ten times as many where these do not suffice
     seed: int = 1
     processes: int = 1
-    win_median_cpm: float = 1.5  # of the best bid of our competitors
+    win_median_cpm: float = 4.0  # of the best bid of our competitors
     deadline_ms: float = 100.0
     rendered: float = 0.97  # of wins: those that a page shows, so that they are billed
     click_rate: float = 0.02  # of impressions
