@@ -22,14 +22,16 @@ from typing import Any
 
 from bidder.embedded.child import EmbeddedError, spawn, trim_log
 from bidder.embedded.memcached import Memcached
+from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
-from bidder.ops import control
+from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.seat import Process, Seat
-from bidder.settings import Settings
+from bidder.settings import Settings, address
 
 WATCH_S = 0.05
 TRIM_S = 10.0
+PREDECESSOR_S = 10.0
 READY_S = 60.0
 START_S = 10.0  # for one role that is started again
 END_S = {"supervisor": 15.0, "tracker": 8.0, "aggregator": 8.0, "controller": 5.0, "monitor": 5.0}
@@ -85,6 +87,7 @@ class Host:
 
     def start_services(self) -> None:
         """Postgres and memcached where the settings name none, and the tables. Blocks."""
+        self._expect_free_ports()
         settings, analyst_dsn = self._settings, ""
         if not settings.postgres.dsn:
             self._progress("starting Postgres")
@@ -104,6 +107,27 @@ class Host:
         self._prepare(settings.postgres.dsn)
         self._settings = settings
         self._save(settings, analyst_dsn)
+
+    def _expect_free_ports(self) -> None:
+        """HostError names the first door that another program has; children of a killed `up` get a moment to end."""
+        settings, deadline = self._settings, time.monotonic() + PREDECESSOR_S
+        doors = {
+            "bidder.listen": settings.bidder.listen,
+            "bidder.bus_listen": settings.bidder.bus_listen,
+            "tracker.listen": settings.tracker.listen,
+            "controller.listen": settings.controller.listen,
+            "controller.announce_listen": settings.controller.announce_listen,
+            "monitor.listen": settings.monitor.listen,
+        }
+        for setting, door in doors.items():
+            host, port = address(door)
+            while ":" not in host and not is_free(port, host):
+                if time.monotonic() >= deadline or not presence.present(self._state):
+                    raise HostError(
+                        f"port {port} on {host} is taken by another program; "
+                        f"stop that, or choose another with --port-base or the setting {setting}"
+                    )
+                time.sleep(WATCH_S)
 
     def start_roles(self) -> None:
         """One seat a role; they come up by themselves and in any order."""
