@@ -95,6 +95,9 @@ cdef class Decider(BidHandler):
             out_n[0] = <Py_ssize_t>self.writer.n
         return status
 
+    cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
+        return self.row_of(exchange, exchange_n) is not NULL
+
     cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil:
         cdef int i
         for i in range(self.row_count):

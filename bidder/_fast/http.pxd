@@ -24,6 +24,8 @@ cdef class BidHandler:
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
                     const char* body, Py_ssize_t body_n,
                     const char** out, Py_ssize_t* out_n) noexcept
+    # Is there such an exchange? Asked for other methods than POST only: 405 where there is, else 404.
+    cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept
 
 cdef class PythonHandler(BidHandler):
     cdef object answer           # (exchange: bytes, body: bytes) -> (status, body)
@@ -72,6 +74,7 @@ cdef class BidProtocol:
     cdef void forget(self) noexcept
 
     cdef int admit(self, const char* text, Py_ssize_t n) except -1
+    cdef Py_ssize_t exchange_n(self, const char* path) noexcept
     cdef int decide(self, const char* text, bint last) except -1
     cdef int decide_gzip(self, const char* text, Py_ssize_t exchange_n, const char** out, Py_ssize_t* out_n) except -1
     cdef int hand_over(self, const char* text) except -1

@@ -36,6 +36,9 @@ cdef class BidHandler:
                     const char** out, Py_ssize_t* out_n) noexcept:
         return 204
 
+    cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
+        return True
+
 
 cdef class PythonHandler(BidHandler):
     def __init__(self, answer):
@@ -319,7 +322,7 @@ cdef class BidProtocol:
             return 413
         if self.bid:
             if self.head.method_n != 4 or memcmp(text + self.head.method_at, b"POST", 4) != 0:
-                self.verdict = 405
+                self.verdict = 405 if self.shared.handler.knows(path + PREFIX_N, self.exchange_n(path)) else 404
             elif self.head.coding == OTHER:
                 self.verdict = 415
         body_begin(&self.body, &self.head)
@@ -330,18 +333,21 @@ cdef class BidProtocol:
             self.shared.out.proceed()
         return DONE
 
+    cdef Py_ssize_t exchange_n(self, const char* path) noexcept:
+        """Length of what stands between /bid/ and the query."""
+        cdef Py_ssize_t n = self.head.path_n - PREFIX_N
+        cdef const char* query = <const char*>memchr(path + PREFIX_N, c"?", n)
+        return n if query == NULL else query - path - PREFIX_N
+
     cdef int decide(self, const char* text, bint last) except -1:
         """Ask the handler and put its answer behind the others of this batch."""
         cdef const char* exchange = text + self.head.path_at + PREFIX_N
-        cdef Py_ssize_t exchange_n = self.head.path_n - PREFIX_N
-        cdef const char* query = <const char*>memchr(exchange, c"?", exchange_n)
+        cdef Py_ssize_t exchange_n = self.exchange_n(text + self.head.path_at)
         cdef const char* out = NULL
         cdef Py_ssize_t out_n = 0
         cdef bint close = self.head.close or (last and self.shared.draining)
         cdef Ending ending = CLOSES if close else STAYS if self.head.minor else STAYS_10
         cdef int status = self.verdict
-        if query != NULL:
-            exchange_n = query - exchange
         if status == 0:
             if self.head.coding == GZIP:
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from tests.blackbox.bid_port import Asker, Json, Sizes, campaign, request
-from tests.hosts import Host, running
+from tests.hosts import Host
 
 pytestmark = pytest.mark.blackbox
 
 SIZES = Sizes(4_100)
-PUBLIC_URL = "https://track.example/ob"
 Patch = dict[str, Any]
 
 
@@ -214,19 +213,3 @@ def test_a_secure_imp_gets_no_bid_where_notices_would_go_over_http(asker: Asker)
     size = SIZES.of("secure")
     assert asker.ask(request(size, imp(secure=0))).campaigns == ["secure"]
     assert asker.ask(request(size, imp(secure=1))).campaigns == []
-
-
-def test_a_secure_imp_is_bid_on_by_a_host_whose_notices_go_over_https(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OUTBID_TRACKING_PUBLIC_URL", PUBLIC_URL)
-    mixed = {"adm": '<img src="http://cdn.acme.example/a.png">{pixel}'}
-    with running(tmp_path / "state", workers=1) as host:
-        sizes = Sizes(5_900)
-        host.campaigns(campaign("clean", sizes.of("clean")), campaign("mixed", sizes.of("mixed"), creative=mixed))
-        with Asker(host.base) as asker:
-            (bid,) = asker.ask(request(sizes.of("clean"), imp(secure=1))).bids
-            assert bid["nurl"].startswith(f"{PUBLIC_URL}/win/")
-            assert "http:" not in bid["adm"]
-            assert asker.ask(request(sizes.of("mixed"), imp(secure=1))).campaigns == []
-            assert asker.ask(request(sizes.of("mixed"), imp(secure=0))).campaigns == ["mixed"]

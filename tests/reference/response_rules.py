@@ -16,6 +16,8 @@ from tests.reference import bid_rules
 from tests.reference.bid_rules import ERROR, WARNING, Finding
 from tests.reference.loose import Json, dictionary, items, text, texts
 
+__all__ = ["ERROR", "WARNING", "Finding", "check"]
+
 TEXT, NUMBER, WHOLE, TEXTS, WHOLES, LIST, OBJECT = "text", "number", "integer", "texts", "integers", "list", "object"
 RESPONSE = {"id": TEXT, "seatbid": LIST, "bidid": TEXT, "cur": TEXT, "customdata": TEXT, "nbr": WHOLE, "ext": OBJECT}
 SEATBID = {"bid": LIST, "seat": TEXT, "group": WHOLE, "ext": OBJECT}
@@ -31,11 +33,6 @@ BID = {
 def check(request: bytes, status: int, headers: Mapping[str, str], answer: bytes) -> list[Finding]:
     """Everything that somebody could object to. Names of headers in lower case."""
     return list(_transport(request, status, headers, answer))
-
-
-def errors(findings: list[Finding]) -> list[Finding]:
-    """Those that cost a bid."""
-    return [finding for finding in findings if finding.level == ERROR]
 
 
 def _transport(request: bytes, status: int, headers: Mapping[str, str], answer: bytes) -> Iterator[Finding]:
