@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bidder.cli.context import CliError
+from bidder.cli.context import load as load_context
+from bidder.settings import address
 
 NAME = "status"
 HELP = "Show every process of this host: role, pid, address, build, book revision, health."
+ASK_S = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,18 +38,22 @@ def _status(state: Path) -> dict[str, Any]:
         raise CliError(f"no outbid host in {state}: start one with `outbid up --state {state}`")
     rows = present(state)
     details: dict[str, Any] = {}
+    dsn = ""
     with contextlib.suppress(ControlError):  # no supervisor runs: its absence shows in the rows
-        details = ask(state / "run" / "supervisor.sock", {"do": "status"}, 2.0)
+        details = ask(state / "run" / "supervisor.sock", {"do": "status"}, ASK_S)
     with contextlib.suppress(ControlError):  # not started by `outbid up`
-        pids = ask(state / "run" / "up.sock", {"do": "pids"}, 2.0)
+        pids = ask(state / "run" / "up.sock", {"do": "pids"}, ASK_S)
+        context = load_context(state)
+        dsn = context.settings.postgres.dsn
+        ports = {"postgres": context.settings.postgres.port, "memcached": context.settings.memcached.port}
         rows += [
-            {"role": role, "pid": pid, "address": None, "build": None}
-            for role in ("postgres", "memcached")
+            {"role": role, "pid": pid, "address": f"127.0.0.1:{port}", "build": None}
+            for role, port in ports.items()
             for pid in pids[role]
         ]
     workers = {row["pid"]: row for row in details.get("workers", [])}
     for row in rows:
-        row["healthy"] = _healthy(row, workers)
+        row["healthy"] = _healthy(row, workers, state, dsn)
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in ("book_revision", "connections")}
         if row["role"] == "supervisor":
@@ -54,19 +61,30 @@ def _status(state: Path) -> dict[str, Any]:
     return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
 
 
-def _healthy(row: dict[str, Any], workers: dict[int, Any]) -> bool:
-    """A worker by the board, whoever has a door by /readyz, the others by being there."""
-    import urllib.error
+def _healthy(row: dict[str, Any], workers: dict[int, Any], state: Path, dsn: str) -> bool:
+    """Can it do its job? A worker by the board, a service by its port, the others by what they say themselves."""
+    import socket
     import urllib.request
 
-    if row["role"] == "worker":
-        return bool(workers.get(row["pid"], {}).get("ready"))
-    if not row.get("address"):
-        return True
+    import psycopg2
+
+    from bidder.ops.control import ControlError, ask
+
     try:
-        with urllib.request.urlopen(f"{row['address']}/readyz", timeout=2.0) as answer:
+        match row["role"]:
+            case "worker":
+                return bool(workers.get(row["pid"], {}).get("ready"))
+            case "aggregator":
+                return bool(ask(state / "run" / "aggregator.sock", {"do": "health"}, ASK_S)["healthy"])
+            case "postgres":
+                psycopg2.connect(dsn, connect_timeout=int(ASK_S)).close()
+                return True
+            case "memcached":
+                socket.create_connection(address(row["address"]), ASK_S).close()
+                return True
+        with urllib.request.urlopen(f"{row['address']}/readyz", timeout=ASK_S) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, ControlError, psycopg2.OperationalError):
         return False
 
 
