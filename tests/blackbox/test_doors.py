@@ -31,6 +31,7 @@ def test_status_has_every_role_of_the_ready_line(host: Host) -> None:
     assert {row["role"] for row in rows} == ROLES
     assert all({"role", "pid", "address", "build", "healthy"} <= row.keys() for row in rows)
     assert all(row["healthy"] and alive(row["pid"]) for row in rows)
+    assert all(row["address"] for row in rows if row["role"] not in ("aggregator", "worker"))
     assert len({row["book_revision"] for row in rows if row["role"] in ("worker", "supervisor")}) == 1
     assert len([row for row in rows if row["role"] == "worker"]) == host.workers
 
