@@ -41,10 +41,10 @@ class _Notice:
 
 
 def forge(url: str) -> str:
-    """The URL with one character changed in the middle of its longest part, where its token stands."""
+    """The URL with one character changed in the middle of the longest part of its path, where its token stands."""
     path, question, query = url.partition("?")
     parts = path.split("/")
-    longest = max(range(len(parts)), key=lambda n: len(parts[n]))
+    longest = max(range(3, len(parts)), key=lambda n: len(parts[n]), default=len(parts) - 1)
     token = parts[longest]
     at = len(token) // 2
     parts[longest] = f"{token[:at]}{'B' if token[at : at + 1] == 'A' else 'A'}{token[at + 1 :]}"
