@@ -18,6 +18,7 @@ from bidder.simulator.summary import Summary
 from tests.small_bidder import CUT, SmallBidder, small_bidder
 
 CHEAP, DEAR = 0.000_01, 900_000.0  # medians of competitors that never, or always, outbid us
+PATIENT_MS = 60_000.0  # a deadline that a busy machine keeps
 PLAIN = b'{"id":"r-1","at":1,"imp":[{"id":"1","bidfloor":0.5}]}'
 
 
@@ -27,7 +28,14 @@ def played(bodies: list[bytes], faults: list[int] | None = None, **changes: Any)
     async def scene() -> tuple[Summary, SmallBidder]:
         async with small_bidder() as bidder:
             bidder.faults += faults or []
-            options = {"rate": 2000.0, "requests": len(bodies), "win_median_cpm": CHEAP, "rendered": 1.0, **changes}
+            options = {
+                "rate": 2000.0,
+                "requests": len(bodies),
+                "win_median_cpm": CHEAP,
+                "rendered": 1.0,
+                "deadline_ms": PATIENT_MS,
+                **changes,
+            }
             player = Player(Options(url=bidder.url, **options), Script(bodies, 0, 1))
             await player.open()
             return await asyncio.wait_for(player.run(), 30), bidder
@@ -174,7 +182,10 @@ def test_processes_share_the_requests_and_the_books_are_one(tmp_path: Path) -> N
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_bytes(b"\n".join(bodies) + b"\n")
     with bidder_in_a_thread() as bidder:
-        summary = play(Options(url=bidder.url, source=corpus, requests=51, rate=1000, processes=2, rendered=1.0))
+        options = Options(
+            url=bidder.url, source=corpus, requests=51, rate=1000, processes=2, deadline_ms=PATIENT_MS, rendered=1.0
+        )
+        summary = play(options)
         assert sorted(bidder.requests) == sorted(bodies)
         assert summary.real.requests == 51
         assert summary.real.total().wins == counts(bidder).get("win", 0)
