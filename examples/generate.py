@@ -1,6 +1,6 @@
 """Writes the example campaigns: always the same file for the same seed.
 
-    python examples/generate.py > examples/campaigns.jsonl
+    .venv/bin/python examples/generate.py > examples/campaigns.jsonl
 
 The first campaigns are broad (few constraints, every usual size), so that a bidder with
 this file bids on much of any traffic; the others use every dimension of targeting. Every

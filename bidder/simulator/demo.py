@@ -7,6 +7,7 @@ the nano-USD and there was something to book; 1 otherwise; 130 interrupted. Time
 
 import argparse
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -48,9 +49,9 @@ class DemoError(Exception):
 class Demo:
     """One run on one state directory."""
 
-    def __init__(self, state: Path, rate: float, seconds: float, workers: int | None) -> None:
+    def __init__(self, state: Path, options: Options, workers: int | None) -> None:
         self.state = state
-        self._rate, self._seconds, self._workers = rate, seconds, workers
+        self._options, self._workers = options, workers
         self._begun = time.monotonic()
         self._up: subprocess.Popen[bytes] | None = None
         self._doors: Mapping[str, str] = {}
@@ -63,11 +64,16 @@ class Demo:
         """No trace of an earlier run."""
         stop_earlier(self.state)
         erase(self.state)
-        (self.state / "log").mkdir(parents=True, mode=0o700)
+        self.state.mkdir(mode=0o700)  # it will hold passwords
+        (self.state / "log").mkdir(mode=0o700)
 
     def start(self) -> None:
         """`outbid up`, on ports that are free."""
-        argv = ["up", "--state", str(self.state), "--port-base", str(ports.free_base(random.Random()))]
+        try:
+            base = ports.free_base(random.Random())
+        except LookupError as error:
+            raise DemoError(str(error)) from None
+        argv = ["up", "--state", str(self.state), "--port-base", str(base)]
         argv += [] if self._workers is None else ["--workers", str(self._workers)]
         with (self.state / "log" / "up.log").open("ab") as log:
             self._up = subprocess.Popen(
@@ -113,15 +119,8 @@ class Demo:
 
     def play(self) -> Summary:
         """The traffic."""
-        options = Options(
-            url=self._doors["bid"],
-            rate=self._rate,
-            seconds=self._seconds,
-            duplicates=DUPLICATES,
-            forged=FORGED,
-        )
         with Ticker(sys.stderr) as ticker:
-            return play(options, ticker.show)
+            return play(dataclasses.replace(self._options, url=self._doors["bid"]), ticker.show)
 
     def judge(self, summary: Summary) -> bool:
         """Print what happened; True if the books agree and are worth agreeing on."""
@@ -142,6 +141,7 @@ class Demo:
             "the books differ": any(not line.agrees for line in (*totals, *apart)),
             f"bids on {share:.1%} of requests, {LEAST_BID_SHARE:.0%} are expected": share < LEAST_BID_SHARE,
             "requests without an answer, broken rules or untold notices: see above": not summary.clean,
+            f"{summary.closed_connections} connections were closed": summary.closed_connections > 0,
             "no wins": not summary.real.total().wins,
         }
         for text in (text for text, is_so in wrong.items() if is_so):
@@ -190,13 +190,15 @@ def stop_earlier(state: Path) -> None:
     with lock:
         if _lockable(lock.fileno()):
             return
-        pid = lock.read().strip()
-        print(f"ending the demo that still runs (pid {pid.decode()})", flush=True)
+        pid = lock.read().decode(errors="replace").strip()
+        if not pid.isdigit():
+            raise DemoError(f"{state / 'lock'} is held by a process that has not said who it is")
+        print(f"ending the demo that still runs (pid {pid})", flush=True)
         os.kill(int(pid), signal.SIGINT)
         deadline = time.monotonic() + END_S
         while not _lockable(lock.fileno()):
             if time.monotonic() >= deadline:
-                raise DemoError(f"an earlier demo (pid {pid.decode()}) holds {state} and does not end")
+                raise DemoError(f"an earlier demo (pid {pid}) holds {state} and does not end")
             time.sleep(0.05)
 
 
@@ -247,18 +249,22 @@ def perform(demo: Demo, keep: bool) -> int:
         if keep:
             demo.keep()
             kept = True
+        else:
+            demo.say("stopping")
+            demo.stop()
     except (DemoError, PlayError) as error:
+        good = False
         print(f"demo: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        demo.stop()
+        erase(demo.state)
+        raise
     finally:
         if not kept:
-            try:
-                demo.stop()
-            except DemoError as error:
-                good = False
-                print(f"demo: {error}", file=sys.stderr)
-        if not good:
-            demo.show_logs()
-    if good and not kept:
+            demo.stop()
+    if not good:
+        demo.show_logs()
+    elif not kept:
         erase(demo.state)
     demo.say("done" if good else f"failed; see above and {demo.state / 'log'}")
     return 0 if good else 1
@@ -274,7 +280,11 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     try:
         with _ended_by_sigterm():
-            return perform(Demo(STATE.absolute(), args.rate, args.seconds, args.workers), args.keep)
+            options = Options(rate=args.rate, seconds=args.seconds, duplicates=DUPLICATES, forged=FORGED)
+            return perform(Demo(STATE.absolute(), options, args.workers), args.keep)
+    except PlayError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
         return 130
