@@ -70,6 +70,7 @@ class Player:
         self._sent = 0
         self._answers = 0
         self._started = self._next = self._until = 0
+        self._cpu_before_s = 0.0
         self._share = None if options.requests is None else len(range(script.first, options.requests, script.step))
 
     async def open(self) -> None:
@@ -82,6 +83,7 @@ class Player:
     async def run(self) -> Summary:
         """Send, wait for every answer and every acknowledgement, close."""
         seconds = self.options.seconds if self.options.seconds or self.options.requests else DEFAULT_SECONDS
+        self._cpu_before_s = time.process_time()
         self._started = time.monotonic_ns()
         self._until = self._started + int(seconds * NS) if seconds else 0
         self._next = self._started + self._gap()
@@ -106,7 +108,7 @@ class Player:
         self._summary.notices = self._courier.counts
         self._summary.sent = self._sent
         self._summary.closed_connections = self._bids.closed_by_peer + self._courier.closed_by_peer
-        self._summary.cpu_s = time.process_time()
+        self._summary.cpu_s = time.process_time() - self._cpu_before_s
         if not self._finished.is_set():
             self._summary.seconds = (time.monotonic_ns() - self._started) / NS
         return self._summary

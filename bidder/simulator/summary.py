@@ -118,7 +118,7 @@ class Summary:
     latency: Latency = field(default_factory=Latency)  # from the time that was intended
     service: Latency = field(default_factory=Latency)  # from the time of sending
     seconds: float = 0.0  # of sending; the longest of all processes
-    cpu_s: float = 0.0  # of the exchange itself
+    cpu_s: float = 0.0  # of the exchange itself, from the first request to the last acknowledgement
 
     @property
     def clean(self) -> bool:
