@@ -31,23 +31,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     confirmed = argparse.ArgumentParser(add_help=False)
     confirmed.add_argument("--confirm", action="store_true", help="yes, a budget may rise a hundred times")
 
-    add = actions.add_parser(
-        "import", parents=[waiting, confirmed], help="create or replace campaigns from a JSON Lines file"
-    )
+    def action(name: str, text: str, *parents: argparse.ArgumentParser, of_one: bool = True) -> argparse.ArgumentParser:
+        parser = actions.add_parser(name, parents=parents, help=text[0].lower() + text[1:-1], description=text)
+        if of_one:
+            parser.add_argument("id", help="of the campaign")
+        return parser
+
+    add = action("import", "Create or replace campaigns from a JSON Lines file.", waiting, confirmed, of_one=False)
     add.add_argument("file", type=Path, help="one campaign a line; - for standard input")
-    show = actions.add_parser("list", help="all campaigns")
-    show.add_argument("--json", action="store_true", help="print JSON")
-    one = actions.add_parser("show", help="one campaign in the import format")
-    one.add_argument("id")
-    for verb, text in (("pause", "stop bidding for a campaign"), ("resume", "bid for it again"), ("archive", "end it")):
-        actions.add_parser(verb, parents=[waiting], help=text).add_argument("id")
-    budget = actions.add_parser("set-budget", parents=[waiting, confirmed], help="change parts of a campaign's budget")
-    budget.add_argument("id")
+    for lists in (
+        action("list", "All campaigns.", of_one=False),
+        action("show", "One campaign in the import format."),
+    ):
+        lists.add_argument("--json", action="store_true", help="print JSON, on one line")
+    action("pause", "Stop bidding for a campaign.", waiting)
+    action("resume", "Bid for a campaign again.", waiting)
+    action("archive", "End a campaign.", waiting)
+    budget = action("set-budget", "Change parts of a campaign's budget.", waiting, confirmed)
     for part in ("total", "daily", "hourly"):
         budget.add_argument(
             f"--{part}-usd", metavar="USD", help=f"{part} budget in dollars, as 12.50; none: no such limit"
         )
-    budget.add_argument("--pacing", choices=["even", "asap"])
+    budget.add_argument(
+        "--pacing", choices=["even", "asap"], help="spread over the hours that are left, or spent as it comes"
+    )
     budget.add_argument("--timezone", help="IANA name, as America/New_York")
 
 
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         if args.action == "list":
             return _list(db, args.json)
         if args.action == "show":
-            return _show(db, args.id)
+            return _show(db, args.id, args.json)
         change = _change(db, context, args)
     except StoreError as error:
         raise CliError(str(error)) from None
@@ -151,10 +158,10 @@ def _list(db: "Connection", as_json: bool) -> int:
     return 0
 
 
-def _show(db: "Connection", campaign: str) -> int:
+def _show(db: "Connection", campaign: str, on_one_line: bool) -> int:
     from bidder.controller import store
 
-    print(json.dumps(store.show_campaign(db, campaign), indent=2))
+    print(json.dumps(store.show_campaign(db, campaign), indent=None if on_one_line else 2))
     return 0
 
 

@@ -61,11 +61,28 @@ def _saved(state: Path) -> Mapping[str, Any] | None:
     return document
 
 
+def no_host(state: Path) -> CliError:
+    """Nobody has started outbid there."""
+    return CliError(f"no outbid host in {state}: start one with `outbid up --state {state}`")
+
+
+def ask(state: Path, process: str, request: Mapping[str, object], timeout_s: float) -> dict[str, Any]:
+    """The answer of a process of this host at its control socket; CliError where it does not answer, or says no."""
+    from bidder.ops import control
+
+    if not (state / "run").is_dir():
+        raise no_host(state)
+    try:
+        return control.ask(state / "run" / f"{process}.sock", request, timeout_s)
+    except control.ControlError as error:
+        raise CliError(str(error)) from None
+
+
 def load(state: Path) -> Context:
     """The host in `state`; CliError where there is none."""
     document = _saved(state)
     if document is None:
-        raise CliError(f"no outbid host in {state}: start one with `outbid up --state {state}`")
+        raise no_host(state)
     try:
         settings = parse(document["settings"], str(state / "settings.json"))
     except SettingsError as error:

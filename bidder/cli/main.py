@@ -1,6 +1,7 @@
 """Finds the verb, gives it its arguments, turns known failures into one line and an exit code.
 
-Exit codes: 0 done, 1 failed (the line on stderr says why), 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed (the line on stderr says why), 2 wrong usage, 130 interrupted. What else a verb may end
+with stands in its help.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from bidder.cli.context import CliError
 from bidder.settings import SettingsError
@@ -30,7 +32,18 @@ VERBS = (
     "aggregator",
     "monitor",
 )
+WRONG_USAGE = 2
 HIDDEN = {"worker"}  # started by its supervisor, with sockets that only that one has
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; takes no option by half its name, which a later option could make ambiguous."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
@@ -43,10 +56,10 @@ def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 
 def build_parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
     """The grammar of these verbs; every one also takes --state and --settings."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="outbid",
         description="A real-time bidder: `outbid up` starts everything on this host.",
-        epilog="Every verb has --help. Guide: README.md and docs/.",
+        epilog="Every verb has --help. Exit codes: 0 done, 1 failed, 2 wrong usage. Guide: README.md and docs/.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in names:
@@ -56,6 +69,7 @@ def build_parser(names: Sequence[str] = VERBS) -> argparse.ArgumentParser:
         module.configure(verb)
         verb.set_defaults(run=module.run)
         for leaf in _leaves(verb):
+            leaf.set_defaults(prog=leaf.prog)
             leaf.add_argument(
                 "--state",
                 type=Path,
@@ -74,7 +88,13 @@ def main(argv: list[str]) -> int:
     from bidder._fast import freshness
 
     named = argv[:1] if argv[:1] and argv[0] in VERBS else VERBS  # one verb's arguments are all that one verb needs
-    args = build_parser(named).parse_args(argv)
+    parser = build_parser(named)
+    if argv[:1] and not argv[0].startswith("-") and argv[0] not in VERBS:
+        parser.error(f"no such verb: {argv[0]}; there are {', '.join(verb for verb in VERBS if verb not in HIDDEN)}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        print(f"{args.prog}: not understood: {' '.join(unknown)}; see `{args.prog} --help`", file=sys.stderr)
+        return WRONG_USAGE
     try:
         freshness.check()
         code: int = args.run(args)

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of every report."""
     kinds = parser.add_subparsers(dest="report", metavar="REPORT", required=True)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    shared.add_argument("--format", choices=("table", "csv", "json"), default="table", help="(default: table)")
     shared.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     shared.add_argument("--tz", default="UTC", metavar="ZONE", help="zone of hours, days and times without one")
     shared.add_argument(

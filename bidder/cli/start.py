@@ -2,7 +2,7 @@
 
 import argparse
 
-from bidder.cli.context import CliError
+from bidder.cli.context import ask
 
 NAME = "start"
 HELP = "Start a role that was stopped."
@@ -17,11 +17,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns when it is done."""
-    from bidder.ops.control import ControlError, ask
-
-    try:
-        answer = ask(args.state / "run" / "up.sock", {"do": "start", "role": args.role}, 40.0)
-    except ControlError as error:
-        raise CliError(str(error)) from None
+    answer = ask(args.state, "up", {"do": "start", "role": args.role}, 40.0)
     print(f"{args.role}: started" + ("" if answer["ready"] else ", but not ready yet; see `outbid status`"))
     return 0

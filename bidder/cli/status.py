@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from bidder.cli.context import CliError
 from bidder.cli.context import load as load_context
+from bidder.cli.context import no_host
 from bidder.settings import address
 
 NAME = "status"
@@ -25,8 +26,10 @@ def run(args: argparse.Namespace) -> int:
     status = _status(args.state)
     if args.json:
         print(json.dumps(status))
-    else:
+    elif status["processes"]:
         _table(status)
+    else:
+        print(f"outbid status: nothing runs in {args.state}", file=sys.stderr)
     return 0 if status["processes"] and all(row["healthy"] for row in status["processes"]) else 1
 
 
@@ -35,7 +38,7 @@ def _status(state: Path) -> dict[str, Any]:
     from bidder.ops.presence import present
 
     if not (state / "run").is_dir():
-        raise CliError(f"no outbid host in {state}: start one with `outbid up --state {state}`")
+        raise no_host(state)
     rows = present(state)
     details: dict[str, Any] = {}
     dsn = ""

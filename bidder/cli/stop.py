@@ -2,7 +2,7 @@
 
 import argparse
 
-from bidder.cli.context import CliError
+from bidder.cli.context import ask
 
 NAME = "stop"
 HELP = "Stop one role of the host that `outbid up` runs; it stays away until started again."
@@ -17,11 +17,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns when it is done."""
-    from bidder.ops.control import ControlError, ask
-
-    try:
-        ask(args.state / "run" / "up.sock", {"do": "stop", "role": args.role}, 40.0)
-    except ControlError as error:
-        raise CliError(str(error)) from None
+    ask(args.state, "up", {"do": "stop", "role": args.role}, 40.0)
     print(f"{args.role}: stopped")
     return 0

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from bidder.cli.context import CliError
+from bidder.cli.context import CliError, ask
 from bidder.cli.context import load as load_context
 
 NAME = "switch"
@@ -13,7 +13,7 @@ HELP = "Stop bidding (off) or go on (on): for everything, one exchange, or one c
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
-    parser.add_argument("position", choices=["off", "on"])
+    parser.add_argument("position", choices=["off", "on"], help="off: no bids; on: bids again")
     parser.add_argument("--exchange", metavar="X", help="only this exchange")
     parser.add_argument("--campaign", metavar="C", help="only this campaign")
     parser.add_argument("--json", action="store_true", help="print all switches as JSON")
@@ -21,17 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Every worker of the host has it when this returns."""
-    from bidder.ops.control import ControlError, ask
-
     request: dict[str, object] = {"do": "switch", "off": args.position == "off"}
     if args.exchange is not None:
         request["exchange"] = args.exchange
     if args.campaign is not None:
         request["campaign"] = _key(args.state, args.campaign)
-    try:
-        answer = ask(args.state / "run" / "supervisor.sock", request, 5.0)
-    except ControlError as error:
-        raise CliError(str(error)) from None
+    answer = ask(args.state, "supervisor", request, 5.0)
     if args.json:
         print(json.dumps(answer))
     else:
