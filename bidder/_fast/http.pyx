@@ -335,13 +335,11 @@ cdef class BidProtocol:
 
     cdef Py_ssize_t exchange_n(self, const char* path) noexcept:
         """Length of what stands between /bid/ and the query."""
-        cdef Py_ssize_t n = self.head.path_n - PREFIX_N
-        cdef const char* query = <const char*>memchr(path + PREFIX_N, c"?", n)
-        return n if query == NULL else query - path - PREFIX_N
+        cdef const char* query = <const char*>memchr(path + PREFIX_N, c"?", self.head.path_n - PREFIX_N)
+        return (self.head.path_n if query == NULL else query - path) - PREFIX_N
 
     cdef int decide(self, const char* text, bint last) except -1:
         """Ask the handler and put its answer behind the others of this batch."""
-        cdef const char* exchange = text + self.head.path_at + PREFIX_N
         cdef Py_ssize_t exchange_n = self.exchange_n(text + self.head.path_at)
         cdef const char* out = NULL
         cdef Py_ssize_t out_n = 0
@@ -352,8 +350,8 @@ cdef class BidProtocol:
             if self.head.coding == GZIP:
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)
             else:
-                status = self.shared.handler.decide(
-                    exchange, exchange_n, text + self.body.at, self.body.n, &out, &out_n)
+                status = self.shared.handler.decide(text + self.head.path_at + PREFIX_N, exchange_n,
+                                                    text + self.body.at, self.body.n, &out, &out_n)
         if status == 200:
             self.shared.out.json(out, out_n, text + self.head.version_at, self.head.version_n, ending)
         else:
