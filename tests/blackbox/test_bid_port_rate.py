@@ -43,7 +43,9 @@ def test_every_request_at_a_few_hundred_a_second_is_answered_in_time(host: Host)
     statuses = sum((share[0] for share in shares), Counter())
     latencies = sorted(latency for share in shares for latency in share[1])
     late = sum(latency > LATE_S for latency in latencies)
-    figures = f"{statuses}, {late} late, p99 {latencies[len(latencies) * 99 // 100]:.4f} s, longest {latencies[-1]:.4f} s"
+    figures = (
+        f"{statuses}, {late} late, p99 {latencies[len(latencies) * 99 // 100]:.4f} s, longest {latencies[-1]:.4f} s"
+    )
     assert set(statuses) == {200, 204}, figures
     assert statuses[200] > 0.3 * statuses.total(), figures
     assert late <= TOLERATED * len(latencies), figures
