@@ -104,7 +104,9 @@ def _read(path: Path, context: Context) -> list[dict[str, object]]:
 
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise CliError(f"{path}: {error}") from None
     try:
         campaigns = read_lines(text, context.settings.exchanges)

@@ -89,7 +89,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bidder_url(args: argparse.Namespace) -> str:
-    host, port = address(role_settings(args.state, args.settings).bidder.listen)
+    """Of the host in --state, which is asked for an exchange that it has."""
+    settings = role_settings(args.state, args.settings)
+    names = sorted(settings.exchanges)
+    if args.exchange not in names:
+        raise CliError(f"--exchange {args.exchange}: no such exchange; there are {', '.join(names)}")
+    host, port = address(settings.bidder.listen)
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
 
