@@ -63,7 +63,7 @@ def spawn(
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("spawn() outside the main thread: the child would die with this thread")
-    with _appending(log) as output:
+    with _appending(log) as output, _undisturbed():
         return subprocess.Popen(
             list(argv),
             cwd=cwd,
@@ -98,21 +98,41 @@ def run(
     argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str], account: Account | None
 ) -> subprocess.CompletedProcess[str]:
     """Run `argv` to its end as `account`, or to ours; OSError where it cannot be executed."""
-    return subprocess.run(
-        list(argv),
-        cwd=cwd,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        preexec_fn=_tie(signal.SIGKILL),
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-    )
+    with _undisturbed():
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            preexec_fn=_tie(signal.SIGKILL),  # noqa: PLW1509 - nothing of it takes a lock
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    with process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits: Python runs callbacks around a fork, and a KeyboardInterrupt in one of them would be lost.
+
+    The child does not inherit it, see `_tie`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> int:
