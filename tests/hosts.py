@@ -104,9 +104,9 @@ class Host:
             check=False,
         )
 
-    def report(self, kind: str, *argv: str) -> list[dict[str, Any]]:
-        """Rows of a report that has seen everything acknowledged before."""
-        rows = json.loads(self.verb("report", kind, *argv, "--flush", "--format", "json"))
+    def report(self, kind: str, *argv: str, flush: bool = True) -> list[dict[str, Any]]:
+        """Rows of a report; with `flush`, of one that has seen everything acknowledged before."""
+        rows = json.loads(self.verb("report", kind, *argv, *(["--flush"] * flush), "--format", "json"))
         assert isinstance(rows, list)
         return rows
 

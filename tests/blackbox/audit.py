@@ -1,7 +1,8 @@
 """Two sets of books compared: what an exchange has written down, and what `outbid report` says.
 
-Audit(host) before the dealings; check(books) after them. Requests whose connection broke before an answer may or may
-not have been counted, and so may their bids; everything else is equal, money to the nano-USD.
+Audit(host) before the dealings; check(books) after them, which begins the next audit. Requests whose connection broke
+before an answer may or may not have been counted, and so may their bids; everything else is equal, money to the
+nano-USD.
 """
 
 from dataclasses import dataclass
@@ -35,19 +36,21 @@ class Audit:
 
     def _look(self) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
         (delivery,) = self._host.report("delivery", "--by", "total")
-        return by_campaign(self._host.report("spend", "--by", "campaign")), delivery
+        return by_campaign(self._host.report("spend", "--by", "campaign", flush=False)), delivery
 
     def reports(self) -> Reports:
-        """Since the audit began."""
+        """Of all that came since the last look."""
         spend, delivery = self._look()
         new = {
             campaign: {figure: n - self._spend.get(campaign, {}).get(figure, 0) for figure, n in figures.items()}
             for campaign, figures in spend.items()
         }
-        return Reports(
+        reports = Reports(
             spend={campaign: figures for campaign, figures in new.items() if any(figures.values())},
             delivery={name: n - self._delivery[name] for name, n in delivery.items() if isinstance(n, int)},
         )
+        self._spend, self._delivery = spend, delivery
+        return reports
 
     def check(self, books: Books) -> None:
         """AssertionError where they differ."""

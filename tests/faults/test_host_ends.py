@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from tests.blackbox.audit import Audit
 from tests.blackbox.exchange import Crowd
 from tests.conditions import wait_until
-from tests.hosts import EXAMPLES, Host, running
+from tests.hosts import CHECKOUT, EXAMPLES, Host, running
 
 pytestmark = pytest.mark.faults
 
@@ -107,13 +109,38 @@ def test_a_host_that_ends_while_it_starts_leaves_nothing_running(
 ) -> None:
     if started.process is not None:
         started.end()
-    process = started.launch()
+    process = started.process = started.launch()
     assert process.stderr is not None
     assert any(progress in line for line in process.stderr)
     process.send_signal(number)
     _, complaint = process.communicate(timeout=30)
+    started.process = None
     assert_nothing_is_left(started)
     assert "Traceback" not in complaint
+
+
+INTERRUPTED_FORK = """
+import os, signal
+from pathlib import Path
+from bidder.embedded.child import run, spawn
+os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGINT))
+common = {"cwd": Path("/"), "environ": os.environ, "account": None}
+for start in (
+    lambda: spawn(["/bin/true"], log=None, on_orphaned=signal.SIGKILL, **common),
+    lambda: run(["/bin/true"], **common),
+):
+    try:
+        start()
+    except KeyboardInterrupt:
+        print("heard")
+"""
+
+
+def test_a_ctrl_c_in_the_middle_of_a_fork_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_FORK], cwd=CHECKOUT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.stdout.split() == ["heard", "heard"], done.stderr
 
 
 def test_after_all_that_it_starts_and_bids(host: Host) -> None:

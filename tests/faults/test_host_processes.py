@@ -18,8 +18,8 @@ from tests.hosts import EXAMPLES, Host, alive, running
 
 pytestmark = pytest.mark.faults
 
-BACK_S = 10.0  # it is promised within 1 s on a host that is not starved; a busy test machine may be
-POSTGRES_BACK_S = 30.0
+BACK_S = 1.0
+POSTGRES_BACK_S = 5.0
 TRADERS = 12
 
 
@@ -93,11 +93,13 @@ def test_each_other_process_killed_under_load_is_back_and_no_figure_is_wrong(hos
 
 
 def test_nothing_is_lost_when_figures_are_asked_for_right_after_a_death(host: Host) -> None:
+    audit = Audit(host)
     for role in ("worker", "supervisor", "tracker", "aggregator"):
-        audit = Audit(host)
         load = crowd(host, seed=300, traders=2)
-        served(load, 100)
-        books = load.finish()
+        try:
+            served(load, 100)
+        finally:
+            books = load.finish()
         os.kill(host.pids(role)[0], signal.SIGKILL)
         audit.check(books)
         wait_until(lambda: host.get("bid", "/readyz")[0] == 200, 5.0, "bids")
