@@ -34,12 +34,24 @@ DRAIN_S = 4.0
 DRAIN_IDLE_S = 0.5  # that an idle connection may still bring a request, and be told politely
 
 
-class _Health(tornado.web.RequestHandler):
+class _Door(tornado.web.RequestHandler):
+    """GET, and HEAD as balancers use it; any other method is told so."""
+
+    def head(self) -> None:
+        self.get()
+
+    def write_error(self, status_code: int, **kwargs: object) -> None:
+        if status_code == 405:
+            self.set_header("Allow", "GET, HEAD")
+        self.finish({"error": self._reason})
+
+
+class _Health(_Door):
     def get(self) -> None:
         self.finish({"alive": True})
 
 
-class _Ready(tornado.web.RequestHandler):
+class _Ready(_Door):
     def initialize(self, worker: "Worker") -> None:
         self._worker = worker
 

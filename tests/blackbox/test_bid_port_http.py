@@ -199,6 +199,16 @@ def test_what_is_no_http_is_refused_and_costs_its_own_connection_only(
         assert other.ask(body).status == 200
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_balancers_may_ask_for_the_head_only_and_nobody_may_post_there(host: Host, body: bytes, path: str) -> None:
+    with Asker(host.base) as asker:
+        head = asker.send("HEAD", path)
+        assert (head.status, head.body) == (200, b"")
+        posted = asker.send("POST", path, body)
+        assert (posted.status, posted.headers["allow"]) == (405, "GET, HEAD")
+        assert asker.ask(body).status == 200
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_every_server_says_that_it_is_alive_and_ready(host: Host, door: str) -> None:
     assert host.get(door, "/healthz")[0] == 200
