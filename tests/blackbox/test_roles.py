@@ -1,7 +1,8 @@
-"""`outbid stop ROLE` and `start ROLE`: what was stopped stays away, what died comes back, whatever the role."""
+"""`outbid stop ROLE` and `start ROLE`: what was stopped stays away until it is started, whatever the role.
 
-import os
-import signal
+What comes back by itself is in tests/faults/test_host_processes.py.
+"""
+
 import time
 
 import pytest
@@ -10,10 +11,8 @@ from tests.blackbox.lines import campaign, everybody_bids
 from tests.conditions import wait_until
 from tests.hosts import ROLES, Host, alive
 
-pytestmark = [pytest.mark.blackbox, pytest.mark.faults]
+pytestmark = pytest.mark.blackbox
 
-BACK_S = 1.0
-POSTGRES_BACK_S = 5.0
 AWAY_S = 1.5  # longer than anything that died is away
 ORDER = ("monitor", "aggregator", "controller", "memcached", "postgres", "tracker", "worker", "supervisor")
 DEAL = "roles-1"
@@ -57,20 +56,3 @@ def test_what_was_stopped_stays_away_until_it_is_started(host: Host) -> None:
         host.verb("start", role)
     wait_until(lambda: healthy(host), 15.0, "everything to be healthy")
     wait_until(lambda: everybody_bids(host, DEAL), 5.0, "bids")
-
-
-@pytest.mark.parametrize("role", ORDER)
-def test_a_role_that_is_killed_is_back_in_time(host: Host, role: str) -> None:
-    (victim, *others) = host.pids(role)
-    os.kill(victim, signal.SIGKILL)
-    if role == "postgres":
-        wait_until(lambda: not alive(victim) and host.ask_postgres("SELECT 1"), POSTGRES_BACK_S, "another Postgres")
-    else:
-        wait_until(lambda: successor(host, role, {victim, *others}), BACK_S, f"another {role}")
-    wait_until(lambda: healthy(host), 10.0, "everything to be healthy")
-    assert everybody_bids(host, DEAL)
-
-
-def successor(host: Host, role: str, former: set[int]) -> bool:
-    """Does one that was not there before do its job?"""
-    return any(row["role"] == role and row["healthy"] and row["pid"] not in former for row in host.processes())

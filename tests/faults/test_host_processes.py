@@ -77,7 +77,7 @@ def test_each_other_process_killed_under_load_is_back_and_no_figure_is_wrong(hos
     audit = Audit(host)
     load = crowd(host, seed=200, traders=4)
     try:
-        for role in ("supervisor", "tracker", "aggregator", "controller", "memcached", "supervisor", "tracker"):
+        for role in ("supervisor", "tracker", "aggregator", "controller", "memcached", "monitor"):
             served(load, 50)
             dead = kill(host, role)
             wait_until(partial(is_back, host, role, 1, dead), BACK_S, f"another {role}")
