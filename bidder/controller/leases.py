@@ -1,8 +1,8 @@
 """Leases: a host's right to spend from one campaign's budget in one budget hour.
 
-sync -> close what can no longer be settled -> grant this hour's leases (and, shortly
-before it begins, the next hour's) -> work amounts out again where a budget changed ->
-tell the host what it holds and what its notices have cost so far.
+sync -> close what can no longer be settled, free what ended leases cannot cost any more -> grant
+this hour's leases (and, shortly before it begins, the next hour's) -> work amounts out again where a
+budget changed or money came free -> tell the host what it holds and what its notices have cost so far.
 
 Promise: what all open leases of a campaign may cost, plus what closed ones did cost,
 never exceeds its budgets; a budget cut below what is out holds as soon as hosts have synced.
@@ -142,19 +142,37 @@ class LeaseOffice:
         """Answer one host. `now`: aware, of the controller's clock; hosts get durations only."""
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
-            self._close(cursor, request.host, now)
+            self._free(cursor, request, now)
             revision = store.newest_revision(cursor)
             self._grant(cursor, request, now)
             return LeaseState(
                 leases=self._held(cursor, request.host, now), stale=self._stale(cursor, now), revision=revision
             )
 
-    def _close(self, cursor: Any, host: str, now: datetime) -> None:
-        """What can no longer be settled has cost what it has cost; the rest is free again."""
+    def _free(self, cursor: Any, request: LeaseSync, now: datetime) -> None:
+        """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again."""
         cursor.execute(
-            "UPDATE ledger.lease SET closed_at = %s WHERE host = %s AND closed_at IS NULL AND settle_until <= %s",
-            (now, host, now),
+            "UPDATE ledger.lease SET closed_at = %s WHERE host = %s AND closed_at IS NULL AND settle_until <= %s"
+            " RETURNING campaign",
+            (now, request.host, now),
         )
+        freed = {campaign for (campaign,) in cursor.fetchall()}
+        if request.ceilings:
+            lowered = execute_values(
+                cursor,
+                "UPDATE ledger.lease l SET amount_nano = v.ceiling FROM (VALUES %s) AS v (id, ceiling, host, now)"
+                " WHERE l.id = v.id AND l.host = v.host AND l.closed_at IS NULL AND l.take_until <= v.now"
+                " AND l.amount_nano > v.ceiling RETURNING l.campaign",
+                [(lease, max(0, ceiling), request.host, now) for lease, ceiling in request.ceilings],
+                fetch=True,
+            )
+            freed |= {campaign for (campaign,) in lowered}
+        if freed:
+            cursor.execute(
+                "UPDATE ledger.lease SET revision = 0"
+                " WHERE campaign = ANY(%s) AND closed_at IS NULL AND take_until > %s",
+                (sorted(freed), now),
+            )
 
     def _grant(self, cursor: Any, request: LeaseSync, now: datetime) -> None:
         """New leases (where the host is healthy), and new amounts where the campaign changed."""

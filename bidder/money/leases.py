@@ -27,6 +27,7 @@ from bidder.money.wire import Lease, LeaseState
 
 FRESH_S = 3.0
 QUIET_S = 1.0
+WORTH_SAYING = 64  # less than this part of a lease is not given back before it closes
 BUCKETS = 16
 SPAN = 14  # minutes back that a bucket can be told from the same bucket of the next round; one ahead is a worker's
 MAX_RELEASE_S = (SPAN - 2) * 60
@@ -105,6 +106,20 @@ class LeaseKeeper:
     def held(self) -> list[int]:
         """Leases that the controller last named, whether or not anything can be taken from them."""
         return list(self._listed)
+
+    def ceilings(self, now: float) -> list[tuple[int, int]]:
+        """(lease, nano-USD) of leases that take no more: what each can still cost, where that is news to the budget.
+
+        What was spent and what is reserved; absolute, so that it may be said twice.
+        """
+        found = []
+        for held in self._held.values():
+            quiet = now - self._shut_at.get((held.slot, held.which), float("-inf")) >= QUIET_S
+            if held.known and not held.open and held.take_until <= now and quiet:
+                half = self._purses.half(held.slot, held.which)
+                if half.left > half.amount // WORTH_SAYING:
+                    found.append((held.lease, half.amount - half.left))
+        return found
 
     def ready(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease in its purse, or been refused one?"""

@@ -45,7 +45,13 @@ class LeaseSyncer:
 
     async def _sync(self) -> None:
         healthy = self._healthy() and self._keeper.surveyed
-        question = LeaseSync(host=self._host, healthy=healthy, revision=self._revision(), held=self._keeper.held())
+        question = LeaseSync(
+            host=self._host,
+            healthy=healthy,
+            revision=self._revision(),
+            held=self._keeper.held(),
+            ceilings=self._keeper.ceilings(time.monotonic()),
+        )
         try:
             answer = await self._client.fetch(
                 self._url, method="POST", body=msgspec.msgpack.encode(question), request_timeout=TIMEOUT_S

@@ -10,6 +10,8 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
     healthy: bool  # its stream and spool can be written; where not, nothing is granted or renewed
     revision: int  # of the book it serves; leases are granted for the campaigns of that book
     held: list[int]  # ids of leases that it still settles
+    # (lease, nano-USD): this one is over, and can cost no more than that any more
+    ceilings: list[tuple[int, int]] = []
 
 
 class Lease(msgspec.Struct, array_like=True, frozen=True):

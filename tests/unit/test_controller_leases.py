@@ -141,6 +141,25 @@ def test_what_a_closed_lease_did_not_spend_is_free_again(db: Connection, office:
     assert [held.amount for held in sync(db, office, later).leases] == [6 * NANO_PER_USD]
 
 
+def test_the_next_hour_gets_what_the_last_one_cannot_cost_any_more(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign(budget={"daily_usd": "10"})])
+    lease = sync(db, office, NOON).leases[0]
+    ahead = sync(db, office, NOON.replace(minute=59, second=50)).leases
+    assert sorted(held.amount for held in ahead) == [0, 10 * NANO_PER_USD]
+    ceiling = (lease.id, 3 * NANO_PER_USD)
+    later = LeaseSync(host="host", healthy=True, revision=0, held=[], ceilings=[ceiling])
+    for _ in range(2):  # said twice, it means the same
+        state = office.sync(db, later, NOON + timedelta(minutes=41))
+        assert sorted(held.amount for held in state.leases) == [3 * NANO_PER_USD, 7 * NANO_PER_USD]
+
+
+def test_a_lease_that_still_takes_keeps_its_amount_whatever_a_host_says(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    lease = sync(db, office, NOON).leases[0]
+    early = LeaseSync(host="host", healthy=True, revision=0, held=[], ceilings=[(lease.id, 0)])
+    assert office.sync(db, early, NOON).leases[0].amount == 10 * NANO_PER_USD
+
+
 def test_a_paused_campaign_gets_no_lease(db: Connection, office: LeaseOffice) -> None:
     store.import_campaigns(db, [campaign()])
     store.set_status(db, "c-1", "paused")

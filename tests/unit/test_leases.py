@@ -99,6 +99,20 @@ def test_lease_whose_time_is_over_gives_nothing_but_settles_on(host: Host) -> No
     assert (half.lease, half.left) == (-7, 900)
 
 
+def test_a_lease_that_is_over_says_what_it_can_still_cost_once_bids_are_out_of_it(host: Host) -> None:
+    host.hear(lease(take=10.0))
+    host.take(300)
+    assert host.keeper.ceilings(host.now) == []
+    host.wait(10.0)
+    assert host.keeper.ceilings(host.now) == []  # a bid may be in the middle of it
+    host.wait(1.0)
+    assert host.keeper.ceilings(host.now) == [(7, 300)]
+    host.hear(lease(amount=300, take=-1.0))
+    assert host.keeper.ceilings(host.now) == []
+    host.hear(lease(amount=300, take=-1.0, spent=100, closed=[(host.minute, 300)]))
+    assert host.keeper.ceilings(host.now) == [(7, 100)]
+
+
 def test_renewed_lease_opens_again_where_it_stood(host: Host) -> None:
     host.hear(lease(take=10.0))
     host.take(600)

@@ -1,0 +1,77 @@
+"""From one budget hour into the next: office, keeper and purses together, on a clock that the test turns."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from aggregator.migrate import migrate
+from bidder._fast.purses import Purses
+from bidder.controller import store
+from bidder.controller.leases import LeaseOffice
+from bidder.money.leases import LeaseKeeper
+from bidder.money.units import NANO_PER_USD
+from bidder.money.wire import LeaseSync
+from bidder.settings import Money
+
+START = datetime(2026, 3, 10, 12, 59, 30, tzinfo=UTC)
+STEP_S = 0.5
+PRICE = NANO_PER_USD // 1000
+
+
+@pytest.fixture
+def db(database: str) -> Iterator[Connection]:
+    migrate(database)
+    connection = psycopg2.connect(database)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("budget", "gap_s"),
+    [
+        ({"daily_usd": "10"}, 3.0),  # as fast as possible: the ended hour hands over what it has left
+        ({"daily_usd": "100", "pacing": "even"}, STEP_S),
+        ({"hourly_usd": "10"}, STEP_S),
+        ({"total_usd": "10"}, 3.0),
+        ({}, STEP_S),
+    ],
+)
+def test_bidding_goes_on_in_the_next_budget_hour(
+    db: Connection, tmp_path: Path, budget: dict[str, str], gap_s: float
+) -> None:
+    creative = {"id": "cr-1", "type": "banner", "w": 1, "h": 1, "adm": "x", "landing_url": "https://a.example/"}
+    body = {
+        "id": "c-1", "advertiser": "acme", "status": "active", "bid": {"cpm_usd": "1"}, "budget": budget,
+        "creatives": [creative],
+    }  # fmt: skip
+    store.import_campaigns(db, [body])
+    office, now_s = LeaseOffice(Money()), 0.0
+    purses = Purses(tmp_path / "purses", 4)
+    keeper = LeaseKeeper(purses, release_after_s=600, clock=lambda: START.timestamp() + now_s)
+    slot = purses.slot_of(1)
+    refused, taken = [], 0
+    while now_s < 40.0:
+        healthy = keeper.surveyed
+        question = LeaseSync("host", healthy, 0, keeper.held(), keeper.ceilings(now_s))
+        keeper.apply(office.sync(db, question, START + timedelta(seconds=now_s)), now_s, complete=healthy)
+        keeper.tick(now_s)
+        if now_s >= 2.0:
+            if purses.take(slot, PRICE, int((START.timestamp() + now_s) // 60)) is None:
+                refused.append(now_s)
+            else:
+                taken += PRICE
+        now_s += STEP_S
+    assert len(refused) * STEP_S <= gap_s, refused
+    with db, db.cursor() as cursor:
+        cursor.execute("SELECT sum(amount_nano) FROM ledger.lease")
+        (out,) = cursor.fetchone() or (0,)
+        cursor.execute("SELECT coalesce(sum(balance_nano), 0) FROM ledger.balance")
+        (balance,) = cursor.fetchone() or (1,)
+    total = budget.get("daily_usd") or budget.get("total_usd")
+    assert taken <= out
+    assert total is None or out <= int(total) * NANO_PER_USD
+    assert balance == 0
