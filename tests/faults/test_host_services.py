@@ -64,7 +64,8 @@ def test_bids_go_on_while_everything_behind_the_bidder_is_stopped(host: Host, lo
     for pid in host.pids("worker"):  # both, so that all bids are those of workers that started alone
         os.kill(pid, signal.SIGKILL)
         wait_until(partial(dead, pid), 5.0, "a worker's death")
-    wait_until(lambda: len(ready_workers(host)) == 2, BACK_S, "both workers")
+    wait_until(lambda: len(host.pids("worker")) == 2, BACK_S, "both workers")
+    wait_until(lambda: len(ready_workers(host)) == 2, 5.0, "both workers to be ready")
     newcomers = ask(host, request(DEAL, test=1))
     assert all(newcomers)
     assert workers(newcomers).isdisjoint(workers(others))
