@@ -25,7 +25,8 @@ class NotBuilt(Exception):
 def digest() -> str:
     """Of everything that goes into a build."""
     sources = [CHECKOUT / "setup.py", *sorted((CHECKOUT / "bidder" / "_fast").glob("*.p[yx][xd]"))]
-    sources += sorted(path for path in HERE.iterdir() if path.suffix in {".c", ".h", ".pxd", ".pyx", ".py"})
+    sources += sorted(path for path in HERE.iterdir() if path.suffix in {".c", ".h", ".pxd", ".pyx"})
+    sources += [HERE / "build.py", HERE / "setup.py"]
     text = b"\0".join(path.name.encode() + path.read_bytes() for path in sources)
     return hashlib.sha256(text + sys.version.encode()).hexdigest()
 

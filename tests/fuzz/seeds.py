@@ -94,4 +94,11 @@ def listener_seeds() -> list[bytes]:
         b"GET /bid/x HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n",
         b"\r\nPOST /bid/ HTTP/1.1\r\nHost: a\r\n" + b"X-Field: v\r\n" * 60 + b"Content-Length: 1\r\n\r\nz",
     ]
-    return [*single, post(b"one") + chunked(b"two") + post(b"three"), single[15] + post(b"after") + single[15]]
+    # More behind a routed request than the room that is always kept, and than is read ahead.
+    waiting = [b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" + post(b"x" * 4_000) * n for n in (2, 3, 17)]
+    return [
+        *waiting,
+        *single,
+        post(b"one") + chunked(b"two") + post(b"three"),
+        single[15] + post(b"after") + single[15],
+    ]
