@@ -2,17 +2,19 @@
 
 Everything that can be wrong with a record shows here, before anything of it is written:
 KeyError, TypeError or ValueError mean that this record cannot be served.
+A million are read for one book, so what many of them say alike is worked out once.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
+from bidder.campaigns.dimension import Dimension
 from bidder.campaigns.form import MAX_PRICE, version
 from bidder.campaigns.record import CampaignRecord
-from bidder.campaigns.sections import Dimension
 from bidder.campaigns.spelling import LISTED, number, spelled
 from bidder.money.units import nano_from_cpm
 from bidder.openrtb import markup
@@ -22,6 +24,9 @@ FACTOR_UNIT = 1_000_000
 FOREVER_S = 2**62
 NEWEST = (2**32 - 1,) * 8
 MTYPES = {name: mtype for mtype, name in FORMATS.items()}
+BANNER = MTYPES["banner"]
+DIMENSIONS = {dimension.name.lower(): dimension for dimension in Dimension}
+LISTED_NAMES = {dimension.name.lower() for dimension in LISTED}
 
 
 @dataclass(slots=True)
@@ -56,8 +61,8 @@ class Entry:
     price_max: int
     start_s: int
     end_s: int
-    include: list[tuple[Dimension, list[bytes]]]
-    exclude: list[tuple[Dimension, list[bytes]]]
+    includes: list[tuple[Dimension, list[bytes]]]
+    excludes: list[tuple[Dimension, list[bytes]]]
     terms: dict[tuple[Dimension, bytes], int]
     hours: list[int]
     zone: str
@@ -85,121 +90,153 @@ def _bits(numbers: Iterable[int]) -> int:
     return word
 
 
-def _seconds(flight: Mapping[str, str], name: str, otherwise: int) -> int:
-    return int(datetime.fromisoformat(flight[name]).timestamp()) if flight.get(name) else otherwise
+@lru_cache(4096)
+def _seconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
 
 
-def _creatives(record: CampaignRecord, exchanges: Mapping[str, int], public_url: str) -> list[Creative]:
-    found = []
-    for body in record.body["creatives"]:
-        if body["id"] not in record.creatives:
-            raise ValueError(f"creative {body['id']} has no key; import the campaign with it")
-        language = body.get("language") or ""
-        found.append(
-            Creative(
-                key=record.creatives[body["id"]],
-                format=MTYPES[body["type"]],
-                flags=markup.flags(body, public_url),
-                language=(ord(language[0]) - 97) * 26 + ord(language[1]) - 96 if language else 0,
-                w=body.get("w") or 0,
-                h=body.get("h") or 0,
-                attr=_bits(body.get("attr") or ()),
-                api=_bits(body.get("api") or ()),
-                not_approved=_bits(
-                    exchanges[name]
-                    for name, state in (body.get("approval") or {}).items()
-                    if state != "approved" and name in exchanges
-                ),
-                bundle=body.get("bundle") or "",
-                adomain=[domain.lower() for domain in body.get("adomain") or ()],
-                cat=body.get("cat") or [],
-                pieces=markup.pieces(record.body, body, public_url),
+@lru_cache(65_536)
+def _price(cpm_usd: str) -> int:
+    price = int(nano_from_cpm(cpm_usd))
+    if not 1 <= price <= MAX_PRICE:
+        raise ValueError(f"a price of {cpm_usd} CPM")
+    return price
+
+
+@lru_cache(4096)
+def _factor(text: str) -> int:
+    return int(Decimal(text) * FACTOR_UNIT)
+
+
+class RecordReader:
+    """Reads records for one book; remembers how values are spelled."""
+
+    def __init__(self, exchanges: Mapping[str, int], public_url: str) -> None:
+        self._exchanges = exchanges
+        self._public_url = public_url
+        self._spelled: dict[tuple[Dimension, Any], list[bytes]] = {}
+
+    def read(self, record: CampaignRecord) -> Entry:
+        """The record of a campaign that runs."""
+        body = record.body
+        aims: Mapping[str, Any] = body.get("targeting") or {}
+        creatives = [self._creative(record, one) for one in body["creatives"]]
+        terms: dict[tuple[Dimension, bytes], int] = {}
+        includes, excludes, every = self._aims(record, aims, terms)
+        mtypes = {one.format for one in creatives}
+        includes.append((Dimension.FORMAT, [number(mtype) for mtype in sorted(mtypes)]))
+        if mtypes <= {BANNER}:
+            includes.append(
+                (Dimension.SIZE, [number(size) for size in sorted({one.w << 32 | one.h for one in creatives})])
             )
+        multipliers = [
+            Multiplier(
+                factor=_factor(multiplier["factor"]),
+                whens=[
+                    [(DIMENSIONS[name], raw) for raw in self._spell(record, DIMENSIONS[name], values, terms)]
+                    for name, values in multiplier["when"].items()
+                    if values
+                ],
+            )
+            for multiplier in body.get("multipliers") or ()
+        ]
+        price = _price(body["bid"]["cpm_usd"])
+        raising = [one.factor for one in multipliers if one.factor > FACTOR_UNIT]
+        flight = body.get("flight") or {}
+        start, end = flight.get("start"), flight.get("end")
+        osv, age = aims.get("osv"), aims.get("age")
+        return Entry(
+            record=record,
+            price=price,
+            price_max=times(price, raising) if raising else price,
+            start_s=_seconds(start) if start else 0,
+            end_s=_seconds(end) if end else FOREVER_S,
+            includes=includes,
+            excludes=excludes,
+            terms=terms,
+            hours=aims.get("hour_of_week") or [],
+            zone=(body.get("budget") or {}).get("timezone") or "UTC",
+            osv=(version(osv.get("min") or "0"), version(osv["max"]) if osv.get("max") else NEWEST) if osv else None,
+            age=(age.get("min") or 0, age.get("max") or 999) if age else None,
+            points=[(point["lat"], point["lon"], point["km"]) for point in aims.get("radius") or ()],
+            every_segment=every,
+            multipliers=multipliers,
+            frequency=[
+                (cap["impressions"], cap["per_s"], int(cap.get("level") == "creative"))
+                for cap in body.get("frequency") or ()
+            ],
+            creatives=creatives,
         )
-    return found
 
-
-def read(record: CampaignRecord, exchanges: Mapping[str, int], public_url: str) -> Entry:
-    """The record of a campaign that runs."""
-    body = record.body
-    aims: Mapping[str, Any] = body.get("targeting") or {}
-    creatives = _creatives(record, exchanges, public_url)
-    include: list[tuple[Dimension, list[bytes]]] = []
-    exclude: list[tuple[Dimension, list[bytes]]] = []
-    terms: dict[tuple[Dimension, bytes], int] = {}
-
-    def spell(dimension: Dimension, values: Iterable[Any]) -> list[bytes]:
-        found = []
+    def _spell(
+        self,
+        record: CampaignRecord,
+        dimension: Dimension,
+        values: Iterable[Any],
+        terms: dict[tuple[Dimension, bytes], int],
+    ) -> list[bytes]:
+        """How requests say these; what counters call them goes into `terms`."""
+        found: list[bytes] = []
         for value in values:
-            raws = spelled(dimension, value, exchanges)
+            raws = self._spelled.get((dimension, value))
+            if raws is None:
+                raws = self._spelled[dimension, value] = spelled(dimension, value, self._exchanges)
             found += raws
             if dimension is Dimension.DEAL:
                 terms[dimension, raws[0]] = record.deals.get(value, 0)
-            elif dimension in (Dimension.BUNDLE, Dimension.DOMAIN):
-                terms[dimension, raws[0]] = record.inventory.get(raws[0].decode()) or record.inventory.get(
-                    value.lower(), 0
-                )
+            elif dimension is Dimension.BUNDLE or dimension is Dimension.DOMAIN:
+                key = record.inventory.get(raws[0].decode()) or record.inventory.get(value.lower(), 0)
+                terms[dimension, raws[0]] = key
         return found
 
-    for dimension in LISTED:
-        aim = aims.get(dimension.name.lower()) or {}
-        if aim.get("include"):
-            include.append((dimension, spell(dimension, aim["include"])))
-        if aim.get("exclude"):
-            exclude.append((dimension, spell(dimension, aim["exclude"])))
-    segment = aims.get("segment") or {}
-    every = [value.encode() for value in segment.get("all") or ()]
-    # Whoever needs all of several segments needs the first: that finds the campaign by index.
-    some = [value.encode() for value in segment.get("any") or ()] or every[:1]
-    if some:
-        include.append((Dimension.SEGMENT, some))
-    if segment.get("none"):
-        exclude.append((Dimension.SEGMENT, [value.encode() for value in segment["none"]]))
-    if aims.get("user_id", "any") != "any":
-        (include if aims["user_id"] == "required" else exclude).append((Dimension.USER_ID, [number(1)]))
-    include.append((Dimension.FORMAT, [number(mtype) for mtype in sorted({one.format for one in creatives})]))
-    if all(one.format == MTYPES["banner"] for one in creatives):
-        include.append(
-            (Dimension.SIZE, [number(w << 32 | h) for w, h in sorted({(one.w, one.h) for one in creatives})])
-        )
+    def _aims(
+        self, record: CampaignRecord, aims: Mapping[str, Any], terms: dict[tuple[Dimension, bytes], int]
+    ) -> tuple[list[tuple[Dimension, list[bytes]]], list[tuple[Dimension, list[bytes]]], list[bytes]]:
+        """(included, excluded, segments that must all be there)."""
+        includes: list[tuple[Dimension, list[bytes]]] = []
+        excludes: list[tuple[Dimension, list[bytes]]] = []
+        for name, aim in aims.items():
+            if name not in LISTED_NAMES or not aim:
+                continue
+            dimension = DIMENSIONS[name]
+            if aim.get("include"):
+                includes.append((dimension, self._spell(record, dimension, aim["include"], terms)))
+            if aim.get("exclude"):
+                excludes.append((dimension, self._spell(record, dimension, aim["exclude"], terms)))
+        segment = aims.get("segment") or {}
+        every = [value.encode() for value in segment.get("all") or ()]
+        # Whoever needs all of several segments needs the first: that finds the campaign by index.
+        some = [value.encode() for value in segment.get("any") or ()] or every[:1]
+        if some:
+            includes.append((Dimension.SEGMENT, some))
+        if segment.get("none"):
+            excludes.append((Dimension.SEGMENT, [value.encode() for value in segment["none"]]))
+        if aims.get("user_id", "any") != "any":
+            (includes if aims["user_id"] == "required" else excludes).append((Dimension.USER_ID, [number(1)]))
+        return includes, excludes, every
 
-    multipliers = [
-        Multiplier(
-            factor=int(Decimal(multiplier["factor"]) * FACTOR_UNIT),
-            whens=[
-                [(Dimension[name.upper()], raw) for raw in spell(Dimension[name.upper()], values)]
-                for name, values in multiplier["when"].items()
-                if values
-            ],
+    def _creative(self, record: CampaignRecord, body: Mapping[str, Any]) -> Creative:
+        key = record.creatives.get(body["id"])
+        if key is None:
+            raise ValueError(f"creative {body['id']} has no key; import the campaign with it")
+        language = body.get("language") or ""
+        exchanges = self._exchanges
+        return Creative(
+            key=key,
+            format=MTYPES[body["type"]],
+            flags=markup.flags(body, self._public_url),
+            language=(ord(language[0]) - 97) * 26 + ord(language[1]) - 96 if language else 0,
+            w=body.get("w") or 0,
+            h=body.get("h") or 0,
+            attr=_bits(body.get("attr") or ()),
+            api=_bits(body.get("api") or ()),
+            not_approved=_bits(
+                exchanges[name]
+                for name, state in (body.get("approval") or {}).items()
+                if state != "approved" and name in exchanges
+            ),
+            bundle=body.get("bundle") or "",
+            adomain=[domain.lower() for domain in body.get("adomain") or ()],
+            cat=body.get("cat") or [],
+            pieces=markup.pieces(record.body, body, self._public_url),
         )
-        for multiplier in body.get("multipliers") or ()
-    ]
-    price = int(nano_from_cpm(body["bid"]["cpm_usd"]))
-    if not 1 <= price <= MAX_PRICE:
-        raise ValueError(f"a price of {body['bid']['cpm_usd']} CPM")
-    flight = body.get("flight") or {}
-    osv, age = aims.get("osv") or {}, aims.get("age") or {}
-    return Entry(
-        record=record,
-        price=price,
-        price_max=times(price, [one.factor for one in multipliers if one.factor > FACTOR_UNIT]),
-        start_s=_seconds(flight, "start", 0),
-        end_s=_seconds(flight, "end", FOREVER_S),
-        include=include,
-        exclude=exclude,
-        terms=terms,
-        hours=aims.get("hour_of_week") or [],
-        zone=(body.get("budget") or {}).get("timezone") or "UTC",
-        osv=(version(osv.get("min") or "0"), version(osv["max"]) if osv.get("max") else (2**32 - 1,) * 8)
-        if osv
-        else None,
-        age=(age.get("min") or 0, age.get("max") or 999) if age else None,
-        points=[(point["lat"], point["lon"], point["km"]) for point in aims.get("radius") or ()],
-        every_segment=every,
-        multipliers=multipliers,
-        frequency=[
-            (cap["impressions"], cap["per_s"], int(cap.get("level") == "creative"))
-            for cap in body.get("frequency") or ()
-        ],
-        creatives=creatives,
-    )

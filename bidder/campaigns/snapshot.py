@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from bidder._fast.book import Book, BookError, Matcher
-from bidder.campaigns.sections import sync_directory
+from bidder.campaigns.compile import sync_directory
 
 KEPT = 2  # generations: the one that is served, and the one before
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bidder.campaigns.sections import Dimension
+from bidder.campaigns.dimension import Dimension
 from bidder.openrtb.codes import ALPHA3, pack3
 
 INVENTORY = {"site": 1, "app": 2, "dooh": 3}

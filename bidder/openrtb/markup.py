@@ -7,10 +7,11 @@ base64url, so they need no escaping in JSON, HTML or URL. Only banners have mark
 a creative of another type gets no pieces, and the auction passes it over.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from enum import IntEnum, IntFlag
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,7 +47,9 @@ NOTICES = {
 }
 _MACRO = re.compile(r"(\{click_url\}|\{pixel\})")
 _NAMESPACE = re.compile(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", re.IGNORECASE | re.DOTALL)
-_INSECURE = re.compile(r"http(:|%3a)", re.IGNORECASE)
+_TEXT = int(Piece.TEXT)
+_DEAL = (int(Piece.DEAL), b"")
+_END = (_TEXT, b"}")
 
 
 def pieces(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url: str) -> list[tuple[int, bytes]]:
@@ -54,34 +57,43 @@ def pieces(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url:
     if creative["type"] != "banner":
         return []
     url = _checked(public_url)
-    merged: list[tuple[int, bytes]] = []
-    for part in _bid(campaign, creative, url):
+    opening, text = _opening(url)
+    found = list(opening)
+    for part in _adm(creative, url):
         if isinstance(part, Piece):
-            merged.append((int(part), b""))
-        elif merged and merged[-1][0] == Piece.TEXT:
-            merged[-1] = (int(Piece.TEXT), merged[-1][1] + part.encode())
+            if text:
+                found.append((_TEXT, text.encode()))
+            found.append((int(part), b""))
+            text = ""
         else:
-            merged.append((int(Piece.TEXT), part.encode()))
-    return merged
+            text += encode_basestring(part)[1:-1]
+    found += ((_TEXT, (text + _closing(campaign, creative)).encode()), _DEAL, _END)
+    return found
 
 
 def flags(creative: Mapping[str, Any], public_url: str) -> int:
     """CreativeFlag of the markup as a page will see it: macros filled, namespaces aside."""
     if creative["type"] != "banner":
         return int(CreativeFlag.NONE)
-    adm = "".join(part for part in _adm(creative, _checked(public_url)) if isinstance(part, str))
+    adm = "".join([part for part in _adm(creative, _checked(public_url)) if isinstance(part, str)])
     lower = adm.lower()
     found = CreativeFlag.NONE
     if "<script" in lower:
         found |= CreativeFlag.SCRIPT
     if "<iframe" in lower:
         found |= CreativeFlag.IFRAME
-    https = urlsplit(public_url).scheme == "https"
-    if https and "https:" in lower and not _INSECURE.search(_NAMESPACE.sub("", adm)):
+    if public_url[:6].lower() == "https:" and "https:" in lower and not _insecure(adm, lower):
         found |= CreativeFlag.SECURE
     return int(found)
 
 
+def _insecure(adm: str, lower: str) -> bool:
+    if "xmlns" in lower:
+        lower = _NAMESPACE.sub("", adm).lower()
+    return "http:" in lower or "http%3a" in lower
+
+
+@lru_cache(16)
 def _checked(public_url: str) -> str:
     """`public_url` without a trailing slash; ValueError where notice URLs could not begin with it."""
     url = public_url.rstrip("/")
@@ -98,21 +110,20 @@ def _checked(public_url: str) -> str:
     return url
 
 
-def _bid(campaign: Mapping[str, Any], creative: Mapping[str, Any], url: str) -> Iterator[str | Piece]:
-    yield '{"id":"'
-    yield Piece.BID_ID
-    yield '","impid":"'
-    yield Piece.IMP_ID
-    yield '","price":'
-    yield Piece.PRICE
+@lru_cache(16)
+def _opening(url: str) -> tuple[list[tuple[int, bytes]], str]:
+    """What every bid begins with: pieces, and the text after them, which the markup continues."""
+    found = [(_TEXT, b'{"id":"'), (int(Piece.BID_ID), b""), (_TEXT, b'","impid":"'), (int(Piece.IMP_ID), b"")]
+    found += [(_TEXT, b'","price":'), (int(Piece.PRICE), b"")]
+    text = ""
     for key, (path, query) in NOTICES.items():
-        yield f',"{key}":"{url}/{path}/'
-        yield Piece.NOTICE_TOKEN
-        yield f'{query}"'
-    yield ',"adm":"'
-    for part in _adm(creative, url):
-        yield part if isinstance(part, Piece) else _json(part)[1:-1]
-    yield '"'
+        found += [(_TEXT, f'{text},"{key}":"{url}/{path}/'.encode()), (int(Piece.NOTICE_TOKEN), b"")]
+        text = f'{query}"'
+    return found, f'{text},"adm":"'
+
+
+def _closing(campaign: Mapping[str, Any], creative: Mapping[str, Any]) -> str:
+    """What follows the markup, up to the deal."""
     apis = creative.get("api") or []
     optional = {
         "adomain": creative.get("adomain"),
@@ -127,11 +138,7 @@ def _bid(campaign: Mapping[str, Any], creative: Mapping[str, Any], url: str) -> 
         "h": creative["h"],
         "mtype": 1,
     }
-    for key, value in optional.items():
-        if value:
-            yield f',"{key}":{_json(value)}'
-    yield Piece.DEAL
-    yield "}"
+    return '"' + "".join([f',"{key}":{_json(value)}' for key, value in optional.items() if value])
 
 
 def _adm(creative: Mapping[str, Any], url: str) -> Iterator[str | Piece]:
@@ -150,4 +157,8 @@ def _adm(creative: Mapping[str, Any], url: str) -> Iterator[str | Piece]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if isinstance(value, list):
+        return f"[{','.join([_json(one) for one in value])}]"
+    return str(int(value))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bidder._fast.book import Book, BookError, Matcher
 from bidder._fast.request import Reader
-from bidder.campaigns.sections import ENTRY, HEADER, ROW, Section
+from tests.book_rows import ENTRY, HEADER, ROW, Section
 from tests.books import EXCHANGES, book, campaign, creative, write
 
 CAMPAIGNS = [

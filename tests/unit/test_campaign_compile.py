@@ -9,7 +9,7 @@ import pytest
 from bidder._fast.book import Book
 from bidder.campaigns.compile import BookCompileError, BookSummary, compile_book
 from bidder.campaigns.record import CampaignRecord
-from bidder.campaigns.sections import ENTRY, HEADER, ROW, Section
+from tests.book_rows import ENTRY, HEADER, ROW, Section
 from tests.books import EXCHANGES, PUBLIC_URL, campaign, creative, records
 
 
