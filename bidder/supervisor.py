@@ -35,7 +35,7 @@ from bidder.workers import WorkerPool
 BACKLOG = 4096
 WINDOW_S = 1.0
 FLUSH_S = 5.0
-PURSES = 16_384
+PURSES = 16_384  # at first; the file grows with the book
 USERS_CAPPED = 1 << 20  # slots of users x rules, 16 MB when all are in use
 HEALTH_S = 1.0
 
@@ -87,16 +87,13 @@ class Supervisor:
         self._workers = WorkerPool(
             state, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1), self._socket.fileno()
         )
-        self._book = BookKeeper(state, settings, self._purse_of, self._serve)
+        self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
             lambda: self._tracker_healthy, self._served_revision,
         )  # fmt: skip
         self._tracker_healthy = True
         self._serve(self._book.generation)
-
-    def _purse_of(self, campaign: int) -> int:
-        return self._purses.slot_of(campaign)
 
     def _serve(self, generation: int) -> None:
         """Show workers the newest book; what is switched off stays off in it."""

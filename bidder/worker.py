@@ -109,6 +109,7 @@ class Worker:
             self._log.error("book refused; the last good one serves on", error=self._follower.reason)
         self._complaint = self._follower.reason
         if book is not None:
+            self._purses.catch_up()  # a book may name slots that the file has only now
             self._decider.set_book(book)
             self._generation = book.revision
 

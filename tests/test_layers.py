@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.openrtb": LEAF | {"bidder.money"},
     "bidder.cache": SHARED,
     "bidder.users": SHARED | {"bidder.cache"},
-    "bidder.campaigns": SHARED | {"bidder.cache"},
+    "bidder.campaigns": SHARED | {"bidder.cache", "bidder.embedded"},
     "bidder.tracking": DOMAIN,
     "bidder.controller": DOMAIN,
     "bidder.canary": DOMAIN,

@@ -16,8 +16,11 @@ class Book:
     creative_count: int
 
     @staticmethod
-    def open(path: str | os.PathLike[str]) -> Book:
-        """Maps the file and checks all of it; BookError where anything in it is not as it should be."""
+    def open(path: str | os.PathLike[str], *, checked: bool = False) -> Book:
+        """Maps the file and checks all of it; BookError where anything in it is not as it should be.
+
+        `checked`: this very file has been, since this machine has booted; then only its header is looked at.
+        """
 
     def landing_url(self, creative_key: int) -> str | None:
         """Where a click on the creative leads; also of campaigns that do not run. None: unknown creative."""

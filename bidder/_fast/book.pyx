@@ -45,7 +45,7 @@ cdef class Book:
         raise TypeError("Book.open(path) opens one")
 
     @staticmethod
-    def open(path):
+    def open(path, *, bint checked=False):
         cdef Book book = Book.__new__(Book)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,7 +61,7 @@ cdef class Book:
         book.base = <const char*>book.view.buf
         book.length = book.view.len
         try:
-            check_book(book.base, book.length)
+            check_book(book.base, book.length, not checked)
         except BookError as error:
             raise BookError(f"{path}: {error}") from None
         book.revision = (<const Header*>book.base).revision

@@ -1,7 +1,7 @@
 """Layout of a book file: the one definition. Little endian, structs as C lays them out.
 
 Header (with the section table), then the sections, each at a multiple of 64 bytes.
-`bidder/campaigns/sections.py` writes the same structs; a book whose sections have
+`bidder/_fast/book_merge.pyx` writes the same structs; a book whose sections have
 items of another size does not open. Offsets are bytes into the blob, `first` and
 `count` are spans of another section, value ids are positions in VALUES.
 """

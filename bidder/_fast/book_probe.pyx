@@ -14,10 +14,6 @@ from bidder._fast.book_postings cimport Posting, postings_add
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
 
 
-def value_hash(uint64_t seed, uint32_t dimension, bytes value not None):
-    return book_hash(seed, dimension, <const char*>value, len(value))
-
-
 cdef class Probe:
     cdef int attach(self, const char* base) except -1:
         """To a checked book, which must outlive the probe."""

@@ -41,7 +41,11 @@ cdef class Purses:
     cdef readonly bint created # by this opening: books compiled before name slots of another file
     cdef object _map           # keeps the mapping alive
     cdef char* head            # first page of the file
-    cdef dict _index           # campaign -> slot; None until the first `slot_of`
+    cdef readonly object path
+    cdef uint32_t* table       # campaign -> slot + 1 of the first `indexed` slots; NULL until the first `slot_of`
+    cdef uint64_t mask, indexed
+    cdef int64_t _known(self, uint32_t campaign) except -2
+    cdef int64_t _allot(self, uint32_t campaign) except -1
     cdef _forget(self, bytes boot)
     cdef Purse* _purse(self, Py_ssize_t slot) except NULL
     cdef Half* _half(self, Py_ssize_t slot, int which) except NULL

@@ -6,11 +6,12 @@ At rest: left = amount + credits - sum(taken). Money: nano-USD for one impressio
 A compiled take costs 11 ns where no other process takes from the same purse.
 """
 
+from collections.abc import Collection
 from os import PathLike
 from typing import NamedTuple
 
 class PursesFull(Exception):
-    """Every slot has a campaign; the supervisor must open the file with a larger capacity."""
+    """As many campaigns have had a purse as a file can hold; stop outbid on this host and remove the file."""
 
 class HalfView(NamedTuple):
     lease: int
@@ -51,11 +52,18 @@ class Purses:
         """Onto the disk; before a book that names new slots may outlive a crash of the operating system."""
 
     def slot_of(self, campaign: int) -> int:
-        """The slot of this campaign's key, allotted at its first call and never given to another. PursesFull."""
+        """The slot of this campaign's key, allotted at its first call and never given to another. PursesFull.
+
+        Supervisor and compiler of the host may both call it. A full file is made twice as large.
+        """
+    def catch_up(self) -> None:
+        """Map the file anew where it has grown; a worker does that before it serves a new book."""
     def purse(self, slot: int) -> PurseView: ...
     def set_pacing(self, slot: int, throttle: int, multiplier: int) -> None:
         """`throttle`: bid when a random 32-bit number is <= it. `multiplier`: 16.16 fixed point, at most 65536."""
     def set_off(self, slot: int, off: bool) -> None: ...
+    def switch_off(self, campaigns: Collection[int]) -> None:
+        """These, by key, and no others."""
     def half(self, slot: int, which: int) -> HalfView: ...
     def left(self, slot: int, which: int) -> int: ...
     def clear(self, slot: int, which: int) -> None:

@@ -10,11 +10,14 @@ Promises, whoever is killed wherever:
   (a worker killed between them leaves `left` smaller by one price, until `restore`).
 """
 
+import fcntl
+import os
 from collections import namedtuple
 from pathlib import Path
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport INT64_MAX
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from bidder._fast.atomics cimport (
@@ -23,6 +26,9 @@ from bidder._fast.atomics cimport (
 from bidder._fast.mapping import PAGE, attach, boot_id, create, grow
 
 MAGIC = b"obpurse1"            # the last digit is the layout's
+
+cdef enum:
+    MOST = 1 << 24             # purses of one file
 
 cdef struct Header:
     char magic[8]
@@ -36,7 +42,7 @@ PurseView = namedtuple("PurseView", "campaign active throttle multiplier off")
 
 
 class PursesFull(Exception):
-    """Every slot has a campaign; the supervisor must open the file with a larger capacity."""
+    """As many campaigns have had a purse as a file can hold; stop outbid on this host and remove the file."""
 
 
 cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) noexcept nogil:
@@ -75,12 +81,12 @@ cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept
 
 cdef class Purses:
     def __init__(self, path, Py_ssize_t capacity=0, *, boot=None):
-        cdef Py_buffer view
         cdef bytes now
         cdef Header* head
         path = Path(path)
-        if capacity < 0 or capacity > 1 << 24:
-            raise ValueError(f"capacity={capacity}: 0 (attach) to {1 << 24}")
+        if capacity < 0 or capacity > MOST:
+            raise ValueError(f"capacity={capacity}: 0 (attach) to {MOST}")
+        self.path = path
         self.created = False
         if capacity:
             now = boot_id() if boot is None else boot
@@ -89,17 +95,30 @@ cdef class Purses:
                 self.created = True
             else:
                 grow(path, PAGE + capacity * sizeof(Purse))
-        self._map = attach(path, MAGIC, PAGE)
+        self.catch_up()
+        head = <Header*> self.head
+        if capacity > <Py_ssize_t> head.capacity:
+            head.capacity = capacity
+        self.catch_up()
+        head = <Header*> self.head
+        if capacity and head.boot[:16] != now:
+            self._forget(now)
+
+    def __dealloc__(self):
+        free(self.table)
+
+    def catch_up(self):
+        cdef Py_buffer view
+        if self._map is not None and self.capacity >= <Py_ssize_t> (<Header*> self.head).capacity:
+            return
+        self._map = attach(self.path, MAGIC, PAGE)
         PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
         self.head = <char*> view.buf   # stays: nobody but us holds the map, and we never close it
         PyBuffer_Release(&view)
         self.slots = <Purse*> (self.head + <Py_ssize_t> PAGE)
-        head = <Header*> self.head
-        if capacity > <Py_ssize_t> head.capacity:
-            head.capacity = capacity
-        self.capacity = min(<Py_ssize_t> head.capacity, (len(self._map) - PAGE) // <Py_ssize_t> sizeof(Purse))
-        if capacity and head.boot[:16] != now:
-            self._forget(now)
+        self.capacity = min(
+            <Py_ssize_t> (<Header*> self.head).capacity, (len(self._map) - PAGE) // <Py_ssize_t> sizeof(Purse)
+        )
 
     cdef _forget(self, bytes boot):
         # Pages of another boot may be older than what was taken: only who has which slot is kept.
@@ -132,26 +151,66 @@ cdef class Purses:
     # -- slots
 
     def slot_of(self, uint32_t campaign):
-        cdef Header* head = <Header*> self.head
-        cdef Py_ssize_t slot
+        cdef int64_t slot
         if campaign == 0:
             raise ValueError("campaign=0 is no key")
-        if self._index is None:
-            self._index = {}
-            for slot in range(<Py_ssize_t> head.used):
-                if self.slots[slot].campaign:
-                    self._index[self.slots[slot].campaign] = slot
-        found = self._index.get(campaign)
-        if found is not None:
-            return found
-        slot = head.used
-        if slot >= self.capacity:
-            raise PursesFull(f"all {self.capacity} purses have a campaign; start the supervisor with a larger capacity")
+        slot = self._known(campaign)
+        if slot >= 0:
+            return slot
+        # Supervisor and compiler may both allot: one at a time, and each sees what the other has given.
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            slot = self._known(campaign)
+            return self._allot(campaign) if slot < 0 else slot
+        finally:
+            os.close(fd)
+
+    cdef int64_t _known(self, uint32_t campaign) except -2:
+        """The slot of a campaign, or -1; what others have allotted since is learnt first."""
+        cdef Header* head = <Header*> self.head
+        cdef uint64_t size = 1024, at
+        if head.used > self.indexed or self.table == NULL:
+            self.catch_up()
+            head = <Header*> self.head
+            while size < 4 * head.used:
+                size *= 2
+            if self.table == NULL or 2 * head.used > self.mask:
+                free(self.table)
+                self.table = <uint32_t*> calloc(size, sizeof(uint32_t))
+                if self.table == NULL:
+                    raise MemoryError
+                self.mask = size - 1
+                self.indexed = 0
+            while self.indexed < head.used:
+                at = spread(self.slots[self.indexed].campaign) & self.mask
+                while self.table[at]:
+                    at = (at + 1) & self.mask
+                self.indexed += 1
+                self.table[at] = <uint32_t> self.indexed
+        at = spread(campaign) & self.mask
+        while self.table[at]:
+            if self.slots[self.table[at] - 1].campaign == campaign:
+                return self.table[at] - 1
+            at = (at + 1) & self.mask
+        return -1
+
+    cdef int64_t _allot(self, uint32_t campaign) except -1:
+        cdef Header* head = <Header*> self.head
+        cdef uint64_t slot = head.used
+        cdef Py_ssize_t capacity = self.capacity
+        if slot >= <uint64_t> capacity:
+            if capacity == MOST:
+                raise PursesFull(f"all {MOST} purses of {self.path} have a campaign; stop outbid here and remove it")
+            capacity = min(2 * capacity, <Py_ssize_t> MOST)
+            grow(self.path, PAGE + capacity * sizeof(Purse))
+            head.capacity = capacity
+            self.catch_up()
+            head = <Header*> self.head
         self.slots[slot].throttle = 0xFFFFFFFF
         self.slots[slot].multiplier = 65536
         atomic_store32(&self.slots[slot].campaign, campaign)
         head.used = slot + 1
-        self._index[campaign] = slot
         return slot
 
     def purse(self, Py_ssize_t slot):
@@ -167,6 +226,16 @@ cdef class Purses:
 
     def set_off(self, Py_ssize_t slot, bint off):
         atomic_store32(&self._purse(slot).off, off)
+
+    def switch_off(self, campaigns):
+        cdef Py_ssize_t slot
+        cdef uint32_t off
+        self.catch_up()
+        wanted = frozenset(campaigns)
+        for slot in range(<Py_ssize_t> (<Header*> self.head).used):
+            off = self.slots[slot].campaign in wanted if wanted else 0
+            if (self.slots[slot].off != 0) != off:
+                atomic_store32(&self.slots[slot].off, off)
 
     # -- leases
 
@@ -218,6 +287,7 @@ cdef class Purses:
 
     def close_all(self):
         cdef Py_ssize_t slot
+        self.catch_up()
         for slot in range(<Py_ssize_t> (<Header*> self.head).used):
             self.close_half(slot, 0)
             self.close_half(slot, 1)
@@ -270,6 +340,8 @@ cdef class Purses:
     # -- arguments, checked once
 
     cdef Purse* _purse(self, Py_ssize_t slot) except NULL:
+        if slot >= self.capacity:
+            self.catch_up()
         if not 0 <= slot < self.capacity:
             raise IndexError(f"slot={slot}: 0 to {self.capacity - 1}")
         return &self.slots[slot]
@@ -283,6 +355,10 @@ cdef class Purses:
         if half.lease > 0:
             raise ValueError(f"slot={slot} half={which}: lease {half.lease} is being taken from; close it first")
         return 0
+
+
+cdef inline uint64_t spread(uint32_t key) noexcept nogil:
+    return key * <uint64_t>0x9E3779B97F4A7C15 >> 32
 
 
 cdef bytes first_page(Py_ssize_t capacity, bytes boot):

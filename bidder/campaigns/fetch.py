@@ -1,6 +1,6 @@
 """From the published manifest to this host's book.
 
-memcached, then the controller -> shards on disk by their hash -> records -> overrides -> book.
+memcached, then the controller -> shards on disk by their hash; overrides beside them -> build.py.
 Blocks, so it runs on a thread of its own. What is on disk is not fetched again; a
 blob that is not what its name says is treated as missing.
 """
@@ -13,12 +13,13 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from pymemcache.client.hash import HashClient
 
 from bidder.campaigns.model import CampaignFileError, normalise, read_lines
-from bidder.campaigns.publish import SHARD_PREFIX, Manifest, unpack_shard
+from bidder.campaigns.publish import SHARD_PREFIX, Manifest
 from bidder.campaigns.record import CampaignRecord
 
 TIMEOUT_S = 2.0
@@ -60,29 +61,28 @@ class Fetcher:
         except msgspec.DecodeError as error:
             raise FetchError(f"{key}: not a manifest: {error}") from None
 
-    def records(self, manifest: Manifest) -> list[CampaignRecord]:
-        """All campaign records of a manifest, shards cached on disk."""
+    def shards(self, manifest: Manifest) -> list[Path]:
+        """All shards of a manifest, each on disk and what its name says; those of other manifests go."""
         self._shards.mkdir(parents=True, exist_ok=True)
-        records: list[CampaignRecord] = []
         for name in manifest.shards:
-            records += unpack_shard(self._shard(name))
+            self._shard(name)
+        wanted = set(manifest.shards)
         for path in self._shards.iterdir():
-            if path.name not in manifest.shards:
+            if path.name not in wanted:
                 path.unlink(missing_ok=True)
-        return records
+        return [self._shards / name for name in manifest.shards]
 
-    def _shard(self, name: str) -> bytes:
+    def _shard(self, name: str) -> None:
         def genuine(blob: bytes) -> bool:
             return hashlib.sha256(blob).hexdigest() == name
 
         path = self._shards / name
-        if path.exists() and genuine(blob := path.read_bytes()):
-            return blob
+        if path.exists() and genuine(path.read_bytes()):
+            return
         blob = self._blob(SHARD_PREFIX + name, genuine)
         temporary = path.with_suffix(f".{os.getpid()}")
         temporary.write_bytes(blob)
         temporary.rename(path)
-        return blob
 
     def _blob(self, key: str, genuine: Callable[[bytes], bool]) -> bytes:
         if self._memcached is not None:
@@ -103,9 +103,9 @@ class Fetcher:
             raise FetchError(f"{url}: {getattr(error, 'reason', error)}") from None
         return blob
 
-    def overrides(self, exchanges: Mapping[str, int]) -> dict[Path, dict[str, object] | Override]:
+    def overrides(self, exchanges: Mapping[str, int]) -> dict[Path, dict[str, Any] | Override]:
         """The campaigns in `override/`, one file each: a body, or why the file was refused."""
-        found: dict[Path, dict[str, object] | Override] = {}
+        found: dict[Path, dict[str, Any] | Override] = {}
         for path in sorted(self._overrides.glob("*.json")):
             try:
                 text = json.dumps(json.loads(path.read_text(encoding="utf-8")))
@@ -117,20 +117,15 @@ class Fetcher:
 
 
 def apply_overrides(
-    records: Sequence[CampaignRecord], found: Mapping[Path, dict[str, object] | Override]
-) -> tuple[list[CampaignRecord], list[Override]]:
-    """Records with local bodies on top, and what was done; an override wins over what is published."""
-    by_id = {record.body["id"]: record for record in records}
-    done = []
-    for path, body in found.items():
-        if isinstance(body, Override):
-            done.append(body)
-            continue
-        campaign = str(body["id"])
-        record = by_id.get(campaign)
-        if record is None:
-            done.append(Override(path, campaign, "no campaign of this id is published; import it first"))
-            continue
-        by_id[campaign] = msgspec.structs.replace(record, body=body, active=body["status"] == "active")
-        done.append(Override(path, campaign))
-    return list(by_id.values()), done
+    records: Sequence[CampaignRecord], bodies: Mapping[str, dict[str, Any]]
+) -> tuple[list[CampaignRecord], list[str]]:
+    """Records with local bodies (by id) on top, and which ids those were; an override wins over what is published."""
+    done: list[str] = []
+    found: list[CampaignRecord] = []
+    for record in records:
+        body = bodies.get(record.body["id"])
+        if body is not None:
+            record = msgspec.structs.replace(record, body=body, active=body["status"] == "active")
+            done.append(record.body["id"])
+        found.append(record)
+    return found, done

@@ -1,12 +1,17 @@
-"""The book keeper of a host: hears of a new book, fetches, compiles, publishes it to the workers.
+"""The book keeper of a host: hears of a new book, has it built and published, and tells the workers.
 
-announcement or poll -> manifest -> shards -> overrides -> book-<generation>.bin -> board
+announcement or poll -> job -> builder (build.py, a process of its own) -> book-<generation>.bin -> board
 A generation is the revision of `config` times EDITS plus a count of local changes (overrides, restarts), so
-that what workers map always has a new name. All that blocks runs on one thread.
+that what workers map always has a new name. What blocks here runs on one thread, and is brief.
 Whatever fails, the book that is there serves on; it is logged once until it changes.
 """
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+from array import array
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +22,9 @@ import zmq
 import zmq.asyncio
 
 from bidder.campaigns import snapshot
-from bidder.campaigns.compile import compile_book
-from bidder.campaigns.fetch import Fetcher, FetchError, Override, apply_overrides
+from bidder.campaigns.build import Built, Job
+from bidder.campaigns.fetch import Fetcher, FetchError, Override
+from bidder.embedded.child import end, spawn
 from bidder.events.schema import BOOK_TOPIC, BookAnnouncement
 from bidder.ops import log as logs
 from bidder.settings import Settings, address
@@ -39,24 +45,23 @@ class BookKeeper:
         self,
         state: Path,
         settings: Settings,
-        purse_of: Callable[[int], int],
         serve: Callable[[int], None],
     ) -> None:
         self._state = state
         self._settings = settings
-        self._purse_of = purse_of
         self._serve = serve
         self._log = logs.get("supervisor")
-        self._fetcher = Fetcher(
-            state,
-            f"http://{settings.controller.listen}",
-            [address(server) for server in settings.memcached.servers],
-        )
+        self._controller = f"http://{settings.controller.listen}"
+        self._memcached = [address(server) for server in settings.memcached.servers]
+        self._exchanges = {name: row.key for name, row in settings.exchanges.items()}
+        self._fetcher = Fetcher(state, self._controller, self._memcached)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="book")
-        self._overrides_seen: Mapping[Path, object] | None = None
+        self._overrides_seen: Mapping[Path, object] | None = None  # that the book reflects
+        self._overrides_asked: Mapping[Path, object] | None = None  # that the builder was started for
         self._complaint = ""
         self.generation = snapshot.current_generation(state) or 0
-        self.campaigns: list[int] = []  # keys of those that are active
+        self._built = False  # in this run
+        self.campaigns = array("I")  # keys of those that are active
         self.overrides: list[Override] = []
 
     async def run(self) -> None:
@@ -72,11 +77,10 @@ class BookKeeper:
         try:
             while True:
                 try:
-                    generation = await loop.run_in_executor(self._thread, self._refresh, announced)
+                    job = await loop.run_in_executor(self._thread, self._wanted, announced)
+                    if job is not None:
+                        await self._build(job)
                     self._complain("")
-                    if generation is not None:
-                        self.generation = generation
-                        self._serve(generation)
                 except (FetchError, ValueError, OSError) as error:
                     self._complain(str(error))
                 announced = await self._announcement(socket)
@@ -100,17 +104,56 @@ class BookKeeper:
         except TimeoutError:
             return None
 
-    def _refresh(self, announced: tuple[int, str] | None) -> int | None:
-        """On the thread: a new generation, or None where nothing has changed."""
+    def _wanted(self, announced: tuple[int, str] | None) -> Job | None:
+        """On the thread: the book to build, or None where nothing has changed."""
         revision, key = announced or self._fetcher.latest()
-        found = self._fetcher.overrides({name: row.key for name, row in self._settings.exchanges.items()})
+        found = self._fetcher.overrides(self._exchanges)
         newest = revision_of(self.generation)
         if announced is not None and revision < newest:
             return None  # announced before the book that we have; a poll tells if Postgres was really set back
         if revision == newest and found == self._overrides_seen:
             return None
-        manifest = self._fetcher.manifest(key)
-        records, self.overrides = apply_overrides(self._fetcher.records(manifest), found)
+        edit = self.generation % EDITS + 1 if revision == newest else 0
+        self._overrides_asked = found
+        return Job(
+            state=str(self._state),
+            controller=self._controller,
+            memcached=self._memcached,
+            public_url=self._settings.tracking.public_url,
+            exchanges=self._exchanges,
+            manifest=key,
+            generation=revision * EDITS + edit,
+            fresh=not self._built,
+        )
+
+    async def _build(self, job: Job) -> None:
+        """On the loop's thread, which must be the one that forks; FetchError where there is no new book."""
+        reading, writing = os.pipe()
+        try:
+            builder = spawn(
+                [sys.executable, "-m", "bidder.campaigns.build", str(writing), msgspec.json.encode(job).decode()],
+                cwd=Path.cwd(),
+                log=None,
+                environ=os.environ,
+                account=None,
+                on_orphaned=signal.SIGKILL,
+                pass_fds=(writing,),
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        try:
+            loop = asyncio.get_running_loop()
+            built, keys = await loop.run_in_executor(self._thread, _outcome, reading, builder)
+        finally:
+            end(builder, [])
+        if built.error:
+            raise FetchError(built.error)
+        self._built = True
+        self._overrides_seen = self._overrides_asked
+        self.overrides = [Override(Path(path), campaign, error) for path, campaign, error in built.overrides]
         for override in self.overrides:
             self._log.warning(
                 "override refused" if override.error else "override in force",
@@ -118,23 +161,28 @@ class BookKeeper:
                 campaign=override.campaign,
                 error=override.error,
             )
-        edit = self.generation % EDITS + 1 if manifest.revision == newest else 0
-        generation = manifest.revision * EDITS + edit
-        summary = compile_book(
-            records,
-            revision=generation,
-            exchanges=manifest.exchanges,
-            public_url=self._settings.tracking.public_url,
-            purse_of=self._purse_of,
-            path=snapshot.path_of(self._state, generation),
-        )
-        snapshot.publish(self._state, generation)
-        self._overrides_seen = found
-        self.campaigns = [record.key for record in records if record.active]
-        self._log.info("book compiled", revision=manifest.revision, generation=generation, summary=str(summary))
-        return generation
+        self.campaigns = keys
+        self.generation = job.generation
+        self._log.info("book built", revision=revision_of(job.generation), summary=built.summary)
+        self._serve(job.generation)
 
     def _complain(self, text: str) -> None:
         if text and text != self._complaint:
             self._log.error("the book could not be renewed; the last good one serves on", error=text)
         self._complaint = text
+
+
+def _outcome(reading: int, builder: "subprocess.Popen[bytes]") -> tuple[Built, "array[int]"]:
+    """On the thread: what the builder says at its end, and the keys of the campaigns that run."""
+    keys = array("I")
+    with open(reading, "rb") as pipe:
+        line = pipe.readline()
+        keys.frombytes(pipe.read())
+    code = builder.wait()
+    try:
+        built = msgspec.json.decode(line, type=Built)
+    except msgspec.DecodeError:
+        raise FetchError(f"the book's builder ended with code {code}, and said nothing") from None
+    if code or len(keys) != built.campaigns:
+        raise FetchError(f"the book's builder ended with code {code} in the middle of its answer")
+    return built, keys

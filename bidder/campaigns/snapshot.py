@@ -2,9 +2,9 @@
 
     compile_book(path_of(...)) -> publish() -> Follower.refresh() in whoever reads
 
-A new book is mapped and checked before the old one is let go. A bad one is refused
-once, counted, and the last good one serves on; at a start, that is the newest of the
-kept files that is good. Nothing here blocks longer than reading one book.
+A new book is mapped and checked before the old one is let go: all of it by who publishes it, its header
+by who opens it afterwards (stamp.py). A bad one is refused once, counted, and the last good one serves on;
+at a start, that is the newest of the kept files that is good.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bidder._fast.book import Book, BookError, Matcher
 from bidder.campaigns.compile import sync_directory
+from bidder.campaigns.stamp import is_stamped, stamp, stamp_of
 
 KEPT = 2  # generations: the one that is served, and the one before
 
@@ -45,8 +46,8 @@ def current_generation(state: Path) -> int | None:
         return None
 
 
-def _open(path: Path, generation: int) -> Book:
-    book = Book.open(path)
+def _open(path: Path, generation: int, *, whole: bool = False) -> Book:
+    book = Book.open(path, checked=not whole and is_stamped(path))
     Matcher(book)  # also says whether this host knows the book's time zones
     if book.revision != generation:
         raise BookError(f"{path}: holds generation {book.revision}")
@@ -64,7 +65,9 @@ def publish(state: Path, generation: int) -> None:
 
     BookError, and everything stays as it was, where the new one cannot be served.
     """
-    _open(path_of(state, generation), generation)
+    path = path_of(state, generation)
+    _open(path, generation, whole=True)
+    stamp(path)
     before = current_generation(state)
     pointer = _pointer(state)
     draft = pointer.with_name(f"current.{os.getpid()}.tmp")
@@ -78,6 +81,7 @@ def publish(state: Path, generation: int) -> None:
     older = sorted(set(_files(state)) - kept, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in older[max(0, KEPT - len(kept)) :]:
         path.unlink(missing_ok=True)
+        stamp_of(path).unlink(missing_ok=True)
     for path in pointer.parent.glob("*.tmp"):
         path.unlink(missing_ok=True)
 

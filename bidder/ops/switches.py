@@ -47,8 +47,7 @@ class Switches:
         board.off = self.everything
         for name, key in exchanges.items():
             board.set_exchange_off(key, name in self.exchanges)
-        for slot in range(purses.used):
-            purses.set_off(slot, purses.purse(slot).campaign in self.campaigns)
+        purses.switch_off(self.campaigns)
 
 
 class SwitchFile:

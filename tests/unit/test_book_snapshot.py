@@ -60,7 +60,13 @@ def test_follower_tells_of_each_generation_once(tmp_path: Path) -> None:
 def test_last_two_generations_are_kept(tmp_path: Path) -> None:
     for generation in (1, 2, 3, 7):
         published(tmp_path, generation)
-    assert sorted(path.name for path in (tmp_path / "book").iterdir()) == ["book-3.bin", "book-7.bin", "current"]
+    assert sorted(path.name for path in (tmp_path / "book").iterdir()) == [
+        "book-3.bin",
+        "book-3.ok",
+        "book-7.bin",
+        "book-7.ok",
+        "current",
+    ]
 
 
 def test_numbering_that_went_back_still_serves_what_was_published_last(tmp_path: Path) -> None:

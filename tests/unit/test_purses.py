@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bidder._fast.mapping import MappingError
-from bidder._fast.purses import Purses, PursesFull
+from bidder._fast.purses import Purses
 from tests.conditions import wait_until
 
 FORK = multiprocessing.get_context("fork")
@@ -104,6 +104,29 @@ def test_amount_credits_and_expiry_move_left_by_their_difference(purses: Purses)
     assert purses.half(slot, 1) == (7, 450, -50, 500, (0,) * 16)
 
 
+def test_full_file_grows_and_others_catch_up(tmp_path: Path) -> None:
+    purses = Purses(tmp_path / "purses", 2)
+    worker = Purses(tmp_path / "purses")
+    slots = [purses.slot_of(key) for key in range(100, 105)]
+    assert slots == list(range(5))
+    purses.grant(4, 0, 9, 77)
+    purses.open_half(4, 0)
+    assert worker.capacity == 2
+    worker.catch_up()
+    assert worker.capacity == 8
+    assert worker.take(4, 7, MINUTE) == (9, 7)
+    assert purses.left(4, 0) == 70
+
+
+def test_two_who_allot_give_each_campaign_one_slot(tmp_path: Path) -> None:
+    one = Purses(tmp_path / "purses", 4)
+    other = Purses(tmp_path / "purses")
+    assert [who.slot_of(key) for key in range(100, 5_000) for who in (one, other)] == [
+        slot for slot in range(4_900) for _ in range(2)
+    ]
+    assert other.slot_of(100) == 0
+
+
 def test_restore_makes_left_anew_from_what_is_taken(purses: Purses) -> None:
     slot = with_lease(purses, 1_000)
     purses.take(slot, 600, MINUTE)
@@ -118,8 +141,6 @@ def test_campaign_keeps_its_slot_across_openings_and_growth(tmp_path: Path) -> N
     assert purses.created
     slots = [purses.slot_of(500), purses.slot_of(501), purses.slot_of(500)]
     assert slots == [0, 1, 0]
-    with pytest.raises(PursesFull, match="larger capacity"):
-        purses.slot_of(502)
     purses.grant(1, 0, 9, 77)
     larger = Purses(path, 8)
     assert not larger.created
