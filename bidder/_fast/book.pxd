@@ -29,7 +29,7 @@ cdef struct CampaignRec:
     uint32_t key
     uint32_t advertiser        # key
     int64_t price              # nano-USD for one impression, before multipliers
-    int64_t price_max          # with every multiplier above 1 applied; books are sorted by it, descending
+    int64_t price_max          # that it bids from this slot at most; books are sorted by it, descending
     int64_t flight_start_s     # unix seconds; first second of the flight
     int64_t flight_end_s       # first second after it
     uint32_t purse             # slot in the host's purses
@@ -89,7 +89,7 @@ cdef struct Plan:              # private: one dimension of the current request
 cdef class Book:
     """One generation, valid from opening to the end of the object."""
     cdef readonly uint64_t revision
-    cdef readonly uint32_t campaign_count, creative_count
+    cdef readonly uint32_t slot_count
     cdef CampaignRec* campaigns      # by slot
     cdef CreativeRec* creatives
     cdef StrRef* strings             # advertiser domains and categories, lower case / as listed
@@ -154,4 +154,5 @@ cdef class Matcher(Probe):
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef bint next_block(self) noexcept nogil
     cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
+    cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil
     cdef void new_quarter(self, int64_t now_s) noexcept with gil

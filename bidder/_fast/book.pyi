@@ -12,8 +12,11 @@ class Book:
     """
 
     revision: int
-    campaign_count: int
-    creative_count: int
+    slot_count: int
+    """A campaign whose price only some requests raise has two."""
+    @property
+    def campaign_count(self) -> int:
+        """Campaigns that run."""
 
     @staticmethod
     def open(path: str | os.PathLike[str], *, checked: bool = False) -> Book:

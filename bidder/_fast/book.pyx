@@ -65,8 +65,7 @@ cdef class Book:
         except BookError as error:
             raise BookError(f"{path}: {error}") from None
         book.revision = (<const Header*>book.base).revision
-        book.campaign_count = book.count(S_CAMPAIGNS)
-        book.creative_count = book.count(S_CREATIVES)
+        book.slot_count = book.count(S_CAMPAIGNS)
         book.campaigns = <CampaignRec*>book.section(S_CAMPAIGNS)
         book.creatives = <CreativeRec*>book.section(S_CREATIVES)
         book.strings = <StrRef*>book.section(S_STRINGS)
@@ -112,9 +111,16 @@ cdef class Book:
             self.blob[rows[i].at:rows[i].at + rows[i].n].decode(): rows[i].key for i in range(self.count(S_EXCHANGES))
         }
 
+    @property
+    def campaign_count(self):
+        cdef uint32_t i, count = 0
+        for i in range(self.slot_count):
+            count += not self.campaigns[i].extra & F_RAISED
+        return count
+
     def purse_slots(self):
         cdef uint32_t i
-        return {self.campaigns[i].key: self.campaigns[i].purse for i in range(self.campaign_count)}
+        return {self.campaigns[i].key: self.campaigns[i].purse for i in range(self.slot_count)}
 
     @property
     def zones(self):
@@ -218,7 +224,9 @@ cdef class Matcher(Probe):
             slot = self.block * BLOCK + self.word * 64 + __builtin_ctzll(self.bits)
             self.bits &= self.bits - 1
             campaign = &self.book.campaigns[slot]
-            if not campaign.extra & F_FILTERS or self.passes(campaign):
+            if campaign.extra & F_FILTERS and not self.passes(campaign):
+                continue
+            if not campaign.extra & (F_RAISED | F_PLAIN) or self.priced_here(campaign, slot):
                 return slot
 
     cdef bint next_block(self) noexcept nogil:
@@ -240,7 +248,7 @@ cdef class Matcher(Probe):
         cdef bint some
         cdef int i
         if block >= self.accepted_blocks:
-            left = self.book.campaign_count - block * BLOCK
+            left = self.book.slot_count - block * BLOCK
             for i in range(BLOCK_WORDS):
                 accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
                 left -= 64
@@ -311,6 +319,10 @@ cdef class Matcher(Probe):
             return False
         return True
 
+    cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil:
+        """Of a campaign with two slots, is this the one for the current request?"""
+        return (self.price_of(slot) > campaign.price) == ((campaign.extra & F_RAISED) != 0)
+
     cdef int64_t price_of(self, uint32_t slot) noexcept nogil:
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const Filter* filter
@@ -377,7 +389,7 @@ cdef class Matcher(Probe):
 
     def price(self, uint32_t campaign_key):
         cdef uint32_t slot
-        for slot in range(self.book.campaign_count):
+        for slot in range(self.book.slot_count):
             if self.book.campaigns[slot].key == campaign_key:
                 return self.price_of(slot)
         raise KeyError(campaign_key)

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 1
+    BOOK_VERSION = 2
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -77,7 +77,9 @@ cdef enum:                     # CampaignRec.extra: what the index alone does no
     F_ALL = 16                 # segment.all
     F_FILTERS = 31
     F_MULTIPLIERS = 32
-    F_EVERY = 63
+    F_RAISED = 64              # this slot is for requests that raise the price above `price`,
+    F_PLAIN = 128              # and this other slot of the same campaign for all else
+    F_EVERY = 255
 
 cdef enum:                     # Value.dense
     DENSE_INC = 1

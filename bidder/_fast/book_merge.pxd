@@ -16,7 +16,7 @@ cdef struct Place:             # a campaign, where it stands in its part
     uint32_t key
     uint32_t source
     uint32_t number
-    uint32_t reserved
+    uint32_t raised            # 1: a slot more of a campaign that has one anyway
 
 cdef class Merger:
     cdef list parts, kept, zones, left_out

@@ -31,7 +31,9 @@ cdef int _dearest_first(const void* a, const void* b) noexcept nogil:
     cdef const Place* y = <const Place*>b
     if x.price_max != y.price_max:
         return 1 if x.price_max < y.price_max else -1
-    return (x.key > y.key) - (x.key < y.key)
+    if x.key != y.key:
+        return (x.key > y.key) - (x.key < y.key)
+    return (x.number > y.number) - (x.number < y.number)
 
 
 cdef int _by_key(const void* a, const void* b) noexcept nogil:
@@ -114,6 +116,7 @@ cdef class Merger:
             rows = <const CampaignRec*>self.sources[i].rows[P_CAMPAIGNS]
             for n in range(self.sources[i].count[P_CAMPAIGNS]):
                 place.price_max, place.key, place.source, place.number = rows[n].price_max, rows[n].key, i, n
+                place.raised = (rows[n].extra & F_RAISED) != 0
                 place += 1
         qsort(self.places, self.campaigns, sizeof(Place), _dearest_first)
         return 0
@@ -223,7 +226,10 @@ cdef class Merger:
         return 0
 
     def facts(self):
-        return self.campaigns, self.totals[P_CREATIVES], self.value_count, self.left_out
+        cdef uint32_t slot, raised = 0
+        for slot in range(self.campaigns):
+            raised += self.places[slot].raised
+        return self.campaigns - raised, self.totals[P_CREATIVES], self.value_count, self.left_out
 
     # The file.
 
@@ -280,7 +286,7 @@ cdef class Merger:
             row.creative_first = creatives if row.creative_count else 0
             if row.frequency_count:
                 row.frequency_first += <uint32_t>source.first[P_FREQUENCIES]
-            if row.extra:
+            if row.extra:      # then it has a filter
                 row.extra_at += source.first[P_FILTERS]
             for k in range(first, first + row.creative_count):
                 creative[0] = (<const CreativeRec*>source.rows[P_CREATIVES])[k]

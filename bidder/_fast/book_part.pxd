@@ -4,7 +4,7 @@ Parts are made beside each other, each from a shard of records, and put together
 `bidder/_fast/book_merge.pyx`. As bytes: PartHeader, then the rows of each kind, each at a multiple of 8 bytes.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef enum:
     PART_VERSION = 1
@@ -70,6 +70,7 @@ cdef class Part:
     cdef int string(self, str text) except -1
     cdef int named(self, int kind, uint32_t key, str text) except -1
     cdef uint32_t aim(self, list listed, dict terms, uint32_t* bound) except? 0xFFFFFFFF
+    cdef int campaign(self, object entry, list includes, int64_t price_max, uint32_t bits, uint32_t filter_at) except -1
     cdef int creative(self, object one, uint32_t campaign) except -1
     cdef int value_ids(self, pairs, dict terms, uint32_t* first, uint32_t* count) except -1
     cdef int filter(self, object entry, uint32_t bits) except -1

@@ -6,6 +6,7 @@ What can be wrong with a record has shown before, in bidder/campaigns/entry.py: 
 The same bytes stand in the blob of a part once, however many creatives say them.
 """
 
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -121,30 +122,40 @@ cdef class Part:
         return self.count(P_TERMS) - first
 
     def add(self, entry not None):
-        cdef CampaignRec* row
-        cdef Aim* aim
-        cdef FrequencyRec* cap
-        cdef Aim found
-        cdef uint32_t number = self.count(P_CAMPAIGNS), unused = 0, filter_at = self.count(P_FILTERS)
+        cdef uint32_t filter_at = self.count(P_FILTERS)
         cdef uint32_t bits = (
             F_OSV * bool(entry.osv) | F_RADIUS * bool(entry.points) | F_HOURS * bool(entry.hours)
             | F_AGE * bool(entry.age) | F_ALL * bool(entry.every_segment) | F_MULTIPLIERS * bool(entry.multipliers)
         )
-        found.bound = 0
-        found.include_first = self.count(P_TERMS)
-        found.include_count = self.aim(entry.includes, entry.terms, &found.bound)
-        found.exclude_first = self.count(P_TERMS)
-        found.exclude_count = self.aim(entry.excludes, entry.terms, &unused)
         if bits:
             self.filter(entry, bits)
+        if entry.raised_where:
+            # Two slots: dear where the price is raised, and found only there; at its own price for all else.
+            # With one, every request would have to look at what is dear for others before it knew its winner.
+            self.campaign(entry, entry.includes + entry.raised_where, entry.price_max, bits | F_RAISED, filter_at)
+            self.campaign(entry, entry.includes, entry.price, bits | F_PLAIN, filter_at)
+        else:
+            self.campaign(entry, entry.includes, entry.price_max, bits, filter_at if bits else 0)
+
+    cdef int campaign(self, object entry, list includes, int64_t price_max, uint32_t bits, uint32_t filter_at) except -1:
+        cdef CampaignRec* row
+        cdef Aim* aim
+        cdef FrequencyRec* cap
+        cdef Aim found
+        cdef uint32_t number = self.count(P_CAMPAIGNS), unused = 0
+        found.bound = 0
+        found.include_first = self.count(P_TERMS)
+        found.include_count = self.aim(includes, entry.terms, &found.bound)
+        found.exclude_first = self.count(P_TERMS)
+        found.exclude_count = self.aim(entry.excludes, entry.terms, &unused)
         row = <CampaignRec*>self.more(P_CAMPAIGNS, 1)
         row.key, row.advertiser = entry.record.key, entry.record.advertiser
-        row.price, row.price_max = entry.price, entry.price_max
+        row.price, row.price_max = entry.price, price_max
         row.flight_start_s, row.flight_end_s = entry.start_s, entry.end_s
         row.creative_count, row.frequency_count = len(entry.creatives), len(entry.frequency)
         row.creative_first = self.count(P_CREATIVES) if row.creative_count else 0
         row.frequency_first = self.count(P_FREQUENCIES) if row.frequency_count else 0
-        row.extra, row.extra_at = bits, filter_at if bits else 0
+        row.extra, row.extra_at = bits, filter_at
         for one in entry.creatives:
             self.creative(one, number)
         for impressions, per_s, level in entry.frequency:
@@ -152,6 +163,7 @@ cdef class Part:
             cap.impressions, cap.per_s, cap.level = impressions, per_s, level
         aim = <Aim*>self.more(P_AIMS, 1)
         aim[0] = found
+        return 0
 
     cdef int creative(self, object one, uint32_t campaign) except -1:
         cdef CreativeRec* row

@@ -71,6 +71,7 @@ class Entry:
     points: list[tuple[float, float, float]]
     every_segment: list[bytes]
     multipliers: list[Multiplier]
+    raised_where: list[tuple[Dimension, list[bytes]]]  # its price is above `price` only there; empty: anywhere
     frequency: list[tuple[int, int, int]]
     creatives: list[Creative]
 
@@ -106,6 +107,24 @@ def _price(cpm_usd: str) -> int:
 @lru_cache(4096)
 def _factor(text: str) -> int:
     return int(Decimal(text) * FACTOR_UNIT)
+
+
+def _raised_where(
+    multipliers: Iterable[Multiplier], includes: Iterable[tuple[Dimension, list[bytes]]]
+) -> list[tuple[Dimension, list[bytes]]]:
+    """Includes that hold wherever a multiplier raises the price, and that the campaign has not anyway.
+
+    What two multipliers may raise, and what it would say about deals, is left to the price itself.
+    """
+    raising = [one for one in multipliers if one.factor > FACTOR_UNIT]
+    if len(raising) != 1:
+        return []
+    known = {dimension for dimension, _ in includes}
+    return [
+        (when[0][0], [raw for _, raw in when])
+        for when in raising[0].whens
+        if when and when[0][0] not in known and when[0][0] < Dimension.DEAL
+    ]
 
 
 class RecordReader:
@@ -161,6 +180,7 @@ class RecordReader:
             points=[(point["lat"], point["lon"], point["km"]) for point in aims.get("radius") or ()],
             every_segment=every,
             multipliers=multipliers,
+            raised_where=_raised_where(multipliers, includes) if raising else [],
             frequency=[
                 (cap["impressions"], cap["per_s"], int(cap.get("level") == "creative"))
                 for cap in body.get("frequency") or ()

@@ -171,7 +171,7 @@ def test_imp_that_was_nearly_accepted_tells_why_it_was_not(tmp_path: Path, docum
     assert matcher.near == near
 
 
-def test_campaigns_come_by_descending_highest_price_then_key(tmp_path: Path) -> None:
+def test_campaigns_come_by_descending_highest_price_here_then_key(tmp_path: Path) -> None:
     doubled = [{"when": {"os": ["ios"]}, "factor": "2"}, {"when": {"os": ["ios"]}, "factor": "0.1"}]
     campaigns = [
         campaign(id="a", bid={"cpm_usd": "1"}),
@@ -180,7 +180,20 @@ def test_campaigns_come_by_descending_highest_price_then_key(tmp_path: Path) -> 
         campaign(id="d", bid={"cpm_usd": "1"}),
     ]
     matcher = Matcher(book(tmp_path / "b.bin", campaigns))
-    assert ask(matcher, request()) == [3, 2, 1, 4]
+    assert ask(matcher, request()) == [2, 3, 1, 4]
+
+
+def test_campaign_comes_by_its_raised_price_only_where_that_is_raised(tmp_path: Path) -> None:
+    campaigns = [
+        campaign(id="a", bid={"cpm_usd": "1.6"}, multipliers=[{"when": {"os": ["ios"]}, "factor": "2"}]),
+        campaign(id="b", bid={"cpm_usd": "3"}),
+        campaign(id="c", bid={"cpm_usd": "1"}),
+    ]
+    matcher = Matcher(book(tmp_path / "b.bin", campaigns))
+    assert ask(matcher, device(os="iOS")) == [1, 2, 3]
+    assert matcher.price(1) == 3_200_000
+    assert ask(matcher, device(os="Android")) == [2, 1, 3]
+    assert matcher.price(1) == 1_600_000
 
 
 def test_multipliers_that_apply_multiply_and_round_half_up_once(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def opened(directory: Path, content: bytes) -> Book:
 def test_book_tells_what_it_was_made_of(tmp_path: Path) -> None:
     paused = campaign(id="old", status="paused", creatives=[creative(landing_url="https://acme.example/old")])
     one = book(tmp_path / "b.bin", [*CAMPAIGNS, paused], revision=7)
-    assert (one.revision, one.campaign_count, one.creative_count) == (7, 40, 40)
+    assert (one.revision, one.campaign_count, one.slot_count) == (7, 40, 80)
     assert one.exchanges == EXCHANGES
     assert one.zones == ["Europe/Berlin"]
     assert one.campaign_id(1) == "c-0"
@@ -125,7 +125,7 @@ def test_flipped_bit_is_refused_wherever_it_is(tmp_path: Path, good: bytes) -> N
 
 
 def test_other_format_version_is_refused_by_number(tmp_path: Path, good: bytes) -> None:
-    with pytest.raises(BookError, match="format version 9; this build reads 1"):
+    with pytest.raises(BookError, match="format version 9; this build reads 2"):
         opened(tmp_path, sealed(good[:12] + struct.pack("<I", 9) + good[16:]))
 
 
@@ -137,7 +137,7 @@ def test_other_format_version_is_refused_by_number(tmp_path: Path, good: bytes) 
         (Section.CAMPAIGNS, 3, 10**12, "campaigns: number 0"),  # price_max
         (Section.CAMPAIGNS, 3, 1, "campaigns: number 1"),  # out of order
         (Section.CAMPAIGNS, 12, 2**40, "campaigns: number 0"),  # filter
-        (Section.CREATIVES, 1, 40, "creatives: number 0"),  # slot
+        (Section.CREATIVES, 1, 80, "creatives: number 0"),  # slot
         (Section.CREATIVES, 15, 2**31, "creatives: number 0"),  # piece count
         (Section.STRINGS, 0, 2**63, "texts: number 0"),
         (Section.PIECES, 0, 99, "texts: number 0"),
