@@ -77,8 +77,8 @@ cdef enum:                     # CampaignRec.extra: what the index alone does no
     F_ALL = 16                 # segment.all
     F_FILTERS = 31
     F_MULTIPLIERS = 32
-    F_RAISED = 64              # this slot is for requests that raise the price above `price`,
-    F_PLAIN = 128              # and this other slot of the same campaign for all else
+    F_RAISED = 64              # a slot for requests that raise the price above `price`;
+    F_PLAIN = 128              # the one of the same campaign for all others
     F_EVERY = 255
 
 cdef enum:                     # Value.dense

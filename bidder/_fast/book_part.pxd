@@ -70,7 +70,8 @@ cdef class Part:
     cdef int string(self, str text) except -1
     cdef int named(self, int kind, uint32_t key, str text) except -1
     cdef uint32_t aim(self, list listed, dict terms, uint32_t* bound) except? 0xFFFFFFFF
-    cdef int campaign(self, object entry, list includes, int64_t price_max, uint32_t bits, uint32_t filter_at) except -1
+    cdef int campaign(self, object entry, list includes, list excludes, int64_t price_max, uint32_t bits,
+                      uint32_t filter_at) except -1
     cdef int creative(self, object one, uint32_t campaign) except -1
     cdef int value_ids(self, pairs, dict terms, uint32_t* first, uint32_t* count) except -1
     cdef int filter(self, object entry, uint32_t bits) except -1

@@ -129,15 +129,17 @@ cdef class Part:
         )
         if bits:
             self.filter(entry, bits)
-        if entry.raised_where:
-            # Two slots: dear where the price is raised, and found only there; at its own price for all else.
+        if entry.raised:
+            # Slots at the raised price, found only where it is raised, and one at its own price for all else.
             # With one, every request would have to look at what is dear for others before it knew its winner.
-            self.campaign(entry, entry.includes + entry.raised_where, entry.price_max, bits | F_RAISED, filter_at)
-            self.campaign(entry, entry.includes, entry.price, bits | F_PLAIN, filter_at)
+            for includes, excludes in entry.raised:
+                self.campaign(entry, includes, excludes, entry.price_max, bits | F_RAISED, filter_at)
+            self.campaign(entry, entry.includes, entry.excludes, entry.price, bits | F_PLAIN, filter_at)
         else:
-            self.campaign(entry, entry.includes, entry.price_max, bits, filter_at if bits else 0)
+            self.campaign(entry, entry.includes, entry.excludes, entry.price_max, bits, filter_at if bits else 0)
 
-    cdef int campaign(self, object entry, list includes, int64_t price_max, uint32_t bits, uint32_t filter_at) except -1:
+    cdef int campaign(self, object entry, list includes, list excludes, int64_t price_max, uint32_t bits,
+                      uint32_t filter_at) except -1:
         cdef CampaignRec* row
         cdef Aim* aim
         cdef FrequencyRec* cap
@@ -147,7 +149,7 @@ cdef class Part:
         found.include_first = self.count(P_TERMS)
         found.include_count = self.aim(includes, entry.terms, &found.bound)
         found.exclude_first = self.count(P_TERMS)
-        found.exclude_count = self.aim(entry.excludes, entry.terms, &unused)
+        found.exclude_count = self.aim(excludes, entry.terms, &unused)
         row = <CampaignRec*>self.more(P_CAMPAIGNS, 1)
         row.key, row.advertiser = entry.record.key, entry.record.advertiser
         row.price, row.price_max = entry.price, price_max

@@ -29,6 +29,11 @@ DIMENSIONS = {dimension.name.lower(): dimension for dimension in Dimension}
 LISTED_NAMES = {dimension.name.lower() for dimension in LISTED}
 
 
+Aims = list[tuple[Dimension, list[bytes]]]
+# A request has one value there at most, spelled in one way: what two lists share is what both accept.
+SINGLE = frozenset(Dimension) - {Dimension.REGION, Dimension.CAT, Dimension.SEGMENT, Dimension.USER_ID}
+
+
 @dataclass(slots=True)
 class Creative:
     key: int
@@ -61,8 +66,8 @@ class Entry:
     price_max: int
     start_s: int
     end_s: int
-    includes: list[tuple[Dimension, list[bytes]]]
-    excludes: list[tuple[Dimension, list[bytes]]]
+    includes: Aims
+    excludes: Aims
     terms: dict[tuple[Dimension, bytes], int]
     hours: list[int]
     zone: str
@@ -71,7 +76,7 @@ class Entry:
     points: list[tuple[float, float, float]]
     every_segment: list[bytes]
     multipliers: list[Multiplier]
-    raised_where: list[tuple[Dimension, list[bytes]]]  # its price is above `price` only there; empty: anywhere
+    raised: list[tuple[Aims, Aims]]  # see _raised
     frequency: list[tuple[int, int, int]]
     creatives: list[Creative]
 
@@ -109,22 +114,43 @@ def _factor(text: str) -> int:
     return int(Decimal(text) * FACTOR_UNIT)
 
 
-def _raised_where(
-    multipliers: Iterable[Multiplier], includes: Iterable[tuple[Dimension, list[bytes]]]
-) -> list[tuple[Dimension, list[bytes]]]:
-    """Includes that hold wherever a multiplier raises the price, and that the campaign has not anyway.
+def _narrowed(aims: Aims, dimension: Dimension, raws: list[bytes]) -> Aims | None:
+    """Includes that hold only where the request has one of `raws` too; None where the index cannot say that."""
+    if dimension >= Dimension.DEAL:
+        return None
+    for at, (known, listed) in enumerate(aims):
+        if known == dimension:
+            both = [raw for raw in listed if raw in raws]
+            return [*aims[:at], (dimension, both), *aims[at + 1 :]] if dimension in SINGLE else None
+    return [*aims, (dimension, raws)]
 
-    What two multipliers may raise, and what it would say about deals, is left to the price itself.
+
+def _raised(multipliers: list[Multiplier], includes: Aims, excludes: Aims) -> list[tuple[Aims, Aims]]:
+    """(includes, excludes) of slots that between them hold, each request once, wherever the price can be above
+    `price`; none where that is everywhere, or for the price itself to find out.
     """
     raising = [one for one in multipliers if one.factor > FACTOR_UNIT]
     if len(raising) != 1:
         return []
-    known = {dimension for dimension, _ in includes}
-    return [
-        (when[0][0], [raw for _, raw in when])
-        for when in raising[0].whens
-        if when and when[0][0] not in known and when[0][0] < Dimension.DEAL
-    ]
+    where = includes
+    for when in raising[0].whens:
+        if not when:
+            return []
+        where = _narrowed(where, when[0][0], [raw for _, raw in when]) or where
+    if where is includes:
+        return []
+    # What lowers the price again, to `price` or below: each slot lacks one of its conditions and has those before.
+    undone = [one for one in multipliers if one.factor * raising[0].factor <= FACTOR_UNIT**2]
+    whens = undone[0].whens if undone else []
+    slots: list[tuple[Aims, Aims]] = []
+    has: Aims | None = where
+    for when in whens:
+        if not when or when[0][0] >= Dimension.DEAL or has is None:
+            return [(where, excludes)]
+        raws = [raw for _, raw in when]
+        slots.append((has, [*excludes, (when[0][0], raws)]))
+        has = _narrowed(has, when[0][0], raws)
+    return slots or [(where, excludes)]
 
 
 class RecordReader:
@@ -180,7 +206,7 @@ class RecordReader:
             points=[(point["lat"], point["lon"], point["km"]) for point in aims.get("radius") or ()],
             every_segment=every,
             multipliers=multipliers,
-            raised_where=_raised_where(multipliers, includes) if raising else [],
+            raised=_raised(multipliers, includes, excludes) if raising else [],
             frequency=[
                 (cap["impressions"], cap["per_s"], int(cap.get("level") == "creative"))
                 for cap in body.get("frequency") or ()
@@ -211,10 +237,10 @@ class RecordReader:
 
     def _aims(
         self, record: CampaignRecord, aims: Mapping[str, Any], terms: dict[tuple[Dimension, bytes], int]
-    ) -> tuple[list[tuple[Dimension, list[bytes]]], list[tuple[Dimension, list[bytes]]], list[bytes]]:
+    ) -> tuple[Aims, Aims, list[bytes]]:
         """(included, excluded, segments that must all be there)."""
-        includes: list[tuple[Dimension, list[bytes]]] = []
-        excludes: list[tuple[Dimension, list[bytes]]] = []
+        includes: Aims = []
+        excludes: Aims = []
         for name, aim in aims.items():
             if name not in LISTED_NAMES or not aim:
                 continue
