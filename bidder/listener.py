@@ -1,6 +1,6 @@
 """The bid port of one worker: accept, serve, stop without failing a request.
 
-Listener (accepts, while the worker holds no more than its share) -> BidServer (connections, limits, timeouts)
+Listener (accepts, while the worker holds no more than its share) -> BidServer (connections, limits, timeouts, overload)
   -> compiled protocol -> BidHandler for /bid/, the Tornado application for the rest.
 
 The listening socket belongs to the supervisor and is shared by its workers: a pause leaves
@@ -12,11 +12,15 @@ import errno
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from bidder._fast.http import BidHandler, BidProtocol, Connections, Protocol
+from bidder._fast import favour
+from bidder._fast.handler import BidHandler
+from bidder._fast.http import BidProtocol, Connections, Protocol
+from bidder.admission import STEP_S, TURN_PER_S, Control, Sample, Valves
 from bidder.tornado_bridge import TornadoRoute
 
 SWEEP_S = 0.5  # timeouts are looked at this often, for all connections at once
@@ -38,11 +42,17 @@ class BidServer:
         max_body_bytes: int = 262_144,
         header_s: float = 10.0,
         body_s: float = 2.0,
+        body_total_s: float = 10.0,
         idle_s: float = 160.0,
     ) -> None:
-        """`header_s`: for a whole head; `body_s`: without progress; `idle_s`: between two requests."""
+        """`header_s`: for a whole head; `body_s`: without progress; `body_total_s`: for a whole body; `idle_s`:
+        between two requests."""
         self._emptied = asyncio.Event()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._stepper: asyncio.TimerHandle | None = None
+        self._admission = handler.admission
+        self._control = Control()
+        self._stepped = (0.0, 0.0)  # loop's time and the thread's time on a processor, at the last step
         self._opened = False  # since the last sweep
         self._connections = Connections(
             handler,
@@ -51,6 +61,7 @@ class BidServer:
             max_body_bytes=max_body_bytes,
             header_s=header_s,
             body_s=body_s,
+            body_total_s=body_total_s,
             idle_s=idle_s,
         )
 
@@ -64,12 +75,29 @@ class BidServer:
         """Requests answered without being read to the end: framing, size, time."""
         return self._connections.refused
 
+    @property
+    def unread(self) -> int:
+        """Connections that are not read for a while, for want of time: at most a second each."""
+        return self._connections.unread
+
+    def held_by(self, host: str) -> int:
+        """Connections of this peer address."""
+        return self._connections.held_by(host)
+
+    def stalled(self, began_ns: int) -> None:
+        """The loop did something else since then (monotonic ns): what has come meanwhile has waited."""
+        self._admission.stalled(began_ns)
+
     def protocol(self) -> Protocol:
         """A new connection. Sweeping runs while there is one."""
         self._opened = True
         if self._sweeper is None:
             loop = asyncio.get_running_loop()
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
+            turn_ends = self._admission.turn_ends
+            self._connections.on_turn = lambda: loop.call_soon(turn_ends)
+            self._stepped = (loop.time(), time.thread_time())
+            self._stepper = loop.call_later(STEP_S, self._step, loop)
         return self._connections.protocol()
 
     def close_idle(self) -> int:
@@ -85,6 +113,7 @@ class BidServer:
         returned. The listener must have been closed before.
         """
         self._connections.draining = True
+        self._favour(asyncio.get_running_loop().time())
         if not await self._empty_within(idle_grace_s):
             self._connections.close_idle()
         if await self._empty_within(give_up_s):
@@ -111,6 +140,24 @@ class BidServer:
         again = self.connections > 0 or self._opened  # a protocol is made before its connection is
         self._opened = False
         self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if again else None
+        if not again and self._stepper is not None:
+            self._stepper.cancel()
+
+    def _step(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Control of overload; while everybody is read and served it looks at no connection."""
+        self._stepper = loop.call_later(STEP_S, self._step, loop)
+        before, cpu_before = self._stepped
+        now, cpu = self._stepped = (loop.time(), time.thread_time())
+        lanes, least_wait_ns = self._admission.sample()
+        busy = (cpu - cpu_before) / (now - before) if now > before else 0.0
+        was_open = self._control.valves.open
+        if not self._control.step(Sample(lanes, least_wait_ns, busy)).open or not was_open:
+            self._favour(now)
+
+    def _favour(self, now: float) -> None:
+        valves = Valves() if self._connections.draining else self._control.valves
+        ranking = self._control.ranking()
+        favour.sort(self._connections, now, valves.read_to, valves.serve_to, ranking, now * TURN_PER_S % 1)
 
 
 class Listener:
@@ -124,8 +171,10 @@ class Listener:
         *,
         share: Callable[[int], int | None] = lambda connections: None,
         batch: int = 4,
+        per_peer: int = 0,
     ) -> None:
-        """`share(connections)`: how many this worker may hold, now that it holds so many; None: any number.
+        """`per_peer`: connections that one address may hold here, more are closed at once; 0: any number.
+        `share(connections)`: how many this worker may hold, now that it holds so many; None: any number.
         `batch`: connections taken per wake-up; few, so that all workers get theirs. The caller closes the socket.
         """
         sock.setblocking(False)
@@ -134,17 +183,24 @@ class Listener:
         self._server = server
         self._batch = batch
         self._share = share
+        self._per_peer = per_peer
+        self._turned_away = 0
         self._wanted = False
         self._accepting = False
         self._retry: asyncio.TimerHandle | None = None
         self._exhausted = False
-        self._opening: set[asyncio.Task[tuple[asyncio.Transport, BidProtocol]]] = set()
+        self._opening: dict[asyncio.Task[tuple[asyncio.Transport, BidProtocol]], str] = {}  # and their peers
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def accepting(self) -> bool:
         """False while paused, full, or out of file descriptors."""
         return self._accepting
+
+    @property
+    def turned_away(self) -> int:
+        """Connections closed at once, because their peer held too many."""
+        return self._turned_away
 
     def resume(self) -> None:
         """Accept while the server holds fewer connections than its share. May be called again."""
@@ -196,13 +252,19 @@ class Listener:
         share = self._share(held)
         return share is not None and held >= share
 
+    def _too_many_of(self, host: str) -> bool:
+        if not self._per_peer or not host:
+            return False
+        opening = sum(1 for each in self._opening.values() if each == host)
+        return self._server.held_by(host) + opening >= self._per_peer
+
     def _accept(self) -> None:
         for _ in range(self._batch):
             if self._full():
                 self._wait_for_a_share()
                 return
             try:
-                connection, _ = self._sock.accept()
+                connection, address = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return  # another worker was faster, or the client is gone again
             except OSError as error:
@@ -213,15 +275,20 @@ class Listener:
             if self._exhausted:
                 self._exhausted = False
                 log.warning("accepting again")
+            host = address[0] if isinstance(address, tuple) else ""
+            if self._too_many_of(host):
+                self._turned_away += 1
+                connection.close()
+                continue
             connection.setblocking(False)
             if connection.family in (socket.AF_INET, socket.AF_INET6):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = self._loop.create_task(self._loop.connect_accepted_socket(self._server.protocol, connection))
-            self._opening.add(task)
+            self._opening[task] = host
             task.add_done_callback(self._opened)
 
     def _opened(self, task: "asyncio.Task[tuple[asyncio.Transport, BidProtocol]]") -> None:
-        self._opening.discard(task)
+        del self._opening[task]
         if not task.cancelled() and task.exception() is not None:
             log.info("a connection was lost while it was accepted: %s", task.exception())
         self._go()  # it counted twice, as opening and as open: there may be room

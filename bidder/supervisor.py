@@ -179,6 +179,7 @@ class Supervisor:
                     "ready": bool(row.ready),
                     "book_revision": revision_of(row.book_revision),
                     "connections": row.connections,
+                    "unread_connections": row.unread,
                 }
                 for row in self._board.rows()
                 if row.pid in pids

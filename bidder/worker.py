@@ -87,6 +87,7 @@ class Worker:
             clock=Clock(),
             exchanges=settings.exchanges,
             seed=int.from_bytes(os.urandom(8), "big"),
+            wait_budget_ms=settings.bidder.wait_budget_ms,
         )
         application = tornado.web.Application(
             [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],
@@ -94,6 +95,7 @@ class Worker:
             log_function=lambda handler: None,
         )
         self._server = BidServer(self._decider, application, max_body_bytes=settings.bidder.max_body_bytes)
+        self._per_peer = settings.bidder.connections_per_peer
         self._socket = socket.socket(fileno=os.dup(listening_fd))
         self._state = state
 
@@ -104,6 +106,7 @@ class Worker:
 
     def _renew_book(self) -> None:
         """The newest book, where it is not the one that we have."""
+        began_ns = time.monotonic_ns()
         book = self._follower.refresh()
         if self._follower.reason and self._follower.reason != self._complaint:
             self._log.error("book refused; the last good one serves on", error=self._follower.reason)
@@ -112,6 +115,7 @@ class Worker:
             self._purses.catch_up()  # a book may name slots that the file has only now
             self._decider.set_book(book)
             self._generation = book.revision
+            self._server.stalled(began_ns)
 
     def _share(self, connections: int) -> int | None:
         """How many connections we may hold: the mean of the host's workers and an eighth, and one more."""
@@ -123,7 +127,14 @@ class Worker:
         return total // len(rows) + total // (8 * len(rows)) + 1
 
     def _beat(self, connections: int) -> None:
-        self._board.beat(self._row, int(time.monotonic() * 1000), self._generation, connections, self.ready)
+        self._board.beat(
+            self._row,
+            int(time.monotonic() * 1000),
+            self._generation,
+            connections,
+            self.ready,
+            self._server.unread,
+        )
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -132,7 +143,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._board.claim(self._row, os.getpid())
-        listener = Listener(loop, self._socket, self._server, share=self._share)
+        listener = Listener(loop, self._socket, self._server, share=self._share, per_peer=self._per_peer)
         with Presence(self._state, "worker", row=self._row):
             self._renew_book()
             self._beat(0)

@@ -7,7 +7,8 @@ from typing import Any
 
 import httptools
 
-from bidder._fast.http import Connections, Protocol, PythonHandler
+from bidder._fast.handler import PythonHandler
+from bidder._fast.http import Connections, Protocol
 
 Answerer = Callable[[bytes, bytes], tuple[int, bytes]]
 

@@ -14,5 +14,7 @@ cdef class Outbox:
     # `version`: what x-openrtb-version says, "2.6" if version_n is 0.
     cdef int json(self, const char* body, Py_ssize_t body_n, const char* version, Py_ssize_t version_n,
                   Ending ending) except -1
+    # As much as the socket takes now; an error leaves all of it, for the transport to meet.
+    cdef void send(self, int fd) noexcept nogil
     # All of it, and the box is empty; None where nothing was put.
     cdef bytes take(self)

@@ -15,7 +15,7 @@ cdef struct WorkerRow:
     uint64_t book_revision     # that it serves now
     int64_t heartbeat_ms       # monotonic clock of the host
     uint32_t connections
-    uint32_t reserved
+    uint32_t unread            # of these, not read for a while: overload
 
 cdef struct BoardPage:
     char magic[8]

@@ -15,6 +15,8 @@ class Worker(NamedTuple):
     heartbeat_ms: int
     """Monotonic clock of the host."""
     connections: int
+    unread: int
+    """Of its connections, not read for a while: overload."""
 
 class Board:
     off: bool
@@ -29,7 +31,7 @@ class Board:
     def set_exchange_off(self, key: int, off: bool) -> None: ...
     def claim(self, row: int, pid: int) -> None:
         """The row begins anew, for this process. IndexError outside 0..127."""
-    def beat(self, row: int, monotonic_ms: int, book_revision: int, connections: int, ready: bool) -> None: ...
+    def beat(self, row: int, monotonic_ms: int, book_revision: int, connections: int, ready: bool, unread: int = 0) -> None: ...
     def release(self, row: int) -> None: ...
     def rows(self) -> list[Worker]:
         """Rows that a process has claimed."""

@@ -15,7 +15,7 @@ from bidder._fast.mapping import attach, create
 
 MAGIC = b"obboard1"
 
-Worker = namedtuple("Worker", "row pid ready book_revision heartbeat_ms connections")
+Worker = namedtuple("Worker", "row pid ready book_revision heartbeat_ms connections unread")
 
 
 cdef class Board:
@@ -60,10 +60,12 @@ cdef class Board:
         self.release(row)
         atomic_store32(&worker.pid, pid)
 
-    def beat(self, int row, int64_t monotonic_ms, uint64_t book_revision, uint32_t connections, bint ready):
+    def beat(self, int row, int64_t monotonic_ms, uint64_t book_revision, uint32_t connections, bint ready,
+             uint32_t unread=0):
         cdef WorkerRow* worker = self._row(row)
         atomic_store64(&worker.book_revision, book_revision)
         atomic_store32(&worker.connections, connections)
+        atomic_store32(&worker.unread, unread)
         atomic_store32(&worker.ready, ready)
         # Last: whoever sees this beat sees what it came with.
         atomic_write(&worker.heartbeat_ms, monotonic_ms)
@@ -81,7 +83,7 @@ cdef class Board:
             worker = &self.page.workers[row]
             if atomic_load32(&worker.pid):
                 found.append(Worker(row, worker.pid, bool(worker.ready), worker.book_revision,
-                                    worker.heartbeat_ms, worker.connections))
+                                    worker.heartbeat_ms, worker.connections, worker.unread))
         return found
 
     cdef WorkerRow* _row(self, int row) except NULL:

@@ -7,7 +7,7 @@ from bidder._fast.book cimport Book
 from bidder._fast.clock cimport Clock
 from bidder._fast.counters cimport CounterKey, Counters
 from bidder._fast.frequency cimport Caps
-from bidder._fast.http cimport BidHandler
+from bidder._fast.handler cimport BidHandler
 from bidder._fast.purses cimport Purses
 from bidder._fast.request cimport Imp, Reader, Str
 from bidder._fast.tokens cimport BidIds, Sealer

@@ -8,7 +8,7 @@ from bidder._fast.book import Book
 from bidder._fast.clock import Clock
 from bidder._fast.counters import Counters
 from bidder._fast.frequency import FrequencyTable
-from bidder._fast.http import BidHandler
+from bidder._fast.handler import BidHandler
 from bidder._fast.purses import Purses
 from bidder._fast.tokens import BidIds, Sealer
 
@@ -19,6 +19,8 @@ class ExchangeRow(Protocol):
     def key(self) -> int: ...
     @property
     def seat(self) -> str: ...
+    @property
+    def tmax_ms(self) -> int: ...
     @property
     def enabled(self) -> bool: ...
 
@@ -46,7 +48,11 @@ class Decider(BidHandler):
         clock: Clock,
         exchanges: Mapping[str, ExchangeRow],
         seed: int,
-    ) -> None: ...
+        wait_budget_ms: int = 10,
+    ) -> None:
+        """`wait_budget_ms`: a request that has waited longer for us, or for a quarter of its exchange's `tmax_ms`, is
+        not served: reason OVERLOAD."""
+
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""
     def answer(self, exchange: bytes, body: bytes) -> tuple[int, bytes]:

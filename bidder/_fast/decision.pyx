@@ -13,12 +13,13 @@ import json
 from libc.stdint cimport uint16_t
 from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from bidder._fast.admission cimport Admission
 from bidder._fast.book cimport CampaignRec, CreativeRec
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
     REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
-    REASON_NONE, REASON_OFF, REASON_PURSE_EMPTY, REASON_SEAT,
+    REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, os_key, pack3
@@ -28,6 +29,7 @@ from bidder._fast.writer cimport Splices
 
 cdef enum:
     NS_PER_S = 1_000_000_000
+    NS_PER_MS = 1_000_000
     LATENCY_TOP = 31           # half an hour: nothing takes longer
     CLOSING_CHARS = 4          # ]}]}
 
@@ -37,7 +39,7 @@ cdef uint32_t USD = pack3(b"USD", 3)
 cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
                  Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
-                 exchanges, uint64_t seed):
+                 exchanges, uint64_t seed, int64_t wait_budget_ms=10):
         self.reader = Reader()
         self.writer = Writer()
         self.purses = purses
@@ -47,11 +49,13 @@ cdef class Decider(BidHandler):
         self.sealer = sealer
         self.bid_ids = bid_ids
         self.clock = clock
+        self.admission = Admission(clock)
         self.seed = seed
         self.held = []
         for name, exchange in exchanges.items():
             if exchange.enabled:
                 self.serve(name, exchange.key, exchange.seat)
+                self.admission.set_budget(exchange.key, min(wait_budget_ms, exchange.tmax_ms // 4) * NS_PER_MS)
 
     cdef Str hold(self, str text):
         cdef bytes kept = text.encode()
@@ -79,6 +83,7 @@ cdef class Decider(BidHandler):
     def answer(self, bytes exchange not None, bytes body not None):
         cdef const char* out = NULL
         cdef Py_ssize_t n = 0
+        self.admission.read_begins()
         status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
                              PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), &out, &n)
         return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""
@@ -106,7 +111,7 @@ cdef class Decider(BidHandler):
         return NULL
 
     cdef int work(self, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
-        cdef int64_t started = self.clock.monotonic_ns()
+        cdef int64_t started = self.admission.now
         cdef int64_t now_s = self.clock.wall_ns() // NS_PER_S
         cdef uint8_t reason = REASON_OFF
         cdef int read, written = 0, status = 204
@@ -115,8 +120,12 @@ cdef class Decider(BidHandler):
         memset(&self.key, 0, sizeof(CounterKey))
         self.key.exchange = row.key
         self.key.minute = <uint32_t>(now_s // 60)
-        # Switched off, a body is not even read, so a test request counts then like any other.
-        if not self.board.page.off and not self.board.page.exchange_off[row.key]:
+        # Switched off or shed, a body is not even read, so a test request counts then like any other.
+        if self.board.page.off or self.board.page.exchange_off[row.key]:
+            pass
+        elif not self.admission.admits(row.key):
+            reason = REASON_OVERLOAD
+        else:
             read = self.reader.read(body, <size_t>n)
             if read == READ_MALFORMED:
                 reason = REASON_MALFORMED
@@ -247,6 +256,7 @@ cdef class Decider(BidHandler):
         if not test:
             self.counters.begin()
             self.counters.add(&key, 1, best.price)
+            self.admission.earn(key.exchange, best.price)
             self.counters.end()
         return REASON_NONE
 

@@ -1,8 +1,11 @@
 """HTTP/1.1 on the worker's loop: `/bid/` answered in compiled code, all else handed on."""
 
 from libc.stdint cimport uint64_t
+from bidder._fast.admission cimport Admission, Standing
 from bidder._fast.answers cimport Outbox
 from bidder._fast.framing cimport Body, Head
+from bidder._fast.handler cimport BidHandler
+from bidder._fast.peer cimport Peer
 
 cdef enum:
     INBOX_BYTES = 65_536         # one read, shared by all connections of a worker
@@ -17,20 +20,6 @@ cdef enum Phase:
     LINGERING                    # refused and half closed: read and drop until the peer closes
     CLOSED
 
-cdef class BidHandler:
-    """What the listener asks; `bidder._fast.decision.Decider` is the one in production."""
-    # Status 200 with *out/*out_n set to a JSON body that lives until the next call,
-    # or 204, 400, 404 without one. `exchange` is the path behind /bid/. Never raises.
-    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
-                    const char* body, Py_ssize_t body_n,
-                    const char** out, Py_ssize_t* out_n) noexcept
-    # Is there such an exchange? Asked for other methods than POST only: 405 where there is, else 404.
-    cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept
-
-cdef class PythonHandler(BidHandler):
-    cdef object answer           # (exchange: bytes, body: bytes) -> (status, body)
-    cdef bytes last              # keeps *out alive
-
 cdef class Room:
     """Where the loop reads the next bytes to; valid from get_buffer to buffer_updated."""
     cdef char* at
@@ -39,23 +28,27 @@ cdef class Room:
 cdef class Connections:
     """All connections of one worker, and the memory they share."""
     cdef BidHandler handler
+    cdef Admission admission     # the handler's
+    cdef public object on_turn   # called once in a turn worth marking: the loop is to call admission.turn_ends at its end
     cdef object route            # of every request that is not below /bid/
     cdef object on_empty         # called when the last connection is gone
     cdef set members
+    cdef dict peers              # address -> its connections
     cdef Room room
     cdef char* inbox             # owned, INBOX_BYTES
     cdef Outbox out              # answers of the batch at hand, written at once
     cdef bytes plain             # the body that was gzip, while it is decided on
     cdef readonly Py_ssize_t max_body_bytes
-    cdef double header_s, body_s, idle_s
+    cdef double header_s, body_s, body_total_s, idle_s
+    cdef double read_to          # connections whose lot is less are read: 1: all
+    cdef uint64_t lots           # drawn so far
+    cdef readonly int unread     # connections that are not read for a while
     cdef public bint draining    # from now on the last answer of every connection says close
     cdef readonly uint64_t refused   # requests whose framing, size or time was not accepted
 
-cdef class BidProtocol:
+cdef class BidProtocol(Peer):
     """One connection, as an asyncio BufferedProtocol."""
     cdef Connections shared
-    cdef object transport        # None: gone
-    cdef object write            # transport.write, looked up once
     cdef object guest            # the answer that Tornado is writing, while AWAY
     cdef char* own               # owned; NULL unless bytes wait for more, or for Tornado
     cdef Py_ssize_t own_n, own_cap
@@ -64,8 +57,13 @@ cdef class BidProtocol:
     cdef Phase phase
     cdef int verdict             # not 0: the status that the request gets once its body is read
     cdef bint bid                # below /bid/
-    cdef bint writing_paused
-    cdef bint reading_paused     # too much has come in while AWAY
+    cdef int lane                # of the last bid request; 0: none was ours; -1: none yet
+    cdef double lot              # 0 to 1, for life: who is read when not all can be
+    cdef Standing standing
+    cdef bint unread             # by the last look at all connections
+    cdef bint late               # what it says next has waited unread
+    cdef double unread_since
+    cdef double body_began       # as `since`
     cdef double since            # when this phase began, or last moved on; < 0: since the last sweep
 
     cdef int consume(self, char* data, Py_ssize_t n) except -1

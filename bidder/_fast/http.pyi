@@ -7,14 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol as Shape
 
-class BidHandler:
-    """Answers bid requests; this base bids on nothing (204). Subclassed in compiled code only."""
-
-class PythonHandler(BidHandler):
-    """A handler in Python, for tests and small tools. What raises is logged and answered 500."""
-
-    def __init__(self, answer: Callable[[bytes, bytes], tuple[int, bytes]]) -> None:
-        """`answer(exchange, body) -> (status, body)`; the body is written with status 200 only."""
+from bidder._fast.handler import BidHandler
+from bidder._fast.peer import Peer
 
 class _Guest(Shape):
     """Whoever answers one request that is not a bid; the connection tells it what it must know."""
@@ -35,6 +29,9 @@ It must not call `finish()` before it has returned.
 class Connections:
     """All connections of one worker. Not thread-safe: one loop."""
 
+    on_turn: Callable[[], object] | None
+    """Called in a turn of the loop that is worth marking: have the loop call the admission's `turn_ends` once this
+    poll's reads are done (`loop.call_soon`). None: waiting times are not known, nothing is shed for them."""
     draining: bool
     """From now on the last answer on every connection says `Connection: close`, and the connection ends with it."""
 
@@ -47,12 +44,19 @@ class Connections:
         max_body_bytes: int = 262_144,
         header_s: float = 10.0,
         body_s: float = 2.0,
+        body_total_s: float = 10.0,
         idle_s: float = 160.0,
     ) -> None:
-        """`max_body_bytes` also holds for what gzip unpacks to. ValueError: a limit is not positive."""
+        """`max_body_bytes` also holds for what gzip unpacks to; `body_s` is without progress, `body_total_s` in all.
+        ValueError: a limit is not positive."""
     @property
     def count(self) -> int:
         """Connections that are open."""
+    @property
+    def unread(self) -> int:
+        """Connections that are not read for a while, because others earn more (`bidder._fast.favour`)."""
+    def held_by(self, host: str) -> int:
+        """Connections of this peer address."""
     @property
     def refused(self) -> int:
         """Requests answered without being read to the end: framing, size, time."""
@@ -71,7 +75,7 @@ class Connections:
     def abort(self) -> int:
         """Drop every connection at once, answered or not; how many."""
 
-class BidProtocol:
+class BidProtocol(Peer):
     """One connection, as the loop and a route see it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
@@ -82,18 +86,8 @@ class BidProtocol:
     def eof_received(self) -> bool: ...
     def pause_writing(self) -> None: ...
     def resume_writing(self) -> None: ...
-    def send(self, data: bytes) -> None:
-        """Of a route: write; nothing happens if the client is gone."""
     def finish(self, close: bool) -> None:
         """Of a route: the answer is complete; go on with the next request, or end the connection."""
-    def abort(self) -> None:
-        """Drop the connection at once."""
-    @property
-    def peer(self) -> tuple[str, int] | tuple[str, int, int, int] | str | None:
-        """Address of the client as the socket has it; None: gone."""
-    @property
-    def writable(self) -> bool:
-        """False while the client reads more slowly than we write."""
     @property
     def closing(self) -> bool:
         """The answer that is written now must say `Connection: close`."""

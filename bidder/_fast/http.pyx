@@ -11,52 +11,24 @@ request is not whole, or waits behind one that Tornado answers.
 """
 
 import asyncio
-import logging
 import zlib
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove
+from bidder._fast.admission cimport IN_FAVOUR, LATE, OUT_OF_FAVOUR
 from bidder._fast.answers cimport CLOSES, STAYS, STAYS_10, Ending, Outbox
 from bidder._fast.framing cimport DONE, GZIP, MORE, OTHER, body_begin, body_read, head_begin, head_read
+from bidder._fast.handler cimport BidHandler
+from bidder._fast.peer cimport AHEAD, UNREAD, WRITING, Peer
 
 cdef enum:
     PREFIX_N = 5                     # of "/bid/"
 
 cdef double LINGER_S = 2.0           # for the peer to read the refusal; a closed socket would cut it off
 cdef double DRAIN_IDLE_S = 1.0       # for a connection that came while draining and says nothing
-
-cdef object log = logging.getLogger("bidder.http")
-
-
-cdef class BidHandler:
-    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
-                    const char* body, Py_ssize_t body_n,
-                    const char** out, Py_ssize_t* out_n) noexcept:
-        return 204
-
-    cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
-        return True
-
-
-cdef class PythonHandler(BidHandler):
-    def __init__(self, answer):
-        self.answer = answer
-        self.last = b""
-
-    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
-                    const char* body, Py_ssize_t body_n,
-                    const char** out, Py_ssize_t* out_n) noexcept:
-        cdef int status
-        try:
-            status, self.last = self.answer(exchange[:exchange_n], body[:body_n])
-        except Exception:
-            log.exception("the handler of /bid/ failed; answered 500")
-            return 500
-        out[0] = PyBytes_AS_STRING(self.last)
-        out_n[0] = PyBytes_GET_SIZE(self.last)
-        return status
 
 
 cdef class Room:
@@ -77,23 +49,31 @@ cdef class Connections:
         free(self.inbox)
 
     def __init__(self, BidHandler handler not None, route, *, on_empty=None, Py_ssize_t max_body_bytes=262_144,
-                 double header_s=10.0, double body_s=2.0, double idle_s=160.0):
-        if max_body_bytes <= 0 or min(header_s, body_s, idle_s) <= 0:
-            raise ValueError(f"limits must be positive: {max_body_bytes=} {header_s=} {body_s=} {idle_s=}")
+                 double header_s=10.0, double body_s=2.0, double body_total_s=10.0, double idle_s=160.0):
+        if max_body_bytes <= 0 or min(header_s, body_s, body_total_s, idle_s) <= 0:
+            raise ValueError(
+                f"limits must be positive: {max_body_bytes=} {header_s=} {body_s=} {body_total_s=} {idle_s=}")
         self.handler = handler
+        self.admission = handler.admission
+        self.read_to = 1.0
         self.route = route
         self.on_empty = on_empty
         self.max_body_bytes = max_body_bytes
         self.header_s = header_s
         self.body_s = body_s
+        self.body_total_s = body_total_s
         self.idle_s = idle_s
         self.members = set()
+        self.peers = {}
         self.room = Room()
         self.out = Outbox()
 
     @property
     def count(self):
         return len(self.members)
+
+    def held_by(self, host):
+        return self.peers.get(host, 0)
 
     def protocol(self):
         return Protocol(self)
@@ -116,11 +96,16 @@ cdef class Connections:
         return len(self.members)
 
 
-cdef class BidProtocol:
+cdef class BidProtocol(Peer):
     def __init__(self, Connections shared not None):
+        cdef uint64_t lot
         self.shared = shared
         self.phase = IDLE
-        self.since = -1
+        self.since = self.body_began = -1
+        self.lane = -1
+        shared.lots += 1
+        lot = shared.lots * <uint64_t>0x9E3779B97F4A7C15  # as even as a draw, and the same in every run
+        self.lot = <double>(lot >> 11) / <double>(1 << 53)
 
     def __dealloc__(self):
         free(self.own)
@@ -128,16 +113,24 @@ cdef class BidProtocol:
     # --- called by the loop
 
     def connection_made(self, transport):
-        self.transport = transport
-        self.write = transport.write
+        self.attach(transport)
         self.shared.members.add(self)
+        if self.host is not None:
+            self.shared.peers[self.host] = self.shared.peers.get(self.host, 0) + 1
 
     def connection_lost(self, error):
         guest, self.guest = self.guest, None
-        self.transport = self.write = None
+        self.detach()
         self.phase = CLOSED
         self.forget()
         self.shared.members.discard(self)
+        if self.unread:
+            self.unread = False
+            self.shared.unread -= 1
+        if self.host is not None:
+            held = self.shared.peers.pop(self.host) - 1
+            if held:
+                self.shared.peers[self.host] = held
         if guest is not None:
             guest.connection_lost()
         if not self.shared.members and self.shared.on_empty is not None:
@@ -156,44 +149,52 @@ cdef class BidProtocol:
         return room
 
     def buffer_updated(self, Py_ssize_t n):
+        cdef Connections shared = self.shared
+        cdef Py_ssize_t room = shared.room.n
         if self.phase >= LINGERING:
             return
         if self.phase == READING_BODY:
             self.since = -1
+        if shared.admission.read_begins() and shared.on_turn is not None:
+            shared.on_turn()
+        if self.lane < 0:  # overload does not wait for the next look at all connections
+            self.lane = 0
+            self.standing = IN_FAVOUR if self.lot < shared.read_to else OUT_OF_FAVOUR
+        shared.admission.standing = LATE if self.late else self.standing
         if self.own != NULL:
             self.own_n += n
         if self.phase != AWAY:
-            if self.own == NULL:
-                self.consume(self.shared.inbox, n)
-            else:
-                self.consume(self.own, self.own_n)
+            self.reading = True
+            try:
+                if self.own == NULL:
+                    self.consume(shared.inbox, n)
+                else:
+                    self.consume(self.own, self.own_n)
+            finally:
+                self.reading = False
         else:
             if self.own == NULL:
-                self.keep(self.shared.inbox, 0, n)
-            if self.own_n > AWAY_BYTES and not self.reading_paused:
-                self.reading_paused = True
-                self.transport.pause_reading()
+                self.keep(shared.inbox, 0, n)
+            if self.own_n > AWAY_BYTES:
+                self.stop(AHEAD)
+        if self.late and n < room:  # that was all that had waited
+            self.late = False
+            if self.unread:
+                self.stop(UNREAD)
 
     def eof_received(self):
         return False  # nothing that is not whole can become so: the loop closes, after what is still to be written
 
     def pause_writing(self):
-        self.writing_paused = True
-        self.transport.pause_reading()
+        self.stop(WRITING)
 
     def resume_writing(self):
-        self.writing_paused = False
         self.since = -1
-        if not self.reading_paused:
-            self.transport.resume_reading()
+        self.start(WRITING)
         if self.guest is not None:
             self.guest.resume_writing()
 
     # --- called by the route, while its request is AWAY
-
-    def send(self, bytes data):
-        if self.write is not None:
-            self.write(data)
 
     def finish(self, bint close):
         if self.phase != AWAY:
@@ -208,22 +209,8 @@ cdef class BidProtocol:
             self.linger()
         else:
             self.close()
-        if self.reading_paused and self.phase != AWAY:
-            self.reading_paused = False
-            if not self.writing_paused:
-                self.transport.resume_reading()
-
-    def abort(self):
-        if self.transport is not None:
-            self.transport.abort()
-
-    @property
-    def peer(self):
-        return None if self.transport is None else self.transport.get_extra_info("peername")
-
-    @property
-    def writable(self):
-        return not self.writing_paused
+        if self.phase != AWAY:
+            self.start(AHEAD)
 
     @property
     def closing(self):
@@ -327,6 +314,7 @@ cdef class BidProtocol:
                 self.verdict = 415
         body_begin(&self.body, &self.head)
         self.phase = READING_BODY
+        self.body_began = -1
         if self.head.expect and body_to_come and n == self.head.next:
             if self.verdict:
                 return self.verdict
@@ -352,6 +340,7 @@ cdef class BidProtocol:
             else:
                 status = self.shared.handler.decide(text + self.head.path_at + PREFIX_N, exchange_n,
                                                     text + self.body.at, self.body.n, &out, &out_n)
+            self.lane = self.shared.admission.lane
         if status == 200:
             self.shared.out.json(out, out_n, text + self.head.version_at, self.head.version_n, ending)
         else:
@@ -402,11 +391,7 @@ cdef class BidProtocol:
         return self.linger()
 
     cdef int flush(self) except -1:
-        """Write the answers of this batch at once."""
-        cdef bytes data = self.shared.out.take()
-        if data is not None and self.write is not None:
-            self.write(data)
-        return 0
+        return self.put_out(self.shared.out)
 
     cdef int linger(self) except -1:
         self.phase = LINGERING
@@ -427,6 +412,15 @@ cdef class BidProtocol:
     cdef int check(self, double now) except -1:
         """Once a sweep: has this phase taken too long?"""
         cdef double age = now - self.since
+        if self.pauses & UNREAD and self.phase <= READING_BODY:
+            self.since = self.body_began = -1  # it is we who keep the peer waiting
+            return 0
+        if self.phase == READING_BODY:
+            if self.body_began < 0:
+                self.body_began = now
+            elif now - self.body_began >= self.shared.body_total_s:
+                self.shared.out.n = 0
+                return self.refuse(408)
         if self.since < 0:
             self.since = now
         elif self.phase == IDLE:
@@ -437,7 +431,7 @@ cdef class BidProtocol:
                 self.shared.out.n = 0
                 self.refuse(408)
         elif self.phase == AWAY:
-            if self.writing_paused and age >= self.shared.idle_s:
+            if self.pauses & WRITING and age >= self.shared.idle_s:
                 self.transport.abort()
         elif age >= (self.shared.idle_s if self.transport.get_write_buffer_size() else LINGER_S):
             self.transport.abort()

@@ -14,6 +14,7 @@ from bidder.settings import address
 NAME = "status"
 HELP = "Show every process of this host: role, pid, address, build, book revision, health."
 ASK_S = 2.0
+WORKER_FACTS = ("book_revision", "connections", "unread_connections")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,7 @@ def _status(state: Path) -> dict[str, Any]:
     for row in rows:
         row["healthy"] = _healthy(row, workers, state, dsn)
         if row["role"] == "worker":
-            row |= {key: workers.get(row["pid"], {}).get(key) for key in ("book_revision", "connections")}
+            row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}
         if row["role"] == "supervisor":
             row |= {key: details.get(key) for key in ("book_revision", "overrides", "switches", "tracker_healthy")}
     return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}

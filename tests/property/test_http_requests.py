@@ -8,7 +8,8 @@ import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bidder._fast.http import Connections, PythonHandler
+from bidder._fast.handler import PythonHandler
+from bidder._fast.http import Connections
 from tests.http_wire import Conversation, post
 
 

@@ -30,9 +30,9 @@ def test_supervisor_sees_the_beats_of_workers_until_their_rows_are_released(tmp_
     supervisor = Board(tmp_path / "board")
     worker = Board(tmp_path / "board")
     worker.claim(3, 4321)
-    assert supervisor.rows() == [(3, 4321, False, 0, 0, 0)]
-    worker.beat(3, 123_456, 9, 17, True)
-    assert supervisor.rows() == [(3, 4321, True, 9, 123_456, 17)]
+    assert supervisor.rows() == [(3, 4321, False, 0, 0, 0, 0)]
+    worker.beat(3, 123_456, 9, 17, True, 5)
+    assert supervisor.rows() == [(3, 4321, True, 9, 123_456, 17, 5)]
     supervisor.release(3)
     assert worker.rows() == []
 
@@ -42,7 +42,7 @@ def test_claiming_a_row_anew_forgets_the_worker_before(tmp_path: Path) -> None:
     board.claim(127, 1)
     board.beat(127, 1, 1, 1, True)
     board.claim(127, 2)
-    assert board.rows() == [(127, 2, False, 0, 0, 0)]
+    assert board.rows() == [(127, 2, False, 0, 0, 0, 0)]
 
 
 def test_rows_and_keys_outside_the_page_are_refused(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import zlib
 
 import pytest
 
-from bidder._fast.http import BidHandler, Connections
+from bidder._fast.handler import BidHandler
+from bidder._fast.http import Connections
 from tests.http_wire import Conversation, answers_in, chunked, no_route, post
 
 

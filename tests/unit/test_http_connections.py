@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bidder._fast.http import BidProtocol, Connections, PythonHandler
+from bidder._fast.handler import PythonHandler
+from bidder._fast.http import BidProtocol, Connections
 from tests.http_wire import Conversation, answers_in, post
 
 

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from tornado.web import Application
 
-from bidder._fast.http import PythonHandler
+from bidder._fast.handler import PythonHandler
 from bidder.listener import BidServer, Listener
 from tests.http_wire import answers_in, post
 

@@ -12,7 +12,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerConnect
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from bidder._fast.http import PythonHandler
+from bidder._fast.handler import PythonHandler
 from bidder.listener import BidServer
 from tests.http_wire import Answer, answers_in, post
 

@@ -1,0 +1,19 @@
+"""Whom the listener asks for an answer to a bid request."""
+
+from bidder._fast.admission cimport Admission
+
+cdef class BidHandler:
+    """What the listener asks; `bidder._fast.decision.Decider` is the one in production."""
+    cdef readonly Admission admission
+    # Status 200 with *out/*out_n set to a JSON body that lives until the next call,
+    # or 204, 400, 404 without one. `exchange` is the path behind /bid/. Never raises.
+    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
+                    const char* body, Py_ssize_t body_n,
+                    const char** out, Py_ssize_t* out_n) noexcept
+    # Is there such an exchange? Asked for other methods than POST only: 405 where there is, else 404.
+    cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept
+
+cdef class PythonHandler(BidHandler):
+    cdef object answer           # (exchange: bytes, body: bytes) -> (status, body)
+    cdef dict lanes              # exchange -> lane of its admission
+    cdef bytes last              # keeps *out alive
