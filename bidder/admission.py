@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 STEP_S = 0.1  # between two samples
 SHED_COST = 0.6  # of a request answered unserved, in served ones: measured 0.57
-SHED_MOST = 0.10  # of the requests read; above it connections are left unread
-SHED_FEW = 0.05  # below it they are read again
-OVERREAD = 1.05  # read a little more than can be served, so that what ends early leaves no time unused
+SHED_MOST = 0.06  # of the requests read; above it connections are left unread
+SHED_FEW = 0.03  # below it they are read again
+OVERREAD = 1.02  # read a little more than can be served, so that what ends early leaves no time unused
 STANDING_NS = 5_000_000  # a wait that never falls below this for a whole sample is a standing queue
 BUSY = 0.95  # share of the time on the processor above which there is no room for more
-LEAST_READ = 1 / 64
+LEAST_READ = 1 / 256
 WORTH_SHARE = 1 / 16  # of a sample in a lane's worth: the memory of some two seconds
 TURN_PER_S = 1 / 32  # how fast the lots go round: a connection's bad luck ends
 
@@ -80,11 +80,12 @@ class Control:
         share = shed / (served + shed) if served + shed else 0.0
         self._overloaded = self._overloaded + 1 if share > SHED_MOST else 0
         if self._overloaded >= 2:  # one alone may be a pause of ours
-            room = (served + SHED_COST * shed) / (served + shed) * OVERREAD
-            return max(LEAST_READ, read_to * room)
+            room = (1 - (1 - SHED_COST) * share) * OVERREAD
+            # Who sends on any connection that is free sends what we do not read on those that we do.
+            return max(LEAST_READ, read_to * min(room, 1 - share))
         if read_to < 1.0 and share < SHED_FEW:
             more = min(2.0, BUSY / busy) if busy > 0 else 2.0
-            return min(1.0, read_to * max(more, OVERREAD))
+            return min(1.0, read_to * max(more, 1.02))
         return read_to
 
     def _serve_less(self, least_wait_ns: int) -> float:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from bidder._fast import favour
+from bidder._fast.admission import Admission
 from bidder._fast.handler import BidHandler
 from bidder._fast.http import BidProtocol, Connections, Protocol
 from bidder.admission import STEP_S, TURN_PER_S, Control, Sample, Valves
@@ -29,6 +30,38 @@ RETRY_S = 0.2  # accepting again after the process or host ran out of something
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = logging.getLogger("bidder.http")
+
+
+class Overload:
+    """Steps the control of overload, and has the connections do what it says. Times: s, of any monotonic clocks."""
+
+    def __init__(self, connections: Connections, admission: Admission) -> None:
+        self._connections = connections
+        self._admission = admission
+        self._control = Control()
+        self._now = self._cpu = 0.0
+
+    def begin(self, now: float, cpu: float) -> None:
+        """From here on `step` is called every STEP_S. `cpu`: time that the worker's thread was on a processor."""
+        self._now, self._cpu = now, cpu
+
+    def step(self, now: float, cpu: float) -> None:
+        """While everybody is read and served this looks at no connection."""
+        busy = (cpu - self._cpu) / (now - self._now) if now > self._now else 0.0
+        self.begin(now, cpu)
+        lanes, least_wait_ns = self._admission.sample()
+        was_open = self._control.valves.open
+        valves = self._control.step(Sample(lanes, least_wait_ns, busy))
+        if not (valves.open and was_open):
+            self._sort(now, valves)
+
+    def end(self, now: float) -> None:
+        """Everybody is read and served, as long as `step` is not called."""
+        self._sort(now, Valves())
+
+    def _sort(self, now: float, valves: Valves) -> None:
+        ranking = self._control.ranking()
+        favour.sort(self._connections, now, valves.read_to, valves.serve_to, ranking, now * TURN_PER_S % 1)
 
 
 class BidServer:
@@ -51,8 +84,6 @@ class BidServer:
         self._sweeper: asyncio.TimerHandle | None = None
         self._stepper: asyncio.TimerHandle | None = None
         self._admission = handler.admission
-        self._control = Control()
-        self._stepped = (0.0, 0.0)  # loop's time and the thread's time on a processor, at the last step
         self._opened = False  # since the last sweep
         self._connections = Connections(
             handler,
@@ -64,6 +95,7 @@ class BidServer:
             body_total_s=body_total_s,
             idle_s=idle_s,
         )
+        self._overload = Overload(self._connections, self._admission)
 
     @property
     def connections(self) -> int:
@@ -96,7 +128,7 @@ class BidServer:
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
             turn_ends = self._admission.turn_ends
             self._connections.on_turn = lambda: loop.call_soon(turn_ends)
-            self._stepped = (loop.time(), time.thread_time())
+            self._overload.begin(loop.time(), time.thread_time())
             self._stepper = loop.call_later(STEP_S, self._step, loop)
         return self._connections.protocol()
 
@@ -113,7 +145,9 @@ class BidServer:
         returned. The listener must have been closed before.
         """
         self._connections.draining = True
-        self._favour(asyncio.get_running_loop().time())
+        if self._stepper is not None:
+            self._stepper.cancel()
+        self._overload.end(asyncio.get_running_loop().time())
         if not await self._empty_within(idle_grace_s):
             self._connections.close_idle()
         if await self._empty_within(give_up_s):
@@ -144,20 +178,8 @@ class BidServer:
             self._stepper.cancel()
 
     def _step(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Control of overload; while everybody is read and served it looks at no connection."""
         self._stepper = loop.call_later(STEP_S, self._step, loop)
-        before, cpu_before = self._stepped
-        now, cpu = self._stepped = (loop.time(), time.thread_time())
-        lanes, least_wait_ns = self._admission.sample()
-        busy = (cpu - cpu_before) / (now - before) if now > before else 0.0
-        was_open = self._control.valves.open
-        if not self._control.step(Sample(lanes, least_wait_ns, busy)).open or not was_open:
-            self._favour(now)
-
-    def _favour(self, now: float) -> None:
-        valves = Valves() if self._connections.draining else self._control.valves
-        ranking = self._control.ranking()
-        favour.sort(self._connections, now, valves.read_to, valves.serve_to, ranking, now * TURN_PER_S % 1)
+        self._overload.step(loop.time(), time.thread_time())
 
 
 class Listener:

@@ -21,6 +21,7 @@ cdef class Admission:
     cdef Lane lanes[64]
     cdef Clock clock
     cdef readonly int64_t now  # when the read at hand began; monotonic ns
+    cdef int64_t ended         # when the last request was answered, where its handler says so; monotonic ns
     cdef int64_t waited        # how long its requests have waited at most; ns
     cdef int64_t least         # shortest wait since the last sample
     cdef int64_t service       # what a read costs on average, its answers included; ns

@@ -21,5 +21,7 @@ class Admission:
         """Of the loop, when all that a poll returned has been looked at: called where `Connections` asked for it."""
     def stalled(self, began_ns: int) -> None:
         """The loop did something else since then, so that what it finds next may have waited as long."""
+    def earned(self, lane: int, nano: int) -> None:
+        """A request of this lane was bid on, with so many nano-USD; for handlers in Python."""
     def sample(self) -> tuple[dict[int, tuple[int, int, int]], int]:
         """{lane: (served, shed, nano-USD bid)} since the last sample, and the shortest wait in it, in ns."""

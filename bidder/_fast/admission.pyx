@@ -14,7 +14,7 @@ from bidder._fast.clock cimport Clock
 
 cdef enum:
     POLL_NS = 100_000          # a poll that took longer had nothing to return at first
-    PAUSE_NS = 250_000         # between two reads of an unmarked turn: there was a poll in between
+    PAUSE_NS = 250_000         # from one read to the next of an unmarked turn: there was a poll in between
     MS = 1_000_000
     SERVICE_SHARE = 16         # of a turn in the mean service time
     NONE_YET = 0x7FFFFFFFFFFFFFFF
@@ -37,7 +37,7 @@ cdef class Admission:
         self.lanes[lane].budget_ns = budget_ns
 
     cdef bint read_begins(self) noexcept nogil:
-        cdef int64_t last = self.now
+        cdef int64_t last = max(self.now, self.ended)
         self.now = self.clock.monotonic_ns()
         self.reads += 1
         if self.reads == 1:
@@ -81,6 +81,11 @@ cdef class Admission:
 
     cdef void earn(self, int lane, int64_t nano) noexcept nogil:
         self.lanes[lane].earned += nano
+
+    def earned(self, int lane, int64_t nano):
+        if not 0 < lane < LANES:
+            raise ValueError(f"lane={lane}: a key of 1 to {LANES - 1} is wanted")
+        self.earn(lane, nano)
 
     def sample(self):
         cdef int lane

@@ -274,7 +274,8 @@ cdef class Decider(BidHandler):
         key.kind = COUNT_LATENCY
         key.exchange = self.key.exchange
         key.minute = self.key.minute
-        key.reason = bucket_of(self.clock.monotonic_ns() - started)
+        self.admission.ended = self.clock.monotonic_ns()
+        key.reason = bucket_of(self.admission.ended - started)
         self.counters.add(&key, 1, 0)
         self.counters.end()
 

@@ -12,6 +12,7 @@ from bidder._fast.http cimport BidProtocol, Connections
 from bidder._fast.peer cimport UNREAD
 
 cdef double LOOK_S = 0.85        # and a tick more at most: nobody is left unread for longer than a second
+cdef double SPREAD = 1024.0      # makes another draw of a lot
 
 
 def sort(Connections connections not None, double now_s, double read_to, double serve_to, lanes, double turn=0.0):
@@ -55,13 +56,14 @@ cdef int place(BidProtocol member, double at, double now_s, double read_to, doub
         if not member.unread:
             member.unread = True
             member.shared.unread += 1
-            member.unread_since = now_s
+            # Else all that stop at once would be looked at at once, and be a burst of their own.
+            member.unread_since = now_s - LOOK_S * (member.lot * SPREAD - <int>(member.lot * SPREAD))
             member.stop(UNREAD)
         elif now_s - member.unread_since >= LOOK_S:
             member.unread_since = now_s
             member.late = True
             member.start(UNREAD)
-        elif member.late:        # the look found nothing
+        elif not member.pauses & UNREAD:   # the look found nothing
             member.late = False
             member.stop(UNREAD)
     elif member.unread:
@@ -70,5 +72,5 @@ cdef int place(BidProtocol member, double at, double now_s, double read_to, doub
         member.late = True
         member.start(UNREAD)
     else:
-        member.late = False
+        member.late = False      # since the last tick all that had waited has been read
     return 0

@@ -43,6 +43,7 @@ cdef class PythonHandler(BidHandler):
         except Exception:
             log.exception("the handler of /bid/ failed; answered 500")
             return 500
+        self.admission.ended = self.admission.clock.monotonic_ns()
         out[0] = PyBytes_AS_STRING(self.last)
         out_n[0] = PyBytes_GET_SIZE(self.last)
         return status

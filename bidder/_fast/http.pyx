@@ -177,8 +177,8 @@ cdef class BidProtocol(Peer):
                 self.keep(shared.inbox, 0, n)
             if self.own_n > AWAY_BYTES:
                 self.stop(AHEAD)
-        if self.late and n < room:  # that was all that had waited
-            self.late = False
+        if self.late:
+            self.late = n == room   # else that was all that had waited
             if self.unread:
                 self.stop(UNREAD)
 
