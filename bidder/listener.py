@@ -195,7 +195,8 @@ class Listener:
         batch: int = 4,
         per_peer: int = 0,
     ) -> None:
-        """`per_peer`: connections that one address may hold here, more are closed at once; 0: any number.
+        """`per_peer`: connections that one address may hold here, more are closed at once (but for those that come
+        together with the last one, a batch at most); 0: any number.
         `share(connections)`: how many this worker may hold, now that it holds so many; None: any number.
         `batch`: connections taken per wake-up; few, so that all workers get theirs. The caller closes the socket.
         """
@@ -211,7 +212,7 @@ class Listener:
         self._accepting = False
         self._retry: asyncio.TimerHandle | None = None
         self._exhausted = False
-        self._opening: dict[asyncio.Task[tuple[asyncio.Transport, BidProtocol]], str] = {}  # and their peers
+        self._opening: set[asyncio.Task[tuple[asyncio.Transport, BidProtocol]]] = set()
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
@@ -274,12 +275,6 @@ class Listener:
         share = self._share(held)
         return share is not None and held >= share
 
-    def _too_many_of(self, host: str) -> bool:
-        if not self._per_peer or not host:
-            return False
-        opening = sum(1 for each in self._opening.values() if each == host)
-        return self._server.held_by(host) + opening >= self._per_peer
-
     def _accept(self) -> None:
         for _ in range(self._batch):
             if self._full():
@@ -297,8 +292,7 @@ class Listener:
             if self._exhausted:
                 self._exhausted = False
                 log.warning("accepting again")
-            host = address[0] if isinstance(address, tuple) else ""
-            if self._too_many_of(host):
+            if self._per_peer and isinstance(address, tuple) and self._server.held_by(address[0]) >= self._per_peer:
                 self._turned_away += 1
                 connection.close()
                 continue
@@ -306,11 +300,11 @@ class Listener:
             if connection.family in (socket.AF_INET, socket.AF_INET6):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = self._loop.create_task(self._loop.connect_accepted_socket(self._server.protocol, connection))
-            self._opening[task] = host
+            self._opening.add(task)
             task.add_done_callback(self._opened)
 
     def _opened(self, task: "asyncio.Task[tuple[asyncio.Transport, BidProtocol]]") -> None:
-        del self._opening[task]
+        self._opening.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.info("a connection was lost while it was accepted: %s", task.exception())
         self._go()  # it counted twice, as opening and as open: there may be room

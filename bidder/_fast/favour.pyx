@@ -18,9 +18,10 @@ cdef double SPREAD = 1024.0      # makes another draw of a lot
 def sort(Connections connections not None, double now_s, double read_to, double serve_to, lanes, double turn=0.0):
     cdef int[LANES] held
     cdef double[LANES] before
-    cdef int lane, total = 0
-    cdef double at
+    cdef int lane
+    cdef double at = 0
     cdef BidProtocol member
+    named = set(lanes)
     for lane in range(LANES):
         held[lane] = 0
         before[lane] = 0
@@ -28,12 +29,8 @@ def sort(Connections connections not None, double now_s, double read_to, double 
         member = <BidProtocol>each
         if member.lane > 0:
             held[member.lane] += 1
-            total += 1
-    for named in lanes:
-        total -= held[<int>named]
-    at = total                   # of those that are not named, who stand first
-    for named in lanes:
-        lane = named
+    for each in [*[lane for lane in range(LANES) if lane not in named], *lanes]:
+        lane = each
         before[lane] = at
         at += held[lane]
     connections.read_to = read_to

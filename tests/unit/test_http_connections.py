@@ -235,3 +235,34 @@ def test_closing_tells_a_guest_to_say_close_while_draining() -> None:
     assert talk.protocol.closing
     talk.feed(post())
     assert not talk.protocol.closing, "a request waits behind it"
+
+
+def test_body_that_trickles_gets_408_when_its_time_is_over() -> None:
+    talk = Conversation(nobid)
+    talk.feed(post(b"x" * 100)[:-100])
+    for second in range(10):
+        swept(talk, 100.0 + second)
+        talk.feed(b"x")
+    assert talk.written == b""
+    swept(talk, 110.0)
+    assert talk.statuses == [408]
+
+
+def test_a_body_has_its_time_for_itself() -> None:
+    talk = Conversation(nobid)
+    for begin in (100.0, 109.0):
+        talk.feed(post(b"x" * 10)[:-10])
+        for second in range(9):
+            swept(talk, begin + second)
+            talk.feed(b"x")
+        talk.feed(b"x")
+    assert talk.statuses == [204, 204]
+
+
+def test_connections_are_counted_by_peer() -> None:
+    talk = Conversation(nobid)
+    other = Conversation(nobid, connections=talk.connections)
+    assert talk.connections.held_by("192.0.2.7") == 2
+    talk.protocol.connection_lost(None)
+    other.protocol.connection_lost(None)
+    assert talk.connections.held_by("192.0.2.7") == 0

@@ -20,10 +20,12 @@ from tests.http_wire import answers_in, post
 class Worker:
     """A server with its listener on a socket of its own, or a shared one."""
 
-    def __init__(self, sock: socket.socket, **options: Any) -> None:
+    def __init__(self, sock: socket.socket, per_peer: int = 0, **options: Any) -> None:
         self.server = BidServer(PythonHandler(lambda exchange, body: (200, body)), Application([]), **options)
         self.share: int | None = None
-        self.listener = Listener(asyncio.get_running_loop(), sock, self.server, share=lambda held: self.share)
+        self.listener = Listener(
+            asyncio.get_running_loop(), sock, self.server, share=lambda held: self.share, per_peer=per_peer
+        )
 
 
 @asynccontextmanager
@@ -237,4 +239,34 @@ async def test_close_idle_closes_at_once() -> None:
         await until(lambda: worker.server.connections == 1)
         assert worker.server.close_idle() == 1
         assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+@on_uvloop
+async def test_peer_with_too_many_connections_gets_no_more_until_one_ends() -> None:
+    async with listening(per_peer=2) as ([worker], address):
+        worker.listener.resume()
+        clients = [await asyncio.open_connection(*address) for _ in range(2)]
+        await until(lambda: worker.server.connections == 2)
+        reader, writer = await asyncio.open_connection(*address)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        assert (worker.server.connections, worker.listener.turned_away) == (2, 1)
+        clients[0][1].close()
+        await until(lambda: worker.server.connections == 1)
+        assert await asked(address, post())
+        clients[1][1].close()
+
+
+@on_uvloop
+async def test_answers_larger_than_the_socket_takes_arrive_whole_and_in_order() -> None:
+    async with listening(max_body_bytes=2_000_000) as ([worker], address):
+        worker.listener.resume()
+        bodies = [bytes([65 + i]) * 1_500_000 for i in range(6)]
+        reader, writer = await asyncio.open_connection(*address, limit=2**26)
+        writer.write(b"".join(post(body) for body in bodies))
+        for body in bodies:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert b"Content-Length: 1500000\r\n" in head
+            assert await asyncio.wait_for(reader.readexactly(len(body)), 5) == body
         writer.close()
