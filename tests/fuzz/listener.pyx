@@ -12,7 +12,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from bidder._fast.http cimport AWAY, CLOSED, INBOX_BYTES, LINGERING, BidHandler, BidProtocol, Connections, Room
+from bidder._fast.handler cimport BidHandler
+from bidder._fast.http cimport AWAY, CLOSED, INBOX_BYTES, LINGERING, BidProtocol, Connections, Room
 from mutation cimport (
     ASAN_POISON_MEMORY_REGION, ASAN_UNPOISON_MEMORY_REGION, INPUT_BYTES, KEPT_BYTES, Mutator, below, coverage_begin,
     coverage_edges, coverage_end, furnish, mutate, mutator_free, note, pool_add,
@@ -83,6 +84,9 @@ cdef class Wire:
 
     def resume_reading(self):
         self.reading = True
+
+    def get_extra_info(self, name):
+        return None
 
     def get_write_buffer_size(self):
         return 0
