@@ -26,7 +26,7 @@ class Bidder:
     bus_listen: str = "127.0.0.1:8020"  # XPUB of this host
     workers: int = 0  # 0: one a core, but for one core left to the rest
     max_body_bytes: int = 262_144
-    wait_budget_ms: int = 10  # what has waited longer, or a quarter of the exchange's tmax, gets no bid
+    wait_budget_ms: int = 20  # what has waited longer, or a quarter of the exchange's tmax, gets no bid
     connections_per_peer: int = 1_024  # of one address, in each worker; 0: any number
 
 

@@ -13,6 +13,9 @@ from tests.bench import openloop, stages, table
 ANSWERS = (b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nHTH")
 
 
+OPEN: list[asyncio.Transport] = []  # of the server that runs
+
+
 class Scripted(asyncio.Protocol):
     """Answers each request in turn with and without a body, in pieces of seven bytes."""
 
@@ -20,6 +23,7 @@ class Scripted(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.seen = 0
+        OPEN.append(transport)
 
     def data_received(self, data: bytes) -> None:
         for _ in range(data.count(b"POST ")):
@@ -39,6 +43,10 @@ def url() -> Iterator[str]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     server.close()
+    while OPEN:
+        OPEN.pop().abort()
+    loop.run_until_complete(server.wait_closed())
+    loop.run_until_complete(asyncio.sleep(0))  # the aborted ones close their sockets
     loop.close()
 
 
