@@ -91,17 +91,10 @@ def load(state: Path) -> Context:
 
 
 def role_settings(state: Path, settings_file: Path | None) -> Settings:
-    """Settings of a role: the file that was named, else the host's, else the defaults; and the environment.
-
-    On a host without any, they are left for its verbs and for the other roles.
-    """
-    saved = _saved(state) is not None
-    if settings_file is None and saved:
+    """Settings of a role: the file that was named, else the host's, else the defaults; and the environment."""
+    if settings_file is None and _saved(state) is not None:
         return load(state).settings
-    settings = load_settings(settings_file)
-    if not saved:
-        save(state, settings, analyst_dsn="")
-    return settings
+    return load_settings(settings_file)
 
 
 def make_state(state: Path) -> Path:

@@ -8,22 +8,13 @@ from bidder.cli import context
 from bidder.settings import Settings
 
 
-def test_a_role_started_by_hand_leaves_its_settings_for_verbs(tmp_path: Path) -> None:
-    file = tmp_path / "outbid.toml"
-    file.write_text('[postgres]\ndsn = "postgresql://db.example/outbid"\n', encoding="utf-8")
-    state = context.make_state(tmp_path / "state")
-    context.role_settings(state, file)
-    assert context.load(state).dsn == "postgresql://db.example/outbid"
-    assert context.role_settings(state, None) == context.load(state).settings
-
-
 def test_a_role_with_settings_of_its_own_leaves_those_of_the_host(tmp_path: Path) -> None:
     file = tmp_path / "outbid.toml"
     file.write_text('[bidder]\nlisten = "127.0.0.1:9999"\n', encoding="utf-8")
     state = context.make_state(tmp_path / "state")
     context.save(state, Settings(), "")
     assert context.role_settings(state, file).bidder.listen == "127.0.0.1:9999"
-    assert context.load(state).settings == Settings()
+    assert context.role_settings(state, None) == context.load(state).settings == Settings()
 
 
 def test_a_directory_without_a_host_says_how_to_start_one(tmp_path: Path) -> None:
