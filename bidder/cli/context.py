@@ -97,6 +97,13 @@ def role_settings(state: Path, settings_file: Path | None) -> Settings:
     return load_settings(settings_file)
 
 
+def role_dsn(settings: Settings) -> str:
+    """Of the Postgres that a role works on; CliError where the settings name none."""
+    if not settings.postgres.dsn:
+        raise CliError("postgres.dsn is not set: name a settings file that has it, or use `outbid up`")
+    return settings.postgres.dsn
+
+
 def make_state(state: Path) -> Path:
     """The state directory with its rooms, absolute; made where missing, for its owner only."""
     state = state.absolute()

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bidder.cli.context import CliError, make_state, role_settings
+from bidder.cli.context import CliError, make_state, role_dsn, role_settings
 
 NAME = "controller"
 HELP = "Run the controller: campaigns become books, budgets become leases."
@@ -19,10 +19,9 @@ def run(args: argparse.Namespace) -> int:
 
     state = make_state(args.state)
     settings = role_settings(state, args.settings)
-    if not settings.postgres.dsn:
-        raise CliError("postgres.dsn is not set: name a settings file that has it, or use `outbid up`")
+    dsn = role_dsn(settings)
     try:
-        process.run(state, settings, settings.postgres.dsn)
+        process.run(state, settings, dsn)
     except (ControlError, OSError) as error:
         raise CliError(str(error)) from None
     return 0

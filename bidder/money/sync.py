@@ -1,4 +1,4 @@
-"""Keeps a host's leases in step with the controller: asks, applies, paces. No SQL here."""
+"""Keeps a host's leases in step with the controller: asks, and applies the answer. No SQL here."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ TIMEOUT_S = 2.0
 
 
 class LeaseSyncer:
-    """Asks the controller at `url` every `every_s` seconds, applies what it says, paces every second.
+    """Asks the controller at `url` every `every_s` seconds, applies what it says, and turns the keeper's clock.
 
     `healthy`: may this host's notices be acknowledged now? `revision`: of the book that is served.
     While the controller is away the keeper lives on what it has, and gives nothing back.
