@@ -78,6 +78,13 @@ class Wire:
         self.last: list[bytes] = []
         self.write = self.last.append  # no Python frame on the measured way
 
+    def get_extra_info(self, _name: str) -> None:
+        """No address, no socket: answers are written here."""
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits."""
+        return 0
+
 
 def perform(directory: Path) -> None:
     """The measured process: every request in `directory`/requests once."""
