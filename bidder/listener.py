@@ -1,7 +1,7 @@
 """The bid port of one worker: accept, serve, stop without failing a request.
 
 Listener (accepts, while the worker holds no more than its share) -> BidServer (connections, limits, timeouts, overload)
-  -> compiled protocol -> BidHandler for /bid/, the Tornado application for the rest.
+  -> reactor (sockets) -> compiled protocol -> BidHandler for /bid/, the Tornado application for the rest.
 
 The listening socket belongs to the supervisor and is shared by its workers: a pause leaves
 new connections in its queue for the others. Times are seconds of the loop's clock.
@@ -20,7 +20,8 @@ from tornado.httputil import HTTPServerConnectionDelegate
 from bidder._fast import favour
 from bidder._fast.admission import Admission
 from bidder._fast.handler import BidHandler
-from bidder._fast.http import BidProtocol, Connections, Protocol
+from bidder._fast.http import Connections
+from bidder._fast.reactor import Reactor
 from bidder.admission import STEP_S, TURN_PER_S, Control, Sample, Valves
 from bidder.tornado_bridge import TornadoRoute
 
@@ -65,7 +66,7 @@ class Overload:
 
 
 class BidServer:
-    """All connections of a worker. `protocol` is the factory that loops ask for."""
+    """All connections of a worker."""
 
     def __init__(
         self,
@@ -81,10 +82,10 @@ class BidServer:
         """`header_s`: for a whole head; `body_s`: without progress; `body_total_s`: for a whole body; `idle_s`:
         between two requests."""
         self._emptied = asyncio.Event()
+        self._reactor: Reactor | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._stepper: asyncio.TimerHandle | None = None
         self._admission = handler.admission
-        self._opened = False  # since the last sweep
         self._connections = Connections(
             handler,
             TornadoRoute(application),
@@ -120,17 +121,16 @@ class BidServer:
         """The loop did something else since then (monotonic ns): what has come meanwhile has waited."""
         self._admission.stalled(began_ns)
 
-    def protocol(self) -> Protocol:
-        """A new connection. Sweeping runs while there is one."""
-        self._opened = True
+    def open(self, connection: socket.socket) -> None:
+        """Serve this one, which is ours from now on. Sweeping runs while there is any."""
+        loop = asyncio.get_running_loop()
+        if self._reactor is None:
+            self._reactor = Reactor(loop, self._connections)
+        self._reactor.open(connection, self._connections.protocol())
         if self._sweeper is None:
-            loop = asyncio.get_running_loop()
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
-            turn_ends = self._admission.turn_ends
-            self._connections.on_turn = lambda: loop.call_soon(turn_ends)
             self._overload.begin(loop.time(), time.thread_time())
             self._stepper = loop.call_later(STEP_S, self._step, loop)
-        return self._connections.protocol()
 
     def close_idle(self) -> int:
         """Close what is between two requests, at once; how many."""
@@ -171,8 +171,7 @@ class BidServer:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._connections.sweep(loop.time())
-        again = self.connections > 0 or self._opened  # a protocol is made before its connection is
-        self._opened = False
+        again = self.connections > 0
         self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if again else None
         if not again and self._stepper is not None:
             self._stepper.cancel()
@@ -212,7 +211,6 @@ class Listener:
         self._accepting = False
         self._retry: asyncio.TimerHandle | None = None
         self._exhausted = False
-        self._opening: set[asyncio.Task[tuple[asyncio.Transport, BidProtocol]]] = set()
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
@@ -235,8 +233,8 @@ class Listener:
         self._wanted = False
         self._stop()
 
-    async def close(self) -> None:
-        """Pause for good, and wait until what was accepted is a connection of the server."""
+    def close(self) -> None:
+        """Pause for good."""
         self.pause()
         if self._retry is not None:
             self._retry.cancel()
@@ -244,8 +242,6 @@ class Listener:
         if self._reserve is not None:
             os.close(self._reserve)
             self._reserve = None
-        if self._opening:
-            await asyncio.wait(self._opening)
 
     def _go(self) -> None:
         if not self._wanted or self._retry is not None or self._accepting:
@@ -271,7 +267,7 @@ class Listener:
             self._loop.remove_reader(self._sock)
 
     def _full(self) -> bool:
-        held = self._server.connections + len(self._opening)
+        held = self._server.connections
         share = self._share(held)
         return share is not None and held >= share
 
@@ -299,15 +295,7 @@ class Listener:
             connection.setblocking(False)
             if connection.family in (socket.AF_INET, socket.AF_INET6):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = self._loop.create_task(self._loop.connect_accepted_socket(self._server.protocol, connection))
-            self._opening.add(task)
-            task.add_done_callback(self._opened)
-
-    def _opened(self, task: "asyncio.Task[tuple[asyncio.Transport, BidProtocol]]") -> None:
-        self._opening.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.info("a connection was lost while it was accepted: %s", task.exception())
-        self._go()  # it counted twice, as opening and as open: there may be room
+            self._server.open(connection)
 
     def _wait_for_a_descriptor(self, error: OSError) -> None:
         """Level-triggered, the socket would wake us without end. The reserve goes back to the process meanwhile."""

@@ -153,7 +153,7 @@ class Worker:
                 self._beat(self._server.connections)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TICK_S)
-            await listener.close()
+            listener.close()
             await self._server.drain(idle_grace_s=DRAIN_IDLE_S, give_up_s=DRAIN_S)
         self._board.release(self._row)
 

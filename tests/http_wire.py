@@ -8,7 +8,7 @@ from typing import Any
 import httptools
 
 from bidder._fast.handler import PythonHandler
-from bidder._fast.http import Connections, Protocol
+from bidder._fast.http import BidProtocol, Connections
 
 Answerer = Callable[[bytes, bytes], tuple[int, bytes]]
 
@@ -110,7 +110,7 @@ class Conversation:
             return answer(exchange, body)
 
         self.connections = connections or Connections(PythonHandler(noted), route, **options)
-        self.protocol: Protocol = self.connections.protocol()
+        self.protocol: BidProtocol = self.connections.protocol()
         self.protocol.connection_made(self.wire)
 
     def feed(self, data: bytes) -> None:

@@ -5,7 +5,6 @@ from bidder._fast.clock cimport Clock
 
 cdef enum:
     LANES = 64                 # keys of exchanges are 1 to 63
-    MARK_READS = 8             # reads after which the end of a turn is asked for
 
 cdef enum Standing:            # of the connection that is read
     IN_FAVOUR = 0
@@ -20,22 +19,24 @@ cdef struct Lane:              # one exchange
 cdef class Admission:
     cdef Lane lanes[64]
     cdef Clock clock
-    cdef readonly int64_t now  # when the read at hand began; monotonic ns
+    cdef readonly int64_t now  # when the turn at hand began; monotonic ns
     cdef int64_t ended         # when the last request was answered, where its handler says so; monotonic ns
-    cdef int64_t waited        # how long its requests have waited at most; ns
+    cdef int64_t since         # what the connection at hand says has come since then
     cdef int64_t least         # shortest wait since the last sample
     cdef int64_t service       # what a read costs on average, its answers included; ns
-    cdef int64_t begun         # what this turn found has come since then
+    cdef int64_t clear         # all that had come by then was read, for this turn
+    cdef int64_t clear_next    # and for the next one
     cdef int64_t turned        # when the last turn ended
-    cdef int64_t before        # when that turn's first read began
-    cdef int64_t first         # first read of this turn
-    cdef int reads             # since the last turn ended
     cdef int lane              # of the last request
     cdef Standing standing
     cdef readonly uint64_t late  # requests that were shed because their connection was not read
 
-    # A read has begun; true where the loop is to call `turn_ends` before it polls again.
-    cdef bint read_begins(self) noexcept nogil
+    # A turn: about to ask who has something to say; asked, and `all` who have are in this turn; done with them.
+    cpdef void polls(self) noexcept
+    cpdef void polled(self, bint all) noexcept
+    cpdef void turn_ends(self, int reads) noexcept
+    # A connection has been read, which was read before at read_at[0]; `more`: perhaps not all that it says.
+    cdef void read_begins(self, int64_t* read_at, bint more) noexcept nogil
     # Shall this request be served? Counted either way.
     cdef bint admits(self, int lane) noexcept nogil
     cdef void earn(self, int lane, int64_t nano) noexcept nogil

@@ -1,11 +1,11 @@
 """Admission: requests that have waited too long are answered with a no-bid before they are read.
 
-    read_begins() -> per request: admits(lane)? -> ... -> turn_ends(), before the loop polls again
+    polls() -> polled(all) -> per connection: read_begins() -> per request: admits(lane)? -> turn_ends(reads)
 
 A worker's queue is the kernel's: what one poll returns has waited while the turn before was served, and
-waits on while its own turn is. So a request of this turn has waited at most since the last turn's first
-read, or, if the poll had to wait for it, since the poll began. The end of a turn costs a call of the
-interpreter, so it is asked for at the turn's eighth read only: shorter turns are no wait worth counting.
+waits on while its own turn is. How long, nobody says; but it has come after all that its connection had to say was
+read last, and after the last poll that returned all that was ready. The later of both bounds the wait. A poll that
+came long after the turn before had to wait itself: then nothing has waited.
 
 A lane is an exchange, by its key; 0 is whatever is no bid. Times: monotonic ns. No queue, no lock, no allocation.
 """
@@ -13,8 +13,7 @@ A lane is an exchange, by its key; 0 is whatever is no bid. Times: monotonic ns.
 from bidder._fast.clock cimport Clock
 
 cdef enum:
-    POLL_NS = 100_000          # a poll that took longer had nothing to return at first
-    PAUSE_NS = 250_000         # from one read to the next of an unmarked turn: there was a poll in between
+    POLL_NS = 100_000          # between two turns: there was nothing to serve in between
     MS = 1_000_000
     SERVICE_SHARE = 16         # of a turn in the mean service time
     NONE_YET = 0x7FFFFFFFFFFFFFFF
@@ -29,43 +28,39 @@ cdef class Admission:
         for lane in range(LANES):
             self.lanes[lane].budget_ns = budget_ns
         self.least = NONE_YET
-        self.now = self.begun = self.turned = self.before = self.first = self.clock.monotonic_ns()
+        self.now = self.since = self.clear = self.clear_next = self.turned = self.clock.monotonic_ns()
 
     def set_budget(self, int lane, int64_t budget_ns):
         if not 0 < lane < LANES or budget_ns <= 0:
             raise ValueError(f"lane={lane} budget_ns={budget_ns}: a key of 1 to {LANES - 1} and a positive time")
         self.lanes[lane].budget_ns = budget_ns
 
-    cdef bint read_begins(self) noexcept nogil:
-        cdef int64_t last = max(self.now, self.ended)
+    cpdef void polls(self) noexcept:
         self.now = self.clock.monotonic_ns()
-        self.reads += 1
-        if self.reads == 1:
-            self.first = self.now
-            self.begun = self.before if self.now - self.turned < POLL_NS else self.now
-        elif self.reads <= MARK_READS and self.now - last > PAUSE_NS:
-            self.reads = 1
-            self.first = self.begun = self.now
-        self.waited = self.now - self.begun
-        if self.waited < self.least:
-            self.least = self.waited
-        return self.reads == MARK_READS
+        if self.now - self.turned > POLL_NS:
+            self.clear = self.now
+        self.clear_next = self.clear
 
-    def turn_ends(self):
-        cdef int64_t mean
+    cpdef void polled(self, bint all) noexcept:
+        if all:
+            self.clear_next = self.now
+
+    cdef void read_begins(self, int64_t* read_at, bint more) noexcept nogil:
+        self.since = max(self.clear, read_at[0])
+        if not more:
+            read_at[0] = self.now
+        if self.now - self.since < self.least:
+            self.least = max(self.now - self.since, 0)
+
+    cpdef void turn_ends(self, int reads) noexcept:
         self.turned = self.clock.monotonic_ns()
-        if self.reads:
-            mean = (self.turned - self.first) // self.reads
-            self.service += (mean - self.service) // SERVICE_SHARE
-            self.before = self.first
-        else:
-            self.before = self.turned
-        self.reads = 0
+        self.clear = self.clear_next
+        if reads:
+            self.service += ((self.turned - self.now) // reads - self.service) // SERVICE_SHARE
 
     def stalled(self, int64_t began_ns):
         self.turned = self.clock.monotonic_ns()
-        self.before = min(began_ns, self.turned)
-        self.reads = 0
+        self.clear = min(began_ns, self.turned)
 
     cdef bint admits(self, int lane) noexcept nogil:
         cdef Lane* row = &self.lanes[lane]
@@ -73,7 +68,7 @@ cdef class Admission:
         if self.standing == LATE:
             self.late += 1
             return False
-        if self.standing == OUT_OF_FAVOUR or self.waited + self.service > row.budget_ns:
+        if self.standing == OUT_OF_FAVOUR or max(self.now, self.ended) - self.since + self.service > row.budget_ns:
             row.shed += 1
             return False
         row.served += 1

@@ -1,4 +1,4 @@
-"""What the listener writes: the answers of one read, one behind the other."""
+"""What the listener writes: answers, one behind the other, those of one connection since `begin`."""
 
 cdef enum Ending:                # what an answer says of the connection
     STAYS = 0                    # nothing: HTTP/1.1 keeps it
@@ -7,6 +7,7 @@ cdef enum Ending:                # what an answer says of the connection
 
 cdef class Outbox:
     cdef char* text              # owned
+    cdef Py_ssize_t begin        # of what the connection at hand has not put out yet
     cdef Py_ssize_t n, capacity
     cdef int put(self, const char* text, Py_ssize_t n) except -1
     cdef int proceed(self) except -1     # 100 Continue
@@ -14,7 +15,6 @@ cdef class Outbox:
     # `version`: what x-openrtb-version says, "2.6" if version_n is 0.
     cdef int json(self, const char* body, Py_ssize_t body_n, const char* version, Py_ssize_t version_n,
                   Ending ending) except -1
-    # As much as the socket takes now; an error leaves all of it, for the transport to meet.
-    cdef void send(self, int fd) noexcept nogil
-    # All of it, and the box is empty; None where nothing was put.
+    # What there is since `begin`, as an object, and it is dropped here.
     cdef bytes take(self)
+    cdef void drop(self) noexcept nogil

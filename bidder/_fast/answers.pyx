@@ -1,15 +1,12 @@
-"""The outbox: answers are put one behind the other, and sent with one system call.
+"""The outbox: answers are put one behind the other; those of one connection leave together.
 
-What the socket does not take is taken as one bytes object, for the transport to write.
+A batch of connections is answered in one outbox, each behind the other (`bidder._fast.reactor` sends them);
+any other transport takes what one connection is told as one bytes object.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memmove, strlen
-
-cdef extern from "<sys/socket.h>" nogil:
-    int MSG_DONTWAIT, MSG_NOSIGNAL
-    Py_ssize_t send(int fd, const void* data, size_t n, int flags)
+from libc.string cimport memcpy, strlen
 
 cdef const char* status_lines(int status) noexcept nogil:
     """Status line and fields of an answer without a body; RFC 9110 §8.6: a 204 has no length."""
@@ -102,17 +99,10 @@ cdef class Outbox:
         self.put(lines, strlen(lines))
         return self.put(body, body_n)
 
-    cdef void send(self, int fd) noexcept nogil:
-        cdef Py_ssize_t sent = send(fd, self.text, self.n, MSG_DONTWAIT | MSG_NOSIGNAL)
-        if sent <= 0:
-            return
-        self.n -= sent
-        if self.n:
-            memmove(self.text, self.text + sent, self.n)
-
     cdef bytes take(self):
-        cdef Py_ssize_t n = self.n
-        self.n = 0
-        if n == 0:
-            return None
-        return PyBytes_FromStringAndSize(self.text, n)
+        cdef Py_ssize_t n = self.n - self.begin
+        self.n = self.begin
+        return PyBytes_FromStringAndSize(self.text + self.begin, n)
+
+    cdef void drop(self) noexcept nogil:
+        self.n = self.begin

@@ -83,7 +83,7 @@ cdef class Decider(BidHandler):
     def answer(self, bytes exchange not None, bytes body not None):
         cdef const char* out = NULL
         cdef Py_ssize_t n = 0
-        self.admission.read_begins()
+        self.admission.polls()
         status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
                              PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), &out, &n)
         return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""

@@ -1,6 +1,6 @@
 """HTTP/1.1 on the worker's loop: `/bid/` answered in compiled code, all else handed on."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from bidder._fast.admission cimport Admission, Standing
 from bidder._fast.answers cimport Outbox
 from bidder._fast.framing cimport Body, Head
@@ -8,7 +8,7 @@ from bidder._fast.handler cimport BidHandler
 from bidder._fast.peer cimport Peer
 
 cdef enum:
-    INBOX_BYTES = 65_536         # one read, shared by all connections of a worker
+    INBOX_BYTES = 65_536         # one read where the loop reads for us, shared by all connections of a worker
     ROOM_BYTES = 4_096           # least room behind a request that is not whole yet
     AWAY_BYTES = 65_536          # read ahead while Tornado answers; then reading stops
 
@@ -29,7 +29,6 @@ cdef class Connections:
     """All connections of one worker, and the memory they share."""
     cdef BidHandler handler
     cdef Admission admission     # the handler's
-    cdef public object on_turn   # called once in a turn worth marking: the loop is to call admission.turn_ends at its end
     cdef object route            # of every request that is not below /bid/
     cdef object on_empty         # called when the last connection is gone
     cdef set members
@@ -55,6 +54,7 @@ cdef class BidProtocol(Peer):
     cdef Head head
     cdef Body body
     cdef Phase phase
+    cdef int64_t read_at         # all that had come by then was read; monotonic ns
     cdef int verdict             # not 0: the status that the request gets once its body is read
     cdef bint bid                # below /bid/
     cdef int lane                # of the last bid request; 0: none was ours; -1: none yet
@@ -65,6 +65,11 @@ cdef class BidProtocol(Peer):
     cdef double unread_since
     cdef double body_began       # as `since`
     cdef double since            # when this phase began, or last moved on; < 0: since the last sweep
+
+    # Memory for the next bytes: our own where some wait there, else *room of *n bytes.
+    cdef int make_room(self, char** room, Py_ssize_t* n) except -1
+    # data[:n] has come, where `make_room` said; `more`: perhaps not all of it.
+    cdef int received(self, char* data, Py_ssize_t n, bint more) except -1
 
     cdef int consume(self, char* data, Py_ssize_t n) except -1
     cdef int keep(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1

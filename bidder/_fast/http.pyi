@@ -29,9 +29,6 @@ It must not call `finish()` before it has returned.
 class Connections:
     """All connections of one worker. Not thread-safe: one loop."""
 
-    on_turn: Callable[[], object] | None
-    """Called in a turn of the loop that is worth marking: have the loop call the admission's `turn_ends` once this
-    poll's reads are done (`loop.call_soon`). None: waiting times are not known, nothing is shed for them."""
     draining: bool
     """From now on the last answer on every connection says `Connection: close`, and the connection ends with it."""
 
@@ -62,8 +59,8 @@ class Connections:
         """Requests answered without being read to the end: framing, size, time."""
     @property
     def max_body_bytes(self) -> int: ...
-    def protocol(self) -> Protocol:
-        """A new connection: what `create_server` and `connect_accepted_socket` want."""
+    def protocol(self) -> BidProtocol:
+        """A new connection, for `Reactor.open`."""
     def sweep(self, now: float) -> None:
         """Look for phases that took too long. To be called regularly, `now` > 0 from any monotonic clock (s).
 
@@ -91,6 +88,3 @@ class BidProtocol(Peer):
     @property
     def closing(self) -> bool:
         """The answer that is written now must say `Connection: close`."""
-
-class Protocol(BidProtocol, asyncio.BufferedProtocol):
-    """What `Connections.protocol` makes."""

@@ -1,16 +1,16 @@
-"""The listener's protocol: bytes in, answers out, on one asyncio or uvloop loop.
+"""The listener's protocol: bytes in, answers out.
 
-loop reads -> framing -> BidHandler.decide() -> answers of one read joined -> one write.
+reactor reads -> framing -> BidHandler.decide() -> answers of one read joined -> one write.
 `POST /bid/{exchange}` makes no Python object but the bytes that are written. Any other request goes,
 once it is whole, to `route` (Tornado), and what follows it on the connection waits.
 
 Framing errors, sizes and timeouts end the connection after the answer; every other
 refusal leaves it open. Times are seconds of the loop's clock, looked at by `sweep` only.
-All connections of a worker read into one buffer; one gets memory of its own only while a
-request is not whole, or waits behind one that Tornado answers.
+All connections of a worker are read into one buffer; one gets memory of its own only while a
+request is not whole, or waits behind one that Tornado answers. The protocol is asyncio's as well: any loop can
+drive it through `get_buffer` and `buffer_updated`, as tests do.
 """
 
-import asyncio
 import zlib
 
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -76,7 +76,7 @@ cdef class Connections:
         return self.peers.get(host, 0)
 
     def protocol(self):
-        return Protocol(self)
+        return BidProtocol(self)
 
     def sweep(self, double now):
         for member in list(self.members):
@@ -114,6 +114,7 @@ cdef class BidProtocol(Peer):
 
     def connection_made(self, transport):
         self.attach(transport)
+        self.read_at = self.shared.admission.clock.monotonic_ns()
         self.shared.members.add(self)
         if self.host is not None:
             self.shared.peers[self.host] = self.shared.peers.get(self.host, 0) + 1
@@ -138,25 +139,30 @@ cdef class BidProtocol(Peer):
 
     def get_buffer(self, hint):
         cdef Room room = self.shared.room
-        if self.own == NULL:
-            room.at = self.shared.inbox
-            room.n = INBOX_BYTES
-        else:
-            if self.own_cap - self.own_n < ROOM_BYTES:
-                self.enlarge(2 * self.own_cap)
-            room.at = self.own + self.own_n
-            room.n = self.own_cap - self.own_n
+        room.at = self.shared.inbox
+        room.n = INBOX_BYTES
+        self.make_room(&room.at, &room.n)
         return room
 
     def buffer_updated(self, Py_ssize_t n):
+        cdef Room room = self.shared.room
+        self.received(room.at, n, n == room.n)
+
+    cdef int make_room(self, char** room, Py_ssize_t* n) except -1:
+        if self.own != NULL:
+            if self.own_cap - self.own_n < ROOM_BYTES:
+                self.enlarge(2 * self.own_cap)
+            room[0] = self.own + self.own_n
+            n[0] = self.own_cap - self.own_n
+        return 0
+
+    cdef int received(self, char* data, Py_ssize_t n, bint more) except -1:
         cdef Connections shared = self.shared
-        cdef Py_ssize_t room = shared.room.n
         if self.phase >= LINGERING:
-            return
+            return 0
         if self.phase == READING_BODY:
             self.since = -1
-        if shared.admission.read_begins() and shared.on_turn is not None:
-            shared.on_turn()
+        shared.admission.read_begins(&self.read_at, more)
         if self.lane < 0:  # overload does not wait for the next look at all connections
             self.lane = 0
             self.standing = IN_FAVOUR if self.lot < shared.read_to else OUT_OF_FAVOUR
@@ -164,23 +170,20 @@ cdef class BidProtocol(Peer):
         if self.own != NULL:
             self.own_n += n
         if self.phase != AWAY:
-            self.reading = True
-            try:
-                if self.own == NULL:
-                    self.consume(shared.inbox, n)
-                else:
-                    self.consume(self.own, self.own_n)
-            finally:
-                self.reading = False
+            if self.own == NULL:
+                self.consume(data, n)
+            else:
+                self.consume(self.own, self.own_n)
         else:
             if self.own == NULL:
-                self.keep(shared.inbox, 0, n)
+                self.keep(data, 0, n)
             if self.own_n > AWAY_BYTES:
                 self.stop(AHEAD)
         if self.late:
-            self.late = n == room   # else that was all that had waited
+            self.late = more        # else that was all that had waited
             if self.unread:
                 self.stop(UNREAD)
+        return 0
 
     def eof_received(self):
         return False  # nothing that is not whole can become so: the loop closes, after what is still to be written
@@ -223,7 +226,7 @@ cdef class BidProtocol(Peer):
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t end, hole
         cdef int status
-        self.shared.out.n = 0
+        self.shared.out.drop()
         while at < n:
             if self.phase == IDLE:
                 head_begin(&self.head)
@@ -419,7 +422,7 @@ cdef class BidProtocol(Peer):
             if self.body_began < 0:
                 self.body_began = now
             elif now - self.body_began >= self.shared.body_total_s:
-                self.shared.out.n = 0
+                self.shared.out.drop()
                 return self.refuse(408)
         if self.since < 0:
             self.since = now
@@ -428,7 +431,7 @@ cdef class BidProtocol(Peer):
                 self.close()
         elif self.phase == READING_HEAD or self.phase == READING_BODY:
             if age >= (self.shared.header_s if self.phase == READING_HEAD else self.shared.body_s):
-                self.shared.out.n = 0
+                self.shared.out.drop()
                 self.refuse(408)
         elif self.phase == AWAY:
             if self.pauses & WRITING and age >= self.shared.idle_s:
@@ -436,9 +439,3 @@ cdef class BidProtocol(Peer):
         elif age >= (self.shared.idle_s if self.transport.get_write_buffer_size() else LINGER_S):
             self.transport.abort()
         return 0
-
-
-class Protocol(BidProtocol, asyncio.BufferedProtocol):
-    """asyncio asks for this base; uvloop only for its methods."""
-
-    __slots__ = ()

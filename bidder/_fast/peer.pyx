@@ -1,45 +1,40 @@
-"""A peer: the transport of one connection, read as long as no reason speaks against it, written to directly.
+"""A peer: the transport of one connection, read as long as no reason speaks against it.
 
-Answers go into the socket while the loop hands us what it has read from it: no object, no queue of the loop's, and
-they leave before the next connection is looked at. At any other time the socket may be closed already and
-its number be somebody else's; then, and for what the socket does not take, the transport writes.
+A transport is asyncio's, or a `Link`, which takes answers as they lie in the outbox: no object, no copy.
 """
 
 from bidder._fast.answers cimport Outbox
 
 
-cdef class Peer:
-    def __cinit__(self):
-        self.fd = -1
+cdef class Link:
+    cdef int stage(self, Outbox out) except -1:
+        raise NotImplementedError
 
+
+cdef class Peer:
     cdef int attach(self, transport) except -1:
         self.transport = transport
+        self.link = <Link>transport if isinstance(transport, Link) else None
         self.write = transport.write
         address = transport.get_extra_info("peername")
         if isinstance(address, tuple):
             self.host = address[0]
-        socket = transport.get_extra_info("socket")
-        if socket is not None and transport.get_extra_info("sslcontext") is None:
-            self.fd = socket.fileno()
         return 0
 
     cdef int detach(self) except -1:
-        self.transport = self.write = None
-        self.fd = -1
+        self.transport = self.link = self.write = None
         return 0
 
     cdef int put_out(self, Outbox out) except -1:
-        """All of `out`, behind what is written already."""
-        if out.n == 0 or self.transport is None:
-            out.n = 0
+        """All that `out` holds of this connection, behind what is written already."""
+        if out.n == out.begin:
             return 0
-        if self.queued:
-            self.queued = self.transport.get_write_buffer_size() > 0
-        if self.reading and self.fd >= 0 and not self.queued:
-            out.send(self.fd)
-        if out.n:
-            self.queued = True
+        if self.link is not None:
+            self.link.stage(out)
+        elif self.write is not None:
             self.write(out.take())
+        else:
+            out.drop()
         return 0
 
     cdef int stop(self, int why) except -1:
@@ -58,7 +53,6 @@ cdef class Peer:
 
     def send(self, bytes data):
         if self.write is not None:
-            self.queued = True
             self.write(data)
 
     def abort(self):

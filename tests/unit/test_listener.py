@@ -37,7 +37,7 @@ async def listening(workers: int = 1, **options: Any) -> AsyncIterator[tuple[lis
             yield team, sock.getsockname()
         finally:
             for worker in team:
-                await worker.listener.close()
+                worker.listener.close()
                 await worker.server.drain(idle_grace_s=0, give_up_s=1)
             for each in shared:
                 each.close()
@@ -92,32 +92,16 @@ async def test_listener_accepts_only_between_resume_and_pause() -> None:
 async def test_accepted_socket_does_not_wait_to_fill_packets() -> None:
     async with listening() as ([worker], address):
         worker.listener.resume()
-        made: list[asyncio.Transport] = []
-        protocol = worker.server.protocol
+        made: list[socket.socket] = []
+        opened = worker.server.open
 
-        def noted() -> Any:
-            connection = protocol()
-            connection_made = connection.connection_made
+        def noted(connection: socket.socket) -> None:
+            made.append(connection)
+            opened(connection)
 
-            class Noting(asyncio.BufferedProtocol):
-                def connection_made(self, transport: Any) -> None:
-                    made.append(transport)
-                    connection_made(transport)
-
-                def get_buffer(self, sizehint: int) -> Any:
-                    return connection.get_buffer(sizehint)
-
-                def buffer_updated(self, nbytes: int) -> None:
-                    connection.buffer_updated(nbytes)
-
-                def connection_lost(self, error: Exception | None) -> None:
-                    connection.connection_lost(error)
-
-            return Noting()
-
-        worker.server.protocol = noted  # type: ignore[method-assign]
+        worker.server.open = noted  # type: ignore[method-assign]
         await asked(address, post())
-        assert made[0].get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert made[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @on_uvloop
@@ -186,7 +170,7 @@ async def test_drain_ends_busy_connections_politely_and_idle_ones_after_the_grac
         busy_reader, busy = await asyncio.open_connection(*address)
         idle_reader, idle = await asyncio.open_connection(*address)
         await until(lambda: worker.server.connections == 2)
-        await worker.listener.close()
+        worker.listener.close()
         draining = asyncio.ensure_future(worker.server.drain(idle_grace_s=0.3))
         await asyncio.sleep(0)
         busy.write(post(b"1") + post(b"2"))
@@ -206,7 +190,7 @@ async def test_drain_waits_for_a_request_that_has_begun() -> None:
         request = post(b"hello")
         writer.write(request[:-3])
         await until(lambda: worker.server.connections == 1)
-        await worker.listener.close()
+        worker.listener.close()
         draining = asyncio.ensure_future(worker.server.drain())
         await asyncio.sleep(0)
         writer.write(request[-3:])

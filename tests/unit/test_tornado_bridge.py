@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
@@ -13,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler, stream_request_body
 
 from bidder._fast.handler import PythonHandler
-from bidder.listener import BidServer
+from bidder.listener import BidServer, Listener
 from tests.http_wire import Answer, answers_in, post
 
 
@@ -141,15 +142,17 @@ class Client:
 async def connected(application: HTTPServerConnectionDelegate = APPLICATION) -> AsyncIterator[Client]:
     Slow.begun, Slow.go_on, Slow.left = asyncio.Event(), asyncio.Event(), asyncio.Event()
     server = BidServer(PythonHandler(lambda exchange, body: (200, body)), application)
-    listening = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
-    try:
-        yield Client(server, reader, writer)
-    finally:
-        writer.close()
-        listening.close()
-        await server.drain(give_up_s=1)
-        assert server.connections == 0
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        listener = Listener(asyncio.get_running_loop(), sock, server)
+        listener.resume()
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        try:
+            yield Client(server, reader, writer)
+        finally:
+            writer.close()
+            listener.close()
+            await server.drain(give_up_s=1)
+            assert server.connections == 0
 
 
 def on_uvloop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
