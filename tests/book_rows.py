@@ -28,10 +28,11 @@ class Section(IntEnum):
     LANDINGS = 17
     IDS = 18
     BLOB = 19
+    SUMMARIES = 20
 
 
 ROW = {
-    Section.CAMPAIGNS: struct.Struct("<IIqqqqIIIIIIQ"),
+    Section.CAMPAIGNS: struct.Struct("<IIqqIIIIIIIIQ"),
     Section.CREATIVES: struct.Struct("<IIBBHii4xQQQIIIIIIII"),
     Section.STRINGS: struct.Struct("<QI4x"),
     Section.PIECES: struct.Struct("<IIQ"),
@@ -42,7 +43,7 @@ ROW = {
     Section.WHENS: struct.Struct("<II"),
     Section.VALUE_IDS: struct.Struct("<I"),
     Section.DIMENSIONS: struct.Struct("<II"),
-    Section.VALUES: struct.Struct("<QQIIIIIIII"),
+    Section.VALUES: struct.Struct("<QQIIIIIIII16s"),
     Section.INDEX: struct.Struct("<Q"),
     Section.BITMAPS: struct.Struct("<Q"),
     Section.SLOTS: struct.Struct("<I"),
@@ -51,6 +52,7 @@ ROW = {
     Section.LANDINGS: struct.Struct("<QII"),
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
+    Section.SUMMARIES: struct.Struct("<Q"),
 }
 HEADER = struct.Struct("<8sIIQQQII")
 ENTRY = struct.Struct("<QQI4x")

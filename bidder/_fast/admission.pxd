@@ -36,7 +36,8 @@ cdef class Admission:
     cpdef void polled(self, bint all) noexcept
     cpdef void turn_ends(self, int reads) noexcept
     # A connection has been read, which was read before at read_at[0]; `more`: perhaps not all that it says.
-    cdef void read_begins(self, int64_t* read_at, bint more) noexcept nogil
+    # Since when that has waited at most: `since`, until another is read.
+    cdef int64_t read_begins(self, int64_t* read_at, bint more) noexcept nogil
     # Shall this request be served? Counted either way.
     cdef bint admits(self, int lane) noexcept nogil
     cdef void earn(self, int lane, int64_t nano) noexcept nogil

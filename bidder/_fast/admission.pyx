@@ -45,12 +45,13 @@ cdef class Admission:
         if all:
             self.clear_next = self.now
 
-    cdef void read_begins(self, int64_t* read_at, bint more) noexcept nogil:
+    cdef int64_t read_begins(self, int64_t* read_at, bint more) noexcept nogil:
         self.since = max(self.clear, read_at[0])
         if not more:
             read_at[0] = self.now
         if self.now - self.since < self.least:
             self.least = max(self.now - self.since, 0)
+        return self.since
 
     cpdef void turn_ends(self, int reads) noexcept:
         self.turned = self.clock.monotonic_ns()

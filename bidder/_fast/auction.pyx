@@ -10,11 +10,11 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 """
 
 from libc.stdint cimport INT64_MAX
-from bidder._fast.book cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SIZE, CreativeRec
+from bidder._fast.book cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE, CreativeRec, Piece, StrRef, fetch
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
-    REASON_PACED, REASON_PURSE_EMPTY, REASON_SIZE, REASON_TARGETING,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
 )
 from bidder._fast.purses cimport Half
 from bidder._fast.request cimport pack3
@@ -99,6 +99,30 @@ cdef class Auction:
                 self.floor_least = floor
         self.matcher.begin_imp(imp)
 
+    cdef void fetch_campaigns(self) noexcept nogil:
+        cdef int i
+        self.next_n = self.matcher.peek(self.next, NEXT)
+        for i in range(self.next_n):
+            fetch(&self.book.campaigns[self.next[i]], sizeof(CampaignRec))
+
+    cdef void fetch_purses(self) noexcept nogil:
+        cdef const CampaignRec* campaign
+        cdef int i
+        for i in range(self.next_n):
+            campaign = &self.book.campaigns[self.next[i]]
+            if campaign.purse < self.purses.capacity:
+                fetch(&self.purses.slots[campaign.purse], sizeof(Purse) // 2)
+            fetch(&self.book.creatives[campaign.creative_first], sizeof(CreativeRec))
+            self.matcher.fetch_filter(campaign)
+
+    cdef void fetch_pieces(self) noexcept nogil:
+        cdef const CreativeRec* creative
+        cdef int i
+        for i in range(self.next_n):
+            creative = &self.book.creatives[self.book.campaigns[self.next[i]].creative_first]
+            fetch(&self.book.pieces[creative.piece_first], creative.piece_count * sizeof(Piece))
+            fetch(&self.book.strings[creative.adomain_first], sizeof(StrRef))
+
     cdef bint next_best(self, Candidate* best) noexcept nogil:
         cdef int i
         cdef int64_t price_max
@@ -130,6 +154,8 @@ cdef class Auction:
 
     cdef void refuse_near(self) noexcept nogil:
         """Campaigns that the matcher lost to this imp count like those that fell here."""
+        if self.matcher.near & NEAR_SECURE:
+            self.refuse(REASON_SECURE)
         if self.matcher.near & NEAR_SIZE:
             self.refuse(REASON_SIZE)
         if self.matcher.near & NEAR_DEAL:

@@ -25,13 +25,13 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_PAGE_TOKEN = 5
     PIECE_DEAL = 6             # nothing, or ,"dealid":"..."
 
-cdef struct CampaignRec:
+cdef struct CampaignRec:       # a cache line
     uint32_t key
     uint32_t advertiser        # key
     int64_t price              # nano-USD for one impression, before multipliers
     int64_t price_max          # that it bids from this slot at most; books are sorted by it, descending
-    int64_t flight_start_s     # unix seconds; first second of the flight
-    int64_t flight_end_s       # first second after it
+    uint32_t flight_start_s    # unix seconds; first second of the flight
+    uint32_t flight_end_s      # first second after it
     uint32_t purse             # slot in the host's purses
     uint32_t creative_first    # into creatives
     uint32_t creative_count
@@ -78,13 +78,24 @@ cdef struct FrequencyRec:
 cdef enum:                     # Matcher.near: why no campaign was left, from the imp's side
     NEAR_DEAL = 1              # some campaign fell by its deals only now,
     NEAR_FORMAT = 2            # by the formats of its creatives,
-    NEAR_SIZE = 4              # by their sizes
+    NEAR_SIZE = 4,             # by their sizes,
+    NEAR_SECURE = 8            # by what is insecure in all of them
 
 cdef struct Plan:              # private: one dimension of the current request
     const uint64_t* base       # NULL: every campaign
     uint32_t dimension
     uint32_t inc_first, inc_end
     uint32_t exc_first, exc_end
+
+# These bytes will be read soon: have them come into the cache.
+cdef extern from *:
+    """
+    static inline void fetch(const void* p, size_t n) {
+        const char* at = (const char*)((size_t)p & ~(size_t)63);
+        for (; at < (const char*)p + n; at += 64) __builtin_prefetch(at);
+    }
+    """
+    void fetch(const void* p, size_t n) noexcept nogil
 
 cdef class Book:
     """One generation, valid from opening to the end of the object."""
@@ -118,6 +129,9 @@ cdef class Matcher(Probe):
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil
     cdef void begin_imp(self, const Imp* imp) noexcept nogil
     cdef int64_t next_slot(self) noexcept nogil
+    # The next slots that next_slot will look at, as far as they stand in one block; how many.
+    cdef int peek(self, uint32_t* slots, int most) noexcept nogil
+    cdef void fetch_filter(self, const CampaignRec* campaign) noexcept nogil
     # Price of this slot for the current request: price times every multiplier that applies.
     # 0 where a multiplier of zero applies: it does not bid.
     cdef int64_t price_of(self, uint32_t slot) noexcept nogil
@@ -141,17 +155,28 @@ cdef class Matcher(Probe):
     cdef int64_t quarter             # of an hour that zone_hour and year are of
     cdef int32_t year                # UTC
     cdef Version osv
-    cdef Plan plans[24]
+    cdef Plan plans[25]
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
-    cdef uint64_t* accepted          # by block: what the request's own dimensions accept
-    cdef int64_t accepted_blocks, blocks, block
+    cdef uint64_t* accepted          # by block: what the request's own dimensions accept,
+    cdef uint64_t* accepted_at       # if that was worked out for this request: then its clock
+    cdef int64_t blocks, block
+    cdef const uint64_t* summaries
+    cdef uint64_t summary_n          # words of one
+    cdef uint64_t* open_request      # bit n: block n may hold a campaign that the request's own dimensions accept,
+    cdef uint64_t* open_imp          # and this imp's too
+    cdef uint64_t* scratch
+    cdef bint request_summed, imp_summed
+    cdef uint32_t near_most          # the bit of `near` beside which no other matters
     cdef uint64_t now[8]             # of this block: accepted for this imp
     cdef uint32_t word
     cdef uint64_t bits
     cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
     cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
+    cdef int64_t block_after(self, int64_t block) noexcept nogil
+    cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil
+    cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil
     cdef bint next_block(self) noexcept nogil
     cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
     cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil

@@ -34,6 +34,17 @@ cdef extern from *:
 
 cdef enum:
     QUARTER_S = 900            # no zone changes its offset off a quarter of an hour
+    UNSUMMED = 2               # blocks that are entered without asking the summaries
+
+
+cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
+    return <uint32_t>1 << (dimension - D_DEAL)
+
+
+cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
+    """Of two reasons the greater is told: formats, sizes, deals, secure."""
+    return bit == 0 or dimension == D_SECURE or (bit != NEAR_SECURE and (
+        dimension == D_DEAL or (dimension == D_SIZE and bit == NEAR_FORMAT)))
 
 
 cdef inline bint _any(const uint64_t* words) noexcept nogil:
@@ -155,12 +166,20 @@ cdef class Matcher(Probe):
         self.block = self.blocks
         self.zone_hour = <uint32_t*>calloc(len(self.zones) + 1, sizeof(uint32_t))
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
-        if self.zone_hour == NULL or self.accepted == NULL:
+        self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
+        self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
+        self.summary_n = summary_words(self.head)
+        self.open_request = <uint64_t*>calloc(3 * self.summary_n + 1, sizeof(uint64_t))
+        if self.zone_hour == NULL or self.accepted == NULL or self.accepted_at == NULL or self.open_request == NULL:
             raise MemoryError
+        self.open_imp = self.open_request + self.summary_n
+        self.scratch = self.open_imp + self.summary_n
 
     def __dealloc__(self):
         free(self.zone_hour)
         free(self.accepted)
+        free(self.accepted_at)
+        free(self.open_request)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
         cdef uint32_t i
@@ -174,7 +193,7 @@ cdef class Matcher(Probe):
         self.request_plans = self.plan_count
         self.request_incs = self.incs.count
         self.request_excs = self.excs.count
-        self.accepted_blocks = 0
+        self.request_summed = False
         self.block = self.blocks
         self.bits = 0
 
@@ -185,10 +204,14 @@ cdef class Matcher(Probe):
         self.plan_count = self.request_plans
         self.incs.count = self.request_incs
         self.excs.count = self.request_excs
-        self.near = 0
+        self.near = self.near_most = 0
+        self.imp_summed = False
         for i in range(self.of_request, self.dimension_count):
             if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
                 self.plan(i, imp, 0)
+        for i in range(self.request_plans, self.plan_count):
+            if more_telling(self.plans[i].dimension, self.near_most):
+                self.near_most = near_bit(self.plans[i].dimension)
         self.block = -1
         self.word = BLOCK_WORDS
         self.bits = 0
@@ -229,15 +252,105 @@ cdef class Matcher(Probe):
             if not campaign.extra & (F_RAISED | F_PLAIN) or self.priced_here(campaign, slot):
                 return slot
 
+    cdef int peek(self, uint32_t* slots, int most) noexcept nogil:
+        cdef uint64_t bits
+        cdef uint32_t word
+        cdef int n = 0
+        if self.bits == 0 and self.word + 1 >= BLOCK_WORDS:
+            if not self.next_block():
+                return 0
+            self.word = 0
+            self.bits = self.now[0]
+        bits = self.bits
+        word = self.word
+        while n < most:
+            while bits == 0:
+                word += 1
+                if word >= BLOCK_WORDS:
+                    return n
+                bits = self.now[word]
+            slots[n] = <uint32_t>(self.block * BLOCK + word * 64 + __builtin_ctzll(bits))
+            bits &= bits - 1
+            n += 1
+        return n
+
+    cdef void fetch_filter(self, const CampaignRec* campaign) noexcept nogil:
+        if campaign.extra & (F_FILTERS | F_MULTIPLIERS):
+            fetch(&self.filters[campaign.extra_at], sizeof(Filter))
+
     cdef bint next_block(self) noexcept nogil:
         """To the next block in which this imp is accepted; False where there is none."""
-        while self.block + 1 < self.blocks and not self.broken:
-            self.block += 1
+        while not self.broken:
+            self.block = self.block_after(self.block)
+            if self.block >= self.blocks:
+                break
             if self.enter(self.block):
                 return True
         self.block = self.blocks
         self.word = BLOCK_WORDS
         return False
+
+    cdef int64_t block_after(self, int64_t block) noexcept nogil:
+        """The next one worth entering. Winners mostly stand in the first ones, so these are entered as they come."""
+        cdef const uint64_t* open
+        cdef uint64_t bits
+        cdef uint32_t n
+        block += 1
+        if block < UNSUMMED or block >= self.blocks:
+            return block
+        if not self.request_summed:
+            self.request_summed = True
+            memset(self.open_request, 255, self.summary_n * sizeof(uint64_t))
+            for n in range(self.request_plans):
+                self.sum_up(&self.plans[n], self.open_request)
+        if not self.imp_summed:
+            self.imp_summed = True
+            memcpy(self.open_imp, self.open_request, self.summary_n * sizeof(uint64_t))
+            for n in range(self.request_plans, self.plan_count):
+                self.sum_up(&self.plans[n], self.open_imp)
+        # A block that has nothing for this imp may still tell why not.
+        open = self.open_imp if self.near & self.near_most or not self.near_most else self.open_request
+        bits = open[block >> 6] >> (block & 63)
+        if bits:
+            return block + __builtin_ctzll(bits)
+        for n in range(<uint32_t>(block >> 6) + 1, <uint32_t>self.summary_n):
+            if open[n]:
+                return <int64_t>n * 64 + __builtin_ctzll(open[n])
+        return self.blocks
+
+    cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil:
+        """open &= blocks in which this plan can leave anything."""
+        cdef uint64_t* some = self.scratch
+        cdef const uint64_t* words
+        cdef const Posting* posting
+        cdef const uint32_t* slot
+        cdef uint32_t n
+        cdef uint64_t i
+        if plan.base != NULL:
+            words = self.summary_of(plan.base)
+            memcpy(some, words, self.summary_n * sizeof(uint64_t))
+            for n in range(plan.inc_first, plan.inc_end):
+                posting = &self.incs.items[n]
+                if posting.dense != NULL:
+                    words = self.summary_of(posting.dense)
+                    for i in range(self.summary_n):
+                        some[i] |= words[i]
+                else:
+                    slot = posting.first
+                    while slot < posting.end:
+                        some[slot[0] // (BLOCK * 64)] |= <uint64_t>1 << (slot[0] // BLOCK & 63)
+                        slot += 1
+            for i in range(self.summary_n):
+                open[i] &= some[i]
+        for n in range(plan.exc_first, plan.exc_end):
+            posting = &self.excs.items[n]
+            if posting.dense != NULL:
+                words = self.summary_of(posting.dense)
+                for i in range(self.summary_n):
+                    open[i] &= ~words[i]
+
+    cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil:
+        return self.summaries + <uint64_t>(bitmap - self.bitmaps) // self.head.words * self.summary_n
 
     cdef bint enter(self, int64_t block) noexcept nogil:
         """What this imp accepts of a block; False where that is nothing."""
@@ -247,7 +360,8 @@ cdef class Matcher(Probe):
         cdef uint32_t n
         cdef bint some
         cdef int i
-        if block >= self.accepted_blocks:
+        if self.accepted_at[block] != self.request_clock:
+            self.accepted_at[block] = self.request_clock
             left = self.book.slot_count - block * BLOCK
             for i in range(BLOCK_WORDS):
                 accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
@@ -255,7 +369,6 @@ cdef class Matcher(Probe):
             for n in range(self.request_plans):
                 if not self.narrow(&self.plans[n], accept, block):
                     break
-            self.accepted_blocks = block + 1
         some = _any(accept)
         memcpy(self.now, accept, sizeof(self.now))
         for n in range(self.request_plans, self.plan_count if some else 0):
@@ -263,7 +376,7 @@ cdef class Matcher(Probe):
             some = self.narrow(&self.plans[n], self.now, block)
             for i in range(BLOCK_WORDS):
                 if before[i] & ~self.now[i]:
-                    self.near |= <uint32_t>1 << (self.plans[n].dimension - D_DEAL)
+                    self.near |= near_bit(self.plans[n].dimension)
                     break
             if not some:
                 break

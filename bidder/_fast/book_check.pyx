@@ -25,11 +25,12 @@ class BookError(ValueError):
 NAMES = (
     "campaigns", "creatives", "strings", "pieces", "frequencies", "filters", "points", "multipliers", "whens",
     "value ids", "dimensions", "values", "index", "bitmaps", "slots", "zones", "exchanges", "landings", "ids", "blob",
+    "summaries",
 )
 ITEMS = (
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
-    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1,
+    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8,
 )
 
 
@@ -69,6 +70,8 @@ cdef void _header(const char* base, size_t length, bint whole) except *:
         raise BookError(f"bitmaps of {head.words} words for {slots} campaigns")
     if head.table[S_BITMAPS].count % (head.words or 1):
         raise BookError("bitmaps: the last one is incomplete")
+    if head.table[S_SUMMARIES].count != head.table[S_BITMAPS].count // (head.words or 1) * summary_words(head):
+        raise BookError("summaries: not one for each bitmap")
     if head.table[S_INDEX].count & (head.table[S_INDEX].count - 1) \
             or head.table[S_INDEX].count <= head.table[S_VALUES].count:
         raise BookError("index: not a power of two with room for every value")
@@ -165,7 +168,8 @@ cdef uint64_t _values(const char* base, const Header* head) noexcept nogil:
     for i in range(head.table[S_VALUES].count):
         if value[i].dimension >= DIMENSIONS or not _span(value[i].at, value[i].n, &head.table[S_BLOB]) \
                 or not _posting(base, head, value[i].dense & DENSE_INC, value[i].inc_at, value[i].inc_count) \
-                or not _posting(base, head, value[i].dense & DENSE_EXC, value[i].exc_at, value[i].exc_count):
+                or not _posting(base, head, value[i].dense & DENSE_EXC, value[i].exc_at, value[i].exc_count) \
+                or memcmp(value[i].start, base + head.table[S_BLOB].at + value[i].at, min(value[i].n, <uint32_t>START_BYTES)):
             return i + 1
     return 0
 

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 2
+    BOOK_VERSION = 3
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -40,7 +40,8 @@ cdef enum:                     # sections, in the order of the table
     S_LANDINGS = 17            # Named by key of the creative, sorted: landing URLs, also of campaigns not running
     S_IDS = 18                 # Named by key of the campaign, sorted: ids, also of campaigns not running
     S_BLOB = 19                # bytes
-    SECTIONS = 20
+    S_SUMMARIES = 20           # u64: of each bitmap, a bit a block, see below
+    SECTIONS = 21
 
 cdef enum:                     # Dimension.id
     D_EXCHANGE = 0
@@ -67,7 +68,8 @@ cdef enum:                     # Dimension.id
     D_DEAL = 21                # from here on: of the imp
     D_FORMAT = 22
     D_SIZE = 23
-    DIMENSIONS = 24
+    D_SECURE = 24              # 1: secure creatives only
+    DIMENSIONS = 25
 
 cdef enum:                     # CampaignRec.extra: what the index alone does not decide
     F_OSV = 1
@@ -100,7 +102,7 @@ cdef struct Header:
     uint64_t seed
     uint32_t sections
     uint32_t words             # 64-bit words of a bitmap: a multiple of BLOCK_WORDS
-    SectionRec table[20]
+    SectionRec table[21]
 
 cdef struct Filter:
     uint32_t zone
@@ -135,7 +137,10 @@ cdef struct Dimension:
     uint32_t id
     uint32_t base              # bitmap of the campaigns that include nothing here; NO_BITMAP: all of them
 
-cdef struct Value:             # one value of one dimension, and who wants or refuses it
+cdef enum:
+    START_BYTES = 16
+
+cdef struct Value:             # one value of one dimension, and who wants or refuses it; a cache line
     uint64_t hash
     uint64_t at                # its bytes; text of dimensions without case is folded
     uint32_t n
@@ -146,11 +151,17 @@ cdef struct Value:             # one value of one dimension, and who wants or re
     uint32_t inc_count
     uint32_t exc_at
     uint32_t exc_count
+    char start[16]             # of its bytes, zeros behind them: most values are not longer
 
 cdef struct Named:
     uint64_t at
     uint32_t n
     uint32_t key
+
+# SUMMARIES: for each bitmap `summary_words` words. Bit n speaks of block n: of who includes a value, or nothing, that
+# some of the block do; of who excludes a value, that all of the block do.
+cdef inline uint64_t summary_words(const Header* head) noexcept nogil:
+    return (head.words // BLOCK_WORDS + 63) // 64
 
 # INDEX: open addressing with linear steps from `hash & (count - 1)`. An entry is 0 where
 # free, else the upper half of the hash, then value id + 1.

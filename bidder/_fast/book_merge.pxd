@@ -30,7 +30,7 @@ cdef class Merger:
     cdef uint32_t* zone_of
     cdef uint64_t* starts      # postings: of value v the slots from starts[2 v] (included), starts[2 v + 1] (excluded)
     cdef uint32_t* slots
-    cdef uint32_t bound[24]    # campaigns that include something, by dimension
+    cdef uint32_t bound[25]    # campaigns that include something, by dimension
     cdef uint64_t used         # dimensions that any value or campaign names
     cdef uint64_t bitmaps, sparse
     cdef const Header* head
@@ -46,5 +46,6 @@ cdef class Merger:
     cdef int write_campaigns(self, purse_of) except -1
     cdef int write_rest(self) except -1
     cdef int write_index(self) except -1
+    cdef int write_summaries(self) except -1
     cdef int write_named(self, int section, int kind) except -1
     cdef int write_names(self, exchanges) except -1

@@ -19,10 +19,10 @@ cdef enum:
     DENSE_WORTH = 4            # a bitmap is scanned faster than slots: it may cost this many times their bytes
     ALIGN = 64
 
-cdef size_t[20] ITEMS = [
+cdef size_t[21] ITEMS = [
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
-    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1,
+    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8,
 ]
 
 
@@ -153,6 +153,7 @@ cdef class Merger:
                     value = &self.values[self.value_count]
                     value.hash, value.n, value.dimension = hash, row.n, row.dimension
                     value.at = source.first[P_BLOB] + row.at
+                    memcpy(value.start, raw, min(row.n, <uint32_t>START_BYTES))
                     self.raws[self.value_count] = raw
                     self.value_count += 1
                     table[at] = self.value_count
@@ -245,11 +246,13 @@ cdef class Merger:
             self.totals[P_WHENS], self.totals[P_VALUE_IDS], self.used.bit_count(), self.value_count, index,
             self.bitmaps * self.words, self.sparse, len(self.zones), len(exchanges), self.totals[P_LANDINGS],
             self.totals[P_IDS], self.totals[P_BLOB] + sum(len(name) for name in [*(name.encode() for name in exchanges), *self.zones]),
+            0,
         ]
         memset(&head, 0, sizeof(head))
         memcpy(head.magic, b"OUTBIDBK", 8)
         head.version, head.revision, head.seed = BOOK_VERSION, revision, self.seed
         head.sections, head.words = SECTIONS, self.words
+        counts[S_SUMMARIES] = self.bitmaps * summary_words(&head)
         for s in range(SECTIONS):
             at = (at + ALIGN - 1) & ~<uint64_t>(ALIGN - 1)
             head.table[s].at, head.table[s].count, head.table[s].item = at, counts[s], <uint32_t>ITEMS[s]
@@ -264,6 +267,7 @@ cdef class Merger:
         self.write_campaigns(purse_of)
         self.write_rest()
         self.write_index()
+        self.write_summaries()
         self.write_named(S_LANDINGS, P_LANDINGS)
         self.write_named(S_IDS, P_IDS)
         self.write_names(exchanges)
@@ -398,6 +402,31 @@ cdef class Merger:
                     if aim.bound >> d & 1:
                         _flip(base, slot)
             dimension += 1
+        return 0
+
+    cdef int write_summaries(self) except -1:
+        """Which blocks of a bitmap have a bit at all, and of excludes: which have all."""
+        cdef const uint64_t* bitmaps = <const uint64_t*>self.section(S_BITMAPS)
+        cdef uint64_t* summary = <uint64_t*>self.section(S_SUMMARIES)
+        cdef uint64_t words = summary_words(self.head), b, block, i, some, every, last
+        cdef uint64_t blocks = self.words // BLOCK_WORDS
+        cdef const uint64_t* at
+        cdef uint32_t v
+        cdef bytearray excluding = bytearray(self.bitmaps)
+        cdef char* excludes = excluding
+        for v in range(self.value_count):
+            if self.values[v].dense & DENSE_EXC:
+                excludes[self.values[v].exc_at] = 1
+        for b in range(self.bitmaps):
+            for block in range(blocks):
+                at = bitmaps + b * self.words + block * BLOCK_WORDS
+                some, every = 0, ~<uint64_t>0
+                for i in range(<uint64_t>BLOCK_WORDS):
+                    last = self.campaigns - min(<uint64_t>self.campaigns, block * BLOCK + i * 64)
+                    some |= at[i]
+                    every &= at[i] | (0 if last >= 64 else ~<uint64_t>0 << last)
+                if some if not excludes[b] else every == ~<uint64_t>0:
+                    summary[b * words + (block >> 6)] |= <uint64_t>1 << (block & 63)
         return 0
 
     cdef int write_named(self, int section, int kind) except -1:

@@ -8,6 +8,11 @@ from bidder._fast.request cimport Deal, Imp, Reader, Request, Size, Str
 cdef enum:
     FOLD_MAX = 1024            # bytes; longer texts are in no book
 
+cdef struct Held:              # a value that the request or an imp of it has
+    uint64_t clock             # when; before `request_clock`: the entry is free
+    uint32_t value             # id
+    bint of_imp                # held only since `imp_clock`
+
 cdef class Probe:
     cdef const Header* head
     cdef const Value* values
@@ -15,7 +20,8 @@ cdef class Probe:
     cdef const uint64_t* bitmaps
     cdef const uint32_t* slots
     cdef const char* text
-    cdef uint64_t* seen              # by value id: the clock when a request or imp had it last
+    cdef Held* held                  # hash table by value id; owned
+    cdef uint32_t held_mask, held_n
     cdef uint64_t clock, request_clock, imp_clock
     cdef const Request* req
     cdef const Str* strs
@@ -31,6 +37,9 @@ cdef class Probe:
     cdef void gather(self, uint32_t dimension, const Imp* imp, uint8_t exchange) noexcept nogil
     # Does the request, or the current imp, have the value?
     cdef bint holds(self, uint32_t value) noexcept nogil
+    # Its entry, or the free one where it would stand.
+    cdef Held* entry_of(self, uint32_t value) noexcept nogil
+    cdef bint more_room(self) noexcept nogil
     # Value id, or -1 where the book does not name it.
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
     cdef void aim(self, Posting* posting, bint dense, uint32_t at, uint32_t count) noexcept nogil

@@ -13,6 +13,9 @@ from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, postings_add
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
 
+cdef enum:
+    HELD_ROOM = 256            # values; a request has some fifty
+
 
 cdef class Probe:
     cdef int attach(self, const char* base) except -1:
@@ -23,14 +26,15 @@ cdef class Probe:
         self.bitmaps = <const uint64_t*>(base + self.head.table[S_BITMAPS].at)
         self.slots = <const uint32_t*>(base + self.head.table[S_SLOTS].at)
         self.text = base + self.head.table[S_BLOB].at
-        self.seen = <uint64_t*>calloc(self.head.table[S_VALUES].count + 1, sizeof(uint64_t))
-        if self.seen == NULL:
+        self.held = <Held*>calloc(HELD_ROOM, sizeof(Held))
+        if self.held == NULL:
             raise MemoryError
-        self.clock = self.request_clock = self.imp_clock = 1       # above all of `seen`
+        self.held_mask = HELD_ROOM - 1
+        self.clock = self.request_clock = self.imp_clock = 1       # above all of `held`
         return 0
 
     def __dealloc__(self):
-        free(self.seen)
+        free(self.held)
         free(self.incs.items)
         free(self.excs.items)
 
@@ -44,6 +48,7 @@ cdef class Probe:
         self.request_clock = self.clock
         self.imp_clock = self.clock + 1
         self.bundle_term = self.domain_term = 0
+        self.held_n = 0
         self.incs.count = self.excs.count = 0
         self.broken = False
 
@@ -112,6 +117,9 @@ cdef class Probe:
         elif dimension == D_SIZE:
             for i in range(imp.sizes.at, imp.sizes.at + imp.sizes.n):
                 self.hit_number(dimension, <int64_t>self.sizes[i].w << 32 | <uint32_t>self.sizes[i].h)
+        elif dimension == D_SECURE:
+            if imp.secure:
+                self.hit_number(dimension, 1)
 
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         """Value id, or -1 where the book does not name it."""
@@ -120,27 +128,40 @@ cdef class Probe:
         cdef uint64_t at = hash & mask
         cdef uint64_t entry
         cdef const Value* value
+        cdef const char* raw
         while True:
             entry = self.index[at]
             if entry == 0:
                 return -1
             if entry >> 32 == hash >> 32:
                 value = &self.values[<uint32_t>entry - 1]
-                if value.hash == hash and value.dimension == dimension and value.n == n \
-                        and memcmp(self.text + value.at, p, n) == 0:
-                    return <uint32_t>entry - 1
+                if value.hash == hash and value.dimension == dimension and value.n == n:
+                    raw = self.text + value.at if n > START_BYTES else &value.start[0]
+                    if memcmp(raw, p, n) == 0:
+                        return <uint32_t>entry - 1
             at = (at + 1) & mask
 
     cdef void hit(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         """The request has this value: note it, and its postings."""
         cdef int64_t id
         cdef const Value* value
+        cdef Held* entry
         if p == NULL:
             return
         id = self.find(dimension, p, n)
-        if id < 0 or self.holds(id):               # held already: the request names it twice
+        if id < 0:
             return
-        self.seen[id] = self.clock
+        entry = self.entry_of(<uint32_t>id)
+        if entry.clock >= self.request_clock:
+            if not entry.of_imp or entry.clock >= self.imp_clock:
+                return                             # the request names it twice
+        else:
+            self.held_n += 1
+        entry.clock = self.clock
+        entry.value = <uint32_t>id
+        entry.of_imp = dimension >= D_DEAL
+        if self.held_n > self.held_mask // 2 and not self.more_room():
+            self.broken = True
         value = &self.values[id]
         if dimension == D_BUNDLE:
             self.bundle_term = value.term
@@ -157,7 +178,7 @@ cdef class Probe:
             self.broken = True
             return
         posting.dense = self.bitmaps + <uint64_t>at * self.head.words if dense else NULL
-        posting.at = self.slots + at
+        posting.first = posting.at = self.slots + at
         posting.end = posting.at + count
 
     cdef void hit_number(self, uint32_t dimension, int64_t number) noexcept nogil:
@@ -214,5 +235,30 @@ cdef class Probe:
                 self.hit(D_CAT, cat.p, n)
 
     cdef bint holds(self, uint32_t value) noexcept nogil:
-        """Does the request, or this imp, have the value?"""
-        return self.seen[value] >= (self.imp_clock if self.values[value].dimension >= D_DEAL else self.request_clock)
+        cdef const Held* entry = self.entry_of(value)
+        return entry.clock >= (self.imp_clock if entry.of_imp else self.request_clock)
+
+    cdef Held* entry_of(self, uint32_t value) noexcept nogil:
+        # What an earlier request left is free, so within one request nothing is ever removed, and a probe ends there.
+        cdef uint32_t at = value * <uint32_t>0x9E3779B1
+        cdef Held* entry
+        at ^= at >> 15
+        while True:
+            entry = &self.held[at & self.held_mask]
+            if entry.clock < self.request_clock or entry.value == value:
+                return entry
+            at += 1
+
+    cdef bint more_room(self) noexcept nogil:
+        cdef Held* before = self.held
+        cdef uint32_t i, n = self.held_mask + 1
+        self.held = <Held*>calloc(2 * <size_t>n, sizeof(Held))
+        if self.held == NULL:
+            self.held = before
+            return False
+        self.held_mask = 2 * n - 1
+        for i in range(n):
+            if before[i].clock >= self.request_clock:
+                self.entry_of(before[i].value)[0] = before[i]
+        free(before)
+        return True

@@ -1,11 +1,12 @@
 """The whole decision: read, gate, match, price, pace, reserve, answer, count."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.auction cimport Auction, Candidate, Terms
+from bidder._fast.auction cimport Candidate, Terms
 from bidder._fast.board cimport Board
 from bidder._fast.book cimport Book
 from bidder._fast.clock cimport Clock
-from bidder._fast.counters cimport CounterKey, Counters
+from bidder._fast.counters cimport Counters
+from bidder._fast.desk cimport Desk, Row
 from bidder._fast.frequency cimport Caps
 from bidder._fast.handler cimport BidHandler
 from bidder._fast.purses cimport Purses
@@ -15,19 +16,13 @@ from bidder._fast.writer cimport Writer
 
 cdef enum:
     ROWS = 63                  # keys of exchanges are 1 to 63
-
-cdef struct Row:               # one exchange that we serve
-    Str name                   # the path behind /bid/
-    Str seat
-    Str opening                # of the answer, from behind its id to its first bid
-    uint8_t key
+    DESKS = 32                 # requests of one batch that are looked at ahead of time
 
 cdef class Decider(BidHandler):
-    cdef Reader reader
+    cdef list desks            # DESKS for those, and one more for any other request
+    cdef int taken             # desks of this batch
     cdef Book book             # None until the first book
-    cdef Auction auction       # of this book
     cdef Purses purses
-    cdef Caps caps
     cdef Board board
     cdef Counters counters
     cdef Sealer sealer
@@ -38,13 +33,16 @@ cdef class Decider(BidHandler):
     cdef int row_count
     cdef list held             # bytes that rows point into
     cdef uint64_t seed         # moves on with every request
-    cdef CounterKey key        # of the request at hand, `kind` and `reason` aside
     cdef readonly uint64_t requests, bids
     cdef Str hold(self, str text)
     cdef serve(self, str name, int key, str seat)
     cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil
-    cdef int work(self, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
-    cdef uint8_t gate(self, const Row* row) noexcept nogil
-    cdef uint8_t bid_all(self, const Row* row, int64_t now_s, int* written) noexcept nogil
-    cdef uint8_t bid_one(self, const Row* row, const Imp* imp, const Candidate* best, bint first) noexcept nogil
-    cdef void count(self, uint8_t reason, bint bid, int64_t started) noexcept nogil
+    # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
+    cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
+    cdef int conclude(self, Desk desk) noexcept nogil
+    cdef uint8_t gate(self, Desk desk) noexcept nogil
+    cdef void open(self, Desk desk) noexcept nogil
+    cdef uint8_t obstacle(self, Desk desk, uint32_t number) noexcept nogil
+    cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil
+    cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil
+    cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil

@@ -2,6 +2,9 @@
 
     exchange + body -> Decider.decide -> 200 with bids | 204 | 400 malformed | 404 no such exchange
 
+A decision has two halves, `look` and `conclude`, with a desk in between. Of a batch every request is looked at first
+(`foresee`), then what their first campaigns need is fetched from memory (`batch_named`), then each is decided on.
+
 No Python object is made for a request, nothing blocks, and "no" is a reason that is counted.
 Only the winner of an imp is reserved, and counted under its caps; on refusal the next best is. A test request
 (`test: 1`) is bid on as usual, its tokens are marked, and nothing of it is taken or counted.
@@ -15,7 +18,7 @@ from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
 from bidder._fast.book cimport CampaignRec, CreativeRec
-from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST
+from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
     REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
@@ -40,10 +43,9 @@ cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
                  Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
                  exchanges, uint64_t seed, int64_t wait_budget_ms=10):
-        self.reader = Reader()
+        self.desks = [Desk(frequency) for _ in range(DESKS + 1)]
         self.writer = Writer()
         self.purses = purses
-        self.caps = Caps(frequency)
         self.board = board
         self.counters = counters
         self.sealer = sealer
@@ -77,7 +79,8 @@ cdef class Decider(BidHandler):
         self.row_count += 1
 
     def set_book(self, Book book not None):
-        self.auction = Auction(self.reader, book, self.purses, self.caps)
+        for desk in self.desks:
+            (<Desk>desk).set_book(book, self.purses)
         self.book = book
 
     def answer(self, bytes exchange not None, bytes body not None):
@@ -85,20 +88,48 @@ cdef class Decider(BidHandler):
         cdef Py_ssize_t n = 0
         self.admission.polls()
         status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
-                             PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), &out, &n)
+                             PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), 0, &out, &n)
         return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""
 
-    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n,
+    cdef int decide(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept:
-        cdef const Row* row = self.row_of(exchange, exchange_n)
+        cdef Desk desk = <Desk>self.desks[ticket - 1 if ticket else DESKS]
+        cdef const Row* row
         cdef int status
-        if row is NULL:
-            return 404
-        status = self.work(row, body, body_n)
+        if not ticket or desk.body != body:
+            row = self.row_of(exchange, exchange_n)
+            if row is NULL:
+                return 404
+            self.look(desk, row, body, body_n)
+        status = self.conclude(desk)
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
         return status
+
+    cdef void batch_begins(self) noexcept:
+        self.taken = 0
+
+    cdef int foresee(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept:
+        cdef const Row* row = self.row_of(exchange, exchange_n)
+        cdef Desk desk
+        if row is NULL or self.taken == DESKS:
+            return 0
+        desk = <Desk>self.desks[self.taken]
+        self.taken += 1
+        self.look(desk, row, body, body_n)
+        if desk.opened >= 0:
+            desk.auction.fetch_campaigns()
+        return self.taken
+
+    cdef void batch_named(self) noexcept:
+        cdef int i
+        for i in range(self.taken):
+            if (<Desk>self.desks[i]).opened >= 0:
+                (<Desk>self.desks[i]).auction.fetch_purses()
+        for i in range(self.taken):
+            if (<Desk>self.desks[i]).opened >= 0:
+                (<Desk>self.desks[i]).auction.fetch_pieces()
 
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
         return self.row_of(exchange, exchange_n) is not NULL
@@ -110,99 +141,121 @@ cdef class Decider(BidHandler):
                 return &self.rows[i]
         return NULL
 
-    cdef int work(self, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
-        cdef int64_t started = self.admission.now
-        cdef int64_t now_s = self.clock.wall_ns() // NS_PER_S
-        cdef uint8_t reason = REASON_OFF
-        cdef int read, written = 0, status = 204
-        cdef bint test = False
+    cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
+        cdef const Request* req = &desk.reader.req
+        cdef int read
+        desk.row = row
+        desk.body = body
+        desk.opened = -1
+        desk.status = 204
+        desk.test = False
+        desk.now_s = self.clock.wall_ns() // NS_PER_S
         self.requests += 1
-        memset(&self.key, 0, sizeof(CounterKey))
-        self.key.exchange = row.key
-        self.key.minute = <uint32_t>(now_s // 60)
+        memset(&desk.key, 0, sizeof(CounterKey))
+        desk.key.exchange = row.key
+        desk.key.minute = <uint32_t>(desk.now_s // 60)
         # Switched off or shed, a body is not even read, so a test request counts then like any other.
         if self.board.page.off or self.board.page.exchange_off[row.key]:
-            pass
+            desk.reason = REASON_OFF
         elif not self.admission.admits(row.key):
-            reason = REASON_OVERLOAD
+            desk.reason = REASON_OVERLOAD
         else:
-            read = self.reader.read(body, <size_t>n)
+            read = desk.reader.read(body, <size_t>n)
             if read == READ_MALFORMED:
-                reason = REASON_MALFORMED
-                status = 400
-            else:
-                test = self.reader.req.test
-                self.key.country = <uint16_t>self.reader.req.country
-                self.key.os = os_key(self.reader.req.os)
-                reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(row)
-            if reason == REASON_NONE:
-                reason = self.bid_all(row, now_s, &written)
-                if written:
-                    status = 200
-        if not test:
-            self.count(reason, written > 0, started)
-        return status
+                desk.reason = REASON_MALFORMED
+                desk.status = 400
+                return
+            desk.test = req.test
+            desk.key.country = <uint16_t>req.country
+            desk.key.os = os_key(req.os)
+            desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
+            if desk.reason == REASON_NONE:
+                self.open(desk)
 
-    cdef uint8_t gate(self, const Row* row) noexcept nogil:
+    cdef uint8_t gate(self, Desk desk) noexcept nogil:
         """What concerns the request as a whole."""
-        cdef const Request* req = &self.reader.req
+        cdef const Request* req = &desk.reader.req
         cdef uint32_t i
         if self.book is None:
             return REASON_NO_BOOK
-        if req.wseat.n and not string_listed(self.reader, req.wseat, row.seat):
+        if req.wseat.n and not string_listed(desk.reader, req.wseat, desk.row.seat):
             return REASON_SEAT
-        if string_listed(self.reader, req.bseat, row.seat):
+        if string_listed(desk.reader, req.bseat, desk.row.seat):
             return REASON_SEAT
         if not req.cur_named:
             return REASON_NONE     # the standard's default is USD
         for i in range(req.cur.at, req.cur.at + req.cur.n):
-            if self.reader.ints[i] == USD:
+            if desk.reader.ints[i] == USD:
                 return REASON_NONE
         return REASON_CURRENCY
 
-    cdef uint8_t bid_all(self, const Row* row, int64_t now_s, int* written) noexcept nogil:
-        """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
+    cdef void open(self, Desk desk) noexcept nogil:
+        """The auction of the first imp begins, if there can be one."""
         cdef Terms terms
+        terms.exchange = desk.row.key
+        terms.seat = desk.row.seat
+        terms.now_s = desk.now_s
+        self.seed += <uint64_t>0x9E3779B97F4A7C15
+        terms.seed = self.seed
+        desk.auction.open_request(&terms)
+        desk.key.inventory = desk.auction.matcher.inventory_key()
+        if desk.reader.req.imps.n and self.obstacle(desk, 0) == REASON_NONE:
+            desk.auction.open_imp(&desk.reader.imps[desk.reader.req.imps.at], 0)
+            desk.opened = 0
+
+    cdef uint8_t obstacle(self, Desk desk, uint32_t number) noexcept nogil:
+        """Why there can be no auction of this imp."""
+        cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
+        if imp.id.p is NULL or imp.duplicate_id:
+            return REASON_INVALID_REQUEST
+        return REASON_NONE if imp.media & MEDIA_BANNER else REASON_FORMAT
+
+    cdef int conclude(self, Desk desk) noexcept nogil:
+        cdef uint8_t reason = desk.reason
+        cdef int written = 0
+        self.admission.lane = desk.row.key
+        desk.body = NULL
+        if reason == REASON_NONE:
+            reason = self.bid_all(desk, &written)
+            if written:
+                desk.status = 200
+        if not desk.test:
+            self.count(desk, reason, written > 0)
+        return desk.status
+
+    cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil:
+        """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
         cdef Candidate best
         cdef const Imp* imp
         cdef uint32_t i
         cdef uint8_t why, reason = REASON_NONE
-        terms.exchange = row.key
-        terms.seat = row.seat
-        terms.now_s = now_s
-        self.seed += <uint64_t>0x9E3779B97F4A7C15
-        terms.seed = self.seed
         self.writer.n = 0
-        self.auction.open_request(&terms)
-        self.key.inventory = self.auction.matcher.inventory_key()
-        for i in range(self.reader.req.imps.n):
-            imp = &self.reader.imps[self.reader.req.imps.at + i]
-            why = REASON_NONE
-            if imp.id.p is NULL or imp.duplicate_id:
-                why = REASON_INVALID_REQUEST
-            elif not imp.media & MEDIA_BANNER:
-                why = REASON_FORMAT
-            else:
-                self.auction.open_imp(imp, i)
-                while self.auction.next_best(&best):
-                    why = self.bid_one(row, imp, &best, written[0] == 0)
+        for i in range(desk.reader.req.imps.n):
+            imp = &desk.reader.imps[desk.reader.req.imps.at + i]
+            why = self.obstacle(desk, i)
+            if why == REASON_NONE:
+                if desk.opened != <int>i:
+                    desk.auction.open_imp(imp, i)
+                while desk.auction.next_best(&best):
+                    why = self.bid_one(desk, imp, &best, written[0] == 0)
                     if why == REASON_NONE:
                         written[0] += 1
                         break
-                    self.auction.refuse(why)
+                    desk.auction.refuse(why)
                 else:
-                    why = self.auction.reason
+                    why = desk.auction.reason
             if why > reason:
                 reason = why
         if written[0]:
             self.writer.put(b"]}]}", CLOSING_CHARS)
         return reason
 
-    cdef uint8_t bid_one(self, const Row* row, const Imp* imp, const Candidate* best, bint first) noexcept nogil:
+    cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil:
         """Reserve, seal, write, count; REASON_NONE, or why this candidate cannot bid after all."""
+        cdef const Row* row = desk.row
         cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]
         cdef const CreativeRec* creative = &self.book.creatives[best.creative]
-        cdef bint test = self.reader.req.test
+        cdef bint test = desk.reader.req.test
         cdef uint8_t bid_id[BID_ID_BYTES]
         cdef char notice[TOKEN_CHARS]
         cdef char page[TOKEN_CHARS]
@@ -214,25 +267,25 @@ cdef class Decider(BidHandler):
         memset(&take, 0, sizeof(take))
         memset(&splices.deal, 0, sizeof(Str))
         if best.deal >= 0:
-            splices.deal = self.reader.deals[best.deal].id
-        if not self.writer.reserve(self.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
+            splices.deal = desk.reader.deals[best.deal].id
+        if not self.writer.reserve(desk.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
                                    + self.writer.bid_bytes(self.book, creative, imp.id_raw, splices.deal)):
             return REASON_BROKEN
-        if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, self.key.minute, &take):
+        if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, desk.key.minute, &take):
             return REASON_PURSE_EMPTY
         if not test:
-            why = self.auction.count_caps(best)
+            why = desk.auction.count_caps(best)
             if why != REASON_NONE:
-                purse_return(&self.purses.slots[campaign.purse], &take, self.key.minute)
+                purse_return(&self.purses.slots[campaign.purse], &take, desk.key.minute)
                 return why
-        key = self.key
+        key = desk.key
         key.kind = COUNT_BID
         key.format = creative.format
         key.w = <uint16_t>creative.w
         key.h = <uint16_t>creative.h
         key.campaign = campaign.key
         key.creative = creative.key
-        key.deal = self.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
+        key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
         fill(&fields, &key, &take, best.price, test)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
@@ -247,7 +300,7 @@ cdef class Decider(BidHandler):
         splices.page = page
         if first:
             self.writer.put(b'{"id":"', 7)
-            self.writer.put_str(self.reader.req.id_raw)
+            self.writer.put_str(desk.reader.req.id_raw)
             self.writer.put_str(row.opening)
         else:
             self.writer.put(b",", 1)
@@ -260,22 +313,22 @@ cdef class Decider(BidHandler):
             self.counters.end()
         return REASON_NONE
 
-    cdef void count(self, uint8_t reason, bint bid, int64_t started) noexcept nogil:
+    cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
         """One request, its reason if it got no bid, and how long it took."""
         cdef CounterKey key
         self.counters.begin()
-        self.key.kind = COUNT_REQUEST
-        self.counters.add(&self.key, 1, 0)
+        desk.key.kind = COUNT_REQUEST
+        self.counters.add(&desk.key, 1, 0)
         if not bid:
-            self.key.kind = COUNT_NOBID
-            self.key.reason = reason
-            self.counters.add(&self.key, 1, 0)
+            desk.key.kind = COUNT_NOBID
+            desk.key.reason = reason
+            self.counters.add(&desk.key, 1, 0)
         memset(&key, 0, sizeof(key))
         key.kind = COUNT_LATENCY
-        key.exchange = self.key.exchange
-        key.minute = self.key.minute
+        key.exchange = desk.key.exchange
+        key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
-        key.reason = bucket_of(self.admission.ended - started)
+        key.reason = bucket_of(self.admission.ended - self.admission.now)
         self.counters.add(&key, 1, 0)
         self.counters.end()
 

@@ -7,9 +7,15 @@ cdef class BidHandler:
     cdef readonly Admission admission
     # Status 200 with *out/*out_n set to a JSON body that lives until the next call,
     # or 204, 400, 404 without one. `exchange` is the path behind /bid/. Never raises.
+    # `ticket`: what `foresee` said of this very request, or 0.
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
-                    const char* body, Py_ssize_t body_n,
+                    const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept
+    # A batch of requests: begins; `decide` will be asked about this one, and its bytes stay where they are (a ticket,
+    # or 0); all of them have been named. What can be fetched from memory for them is on its way meanwhile.
+    cdef void batch_begins(self) noexcept
+    cdef int foresee(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept
+    cdef void batch_named(self) noexcept
     # Is there such an exchange? Asked for other methods than POST only: 405 where there is, else 404.
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept
 

@@ -16,9 +16,18 @@ cdef class BidHandler:
         self.admission = Admission()
 
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
-                    const char* body, Py_ssize_t body_n,
+                    const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept:
         return 204
+
+    cdef void batch_begins(self) noexcept:
+        pass
+
+    cdef int foresee(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept:
+        return 0
+
+    cdef void batch_named(self) noexcept:
+        pass
 
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
         return True
@@ -33,7 +42,7 @@ cdef class PythonHandler(BidHandler):
             self.admission = admission
 
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
-                    const char* body, Py_ssize_t body_n,
+                    const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept:
         cdef int status
         try:

@@ -12,6 +12,9 @@ cdef enum:
     ROOM_BYTES = 4_096           # least room behind a request that is not whole yet
     AWAY_BYTES = 65_536          # read ahead while Tornado answers; then reading stops
 
+cdef enum:
+    ASK = -1                     # BidProtocol.head_status
+
 cdef enum Phase:
     IDLE                         # between requests, no byte of the next one
     READING_HEAD
@@ -53,6 +56,12 @@ cdef class BidProtocol(Peer):
     cdef Py_ssize_t own_n, own_cap
     cdef Head head
     cdef Body body
+    cdef int head_status         # what `head_read` said ahead of time; ASK: it was not asked
+    cdef int ticket              # the handler's, for the first request of what has come; 0: none
+    cdef char* come              # what has come, and was not looked at yet: come_n bytes; NULL: nothing
+    cdef Py_ssize_t come_n
+    cdef bint come_more          # perhaps not all of it
+    cdef int64_t come_since      # since then at most it has waited; monotonic ns
     cdef Phase phase
     cdef int64_t read_at         # all that had come by then was read; monotonic ns
     cdef int verdict             # not 0: the status that the request gets once its body is read
@@ -68,8 +77,11 @@ cdef class BidProtocol(Peer):
 
     # Memory for the next bytes: our own where some wait there, else *room of *n bytes.
     cdef int make_room(self, char** room, Py_ssize_t* n) except -1
-    # data[:n] has come, where `make_room` said; `more`: perhaps not all of it.
-    cdef int received(self, char* data, Py_ssize_t n, bint more) except -1
+    # data[:n] has come, where `make_room` said; `more`: perhaps not all of it. It is answered by `answer`; between the
+    # two the handler is told of the first request in it.
+    cdef int receive(self, char* data, Py_ssize_t n, bint more) except -1
+    cdef int answer(self) except -1
+    cdef int foresee(self, char* data, Py_ssize_t n) except -1
 
     cdef int consume(self, char* data, Py_ssize_t n) except -1
     cdef int keep(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1

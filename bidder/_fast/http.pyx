@@ -18,9 +18,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove
-from bidder._fast.admission cimport IN_FAVOUR, LATE, OUT_OF_FAVOUR
+from bidder._fast.admission cimport IN_FAVOUR, LATE, OUT_OF_FAVOUR, Admission
 from bidder._fast.answers cimport CLOSES, STAYS, STAYS_10, Ending, Outbox
-from bidder._fast.framing cimport DONE, GZIP, MORE, OTHER, body_begin, body_read, head_begin, head_read
+from bidder._fast.framing cimport (
+    DONE, GZIP, IDENTITY, MORE, OTHER, Head, body_begin, body_read, head_begin, head_read,
+)
 from bidder._fast.handler cimport BidHandler
 from bidder._fast.peer cimport AHEAD, UNREAD, WRITING, Peer
 
@@ -29,6 +31,10 @@ cdef enum:
 
 cdef double LINGER_S = 2.0           # for the peer to read the refusal; a closed socket would cut it off
 cdef double DRAIN_IDLE_S = 1.0       # for a connection that came while draining and says nothing
+
+
+cdef inline bint is_bid(const Head* head, const char* text) noexcept nogil:
+    return head.path_n >= PREFIX_N and memcmp(text + head.path_at, b"/bid/", PREFIX_N) == 0
 
 
 cdef class Room:
@@ -103,6 +109,7 @@ cdef class BidProtocol(Peer):
         self.phase = IDLE
         self.since = self.body_began = -1
         self.lane = -1
+        self.head_status = ASK
         shared.lots += 1
         lot = shared.lots * <uint64_t>0x9E3779B97F4A7C15  # as even as a draw, and the same in every run
         self.lot = <double>(lot >> 11) / <double>(1 << 53)
@@ -146,7 +153,10 @@ cdef class BidProtocol(Peer):
 
     def buffer_updated(self, Py_ssize_t n):
         cdef Room room = self.shared.room
-        self.received(room.at, n, n == room.n)
+        self.shared.handler.batch_begins()
+        self.receive(room.at, n, n == room.n)
+        self.shared.handler.batch_named()
+        self.answer()
 
     cdef int make_room(self, char** room, Py_ssize_t* n) except -1:
         if self.own != NULL:
@@ -156,31 +166,59 @@ cdef class BidProtocol(Peer):
             n[0] = self.own_cap - self.own_n
         return 0
 
-    cdef int received(self, char* data, Py_ssize_t n, bint more) except -1:
-        cdef Connections shared = self.shared
+    cdef int receive(self, char* data, Py_ssize_t n, bint more) except -1:
+        cdef Admission admission = self.shared.admission
+        self.ticket = 0
         if self.phase >= LINGERING:
             return 0
         if self.phase == READING_BODY:
             self.since = -1
-        shared.admission.read_begins(&self.read_at, more)
+        self.come_since = admission.read_begins(&self.read_at, more)
         if self.lane < 0:  # overload does not wait for the next look at all connections
             self.lane = 0
-            self.standing = IN_FAVOUR if self.lot < shared.read_to else OUT_OF_FAVOUR
-        shared.admission.standing = LATE if self.late else self.standing
+            self.standing = IN_FAVOUR if self.lot < self.shared.read_to else OUT_OF_FAVOUR
+        admission.standing = LATE if self.late else self.standing
+        self.come = data
+        self.come_n = n
+        self.come_more = more
         if self.own != NULL:
             self.own_n += n
-        if self.phase != AWAY:
+        elif self.phase == IDLE:
+            self.foresee(data, n)
+        return 0
+
+    cdef int foresee(self, char* data, Py_ssize_t n) except -1:
+        """Read the head of the first request, and name the request if it is whole and plain."""
+        cdef Head* head = &self.head
+        head_begin(head)
+        self.phase = READING_HEAD
+        self.since = -1
+        self.head_status = head_read(head, data, n)
+        if (self.head_status == DONE and is_bid(head, data) and head.method_n == 4 and not head.chunked and not head.expect
+                and head.coding == IDENTITY and 0 < head.content_length <= min(n - head.next, self.shared.max_body_bytes)):
+            self.ticket = self.shared.handler.foresee(
+                data + head.path_at + PREFIX_N, self.exchange_n(data + head.path_at), data + head.next,
+                head.content_length)
+        return 0
+
+    cdef int answer(self) except -1:
+        cdef Admission admission = self.shared.admission
+        if self.phase >= LINGERING or self.come == NULL:
+            return 0
+        admission.since = self.come_since
+        admission.standing = LATE if self.late else self.standing
+        if self.phase == AWAY:
             if self.own == NULL:
-                self.consume(data, n)
-            else:
-                self.consume(self.own, self.own_n)
-        else:
-            if self.own == NULL:
-                self.keep(data, 0, n)
+                self.keep(self.come, 0, self.come_n)
             if self.own_n > AWAY_BYTES:
                 self.stop(AHEAD)
+        elif self.own == NULL:
+            self.consume(self.come, self.come_n)
+        else:
+            self.consume(self.own, self.own_n)
+        self.come = NULL
         if self.late:
-            self.late = more        # else that was all that had waited
+            self.late = self.come_more   # else that was all that had waited
             if self.unread:
                 self.stop(UNREAD)
         return 0
@@ -233,7 +271,10 @@ cdef class BidProtocol(Peer):
                 self.phase = READING_HEAD
                 self.since = -1
             if self.phase == READING_HEAD:
-                status = head_read(&self.head, data + at, n - at)
+                status = self.head_status
+                if status == ASK:
+                    status = head_read(&self.head, data + at, n - at)
+                self.head_status = ASK
                 if status == DONE:
                     status = self.admit(data + at, n - at)
                 if status == MORE:
@@ -305,7 +346,7 @@ cdef class BidProtocol(Peer):
         cdef const char* path = text + self.head.path_at
         cdef bint body_to_come = self.head.chunked or self.head.content_length > 0
         self.verdict = 0
-        self.bid = self.head.path_n >= PREFIX_N and memcmp(path, b"/bid/", PREFIX_N) == 0
+        self.bid = is_bid(&self.head, text)
         if self.head.expect_other:
             return 417
         if self.head.content_length > self.shared.max_body_bytes:
@@ -342,7 +383,8 @@ cdef class BidProtocol(Peer):
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)
             else:
                 status = self.shared.handler.decide(text + self.head.path_at + PREFIX_N, exchange_n,
-                                                    text + self.body.at, self.body.n, &out, &out_n)
+                                                    text + self.body.at, self.body.n, self.ticket, &out, &out_n)
+            self.ticket = 0
             self.lane = self.shared.admission.lane
         if status == 200:
             self.shared.out.json(out, out_n, text + self.head.version_at, self.head.version_n, ending)
@@ -369,7 +411,7 @@ cdef class BidProtocol(Peer):
             return 400
         return self.shared.handler.decide(
             text + self.head.path_at + PREFIX_N, exchange_n,
-            PyBytes_AS_STRING(self.shared.plain), PyBytes_GET_SIZE(self.shared.plain), out, out_n)
+            PyBytes_AS_STRING(self.shared.plain), PyBytes_GET_SIZE(self.shared.plain), 0, out, out_n)
 
     cdef int hand_over(self, const char* text) except -1:
         cdef Py_ssize_t fields_at = self.head.path_at + self.head.path_n + 11  # " HTTP/1.1\r\n"

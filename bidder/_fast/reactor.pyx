@@ -319,17 +319,25 @@ cdef class Reactor:
         return 0
 
     cdef int serve(self, int n) except -1:
-        """Answer what was read, then send the answers."""
+        """Look at all that was read, answer it, send the answers."""
         cdef Reading* reading
         cdef SocketLink link
         cdef int i
+        self.connections.handler.batch_begins()
         for i in range(n):
             reading = &self.readings[i]
             link = <SocketLink>reading.link
+            try:
+                link.protocol.receive(reading.at, reading.n, reading.more)
+            except Exception:
+                self.fail(link)
+        self.connections.handler.batch_named()
+        for i in range(n):
+            link = <SocketLink>self.readings[i].link
             if link.broken:
                 continue
             try:
-                link.protocol.received(reading.at, reading.n, reading.more)
+                link.protocol.answer()
             except Exception:
                 self.fail(link)
         return self.send_all()

@@ -28,3 +28,4 @@ class Dimension(IntEnum):
     DEAL = 21  # from here on: of the imp
     FORMAT = 22
     SIZE = 23
+    SECURE = 24

@@ -19,9 +19,10 @@ from bidder.campaigns.spelling import LISTED, number, spelled
 from bidder.money.units import nano_from_cpm
 from bidder.openrtb import markup
 from bidder.openrtb.codes import FORMATS
+from bidder.openrtb.markup import CreativeFlag
 
 FACTOR_UNIT = 1_000_000
-FOREVER_S = 2**62
+FOREVER_S = 2**32 - 1  # the last second that a book can tell: in 2106
 NEWEST = (2**32 - 1,) * 8
 MTYPES = {name: mtype for mtype, name in FORMATS.items()}
 BANNER = MTYPES["banner"]
@@ -174,6 +175,8 @@ class RecordReader:
             includes.append(
                 (Dimension.SIZE, [number(size) for size in sorted({one.w << 32 | one.h for one in creatives})])
             )
+        if not any(one.flags & CreativeFlag.SECURE for one in creatives):
+            excludes.append((Dimension.SECURE, [number(1)]))
         multipliers = [
             Multiplier(
                 factor=_factor(multiplier["factor"]),
@@ -194,8 +197,8 @@ class RecordReader:
             record=record,
             price=price,
             price_max=times(price, raising) if raising else price,
-            start_s=_seconds(start) if start else 0,
-            end_s=_seconds(end) if end else FOREVER_S,
+            start_s=min(max(_seconds(start), 0), FOREVER_S) if start else 0,
+            end_s=min(max(_seconds(end), 0), FOREVER_S) if end else FOREVER_S,
             includes=includes,
             excludes=excludes,
             terms=terms,

@@ -21,7 +21,7 @@ FOLDED = {
     Dimension.BUNDLE,
     Dimension.DOMAIN,
 }
-OTHERS = {Dimension.SEGMENT, Dimension.USER_ID, Dimension.FORMAT, Dimension.SIZE}
+OTHERS = {Dimension.SEGMENT, Dimension.USER_ID, Dimension.FORMAT, Dimension.SIZE, Dimension.SECURE}
 # Those that a campaign gives an include and an exclude list for, under their names in lower case.
 LISTED = [dimension for dimension in Dimension if dimension not in OTHERS]
 

@@ -39,7 +39,7 @@ cdef class Handler(BidHandler):
     cdef bytes last
 
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n,
-                    const char** out, Py_ssize_t* out_n) noexcept:
+                    int ticket, const char** out, Py_ssize_t* out_n) noexcept:
         cdef unsigned int mix = <unsigned int>body_n
         self.last = body[:body_n]
         self.asked.append((b"/bid/" + exchange[:exchange_n], self.last))

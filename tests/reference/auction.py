@@ -91,6 +91,8 @@ def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
     named = sizes(imp["banner"])
     if named and not any((creative["w"], creative["h"]) in named for creative in campaign["creatives"]):
         return Reason.SIZE
+    if imp.get("secure") and all("http:" in creative["adm"].lower() for creative in campaign["creatives"]):
+        return Reason.SECURE
     return Reason.NONE
 
 
