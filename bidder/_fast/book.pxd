@@ -87,16 +87,6 @@ cdef struct Plan:              # private: one dimension of the current request
     uint32_t inc_first, inc_end
     uint32_t exc_first, exc_end
 
-# These bytes will be read soon: have them come into the cache.
-cdef extern from *:
-    """
-    static inline void fetch(const void* p, size_t n) {
-        const char* at = (const char*)((size_t)p & ~(size_t)63);
-        for (; at < (const char*)p + n; at += 64) __builtin_prefetch(at);
-    }
-    """
-    void fetch(const void* p, size_t n) noexcept nogil
-
 cdef class Book:
     """One generation, valid from opening to the end of the object."""
     cdef readonly uint64_t revision
@@ -159,7 +149,8 @@ cdef class Matcher(Probe):
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
     cdef uint64_t* accepted          # by block: what the request's own dimensions accept,
-    cdef uint64_t* accepted_at       # if that was worked out for this request: then its clock
+    cdef uint64_t* accepted_at       # if that was worked out for this request: then its serial number
+    cdef uint64_t serial
     cdef int64_t blocks, block
     cdef const uint64_t* summaries
     cdef uint64_t summary_n          # words of one
@@ -172,6 +163,7 @@ cdef class Matcher(Probe):
     cdef uint32_t word
     cdef uint64_t bits
     cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
+    cdef void settle_plans(self, uint32_t first) noexcept nogil
     cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef int64_t block_after(self, int64_t block) noexcept nogil

@@ -24,6 +24,7 @@ from bidder._fast.book_check cimport check_book
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, posting_has, posting_set
 from bidder._fast.book_probe cimport Probe
+from bidder._fast.memory cimport fetch
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.request cimport Imp, Reader, Str
 
@@ -186,10 +187,13 @@ cdef class Matcher(Probe):
         if now_s // QUARTER_S != self.quarter:
             self.new_quarter(now_s)
         self.look_at(reader)
+        self.serial += 1
         self.osv = version_of(self.req.osv)
         self.plan_count = 0
         for i in range(self.of_request):
             self.plan(i, NULL, exchange)
+        self.settle_plans(0)
+        self.held_of_request = self.held_n
         self.request_plans = self.plan_count
         self.request_incs = self.incs.count
         self.request_excs = self.excs.count
@@ -199,8 +203,7 @@ cdef class Matcher(Probe):
 
     cdef void begin_imp(self, const Imp* imp) noexcept nogil:
         cdef uint32_t i
-        self.clock += 1
-        self.imp_clock = self.clock
+        self.look_at_imp()
         self.plan_count = self.request_plans
         self.incs.count = self.request_incs
         self.excs.count = self.request_excs
@@ -209,6 +212,7 @@ cdef class Matcher(Probe):
         for i in range(self.of_request, self.dimension_count):
             if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
                 self.plan(i, imp, 0)
+        self.settle_plans(self.request_plans)
         for i in range(self.request_plans, self.plan_count):
             if more_telling(self.plans[i].dimension, self.near_most):
                 self.near_most = near_bit(self.plans[i].dimension)
@@ -220,16 +224,31 @@ cdef class Matcher(Probe):
         cdef const Dimension* dimension = &self.dimensions[number]
         cdef Plan* plan = &self.plans[self.plan_count]
         plan.dimension = dimension.id
-        plan.inc_first = self.incs.count
-        plan.exc_first = self.excs.count
-        self.gather(dimension.id, imp, exchange)
-        plan.inc_end = self.incs.count
-        plan.exc_end = self.excs.count
         plan.base = NULL
         if dimension.base != NO_BITMAP:
             plan.base = self.bitmaps + <uint64_t>dimension.base * self.head.words
-        if plan.base != NULL or plan.exc_end > plan.exc_first:
-            self.plan_count += 1
+            fetch(plan.base, 1)
+        self.gather(dimension.id, imp, exchange, self.plan_count)
+        self.plan_count += 1
+
+    cdef void settle_plans(self, uint32_t first) noexcept nogil:
+        """Answer what was asked for the plans from this one on; keep those that can refuse a campaign."""
+        cdef Plan* plan
+        cdef uint32_t n, q = 0, kept = first
+        self.resolve()
+        for n in range(first, self.plan_count):
+            plan = &self.plans[n]
+            plan.inc_first = self.incs.count
+            plan.exc_first = self.excs.count
+            while q < self.question_n and self.questions[q].plan == n:
+                self.answer(&self.questions[q])
+                q += 1
+            plan.inc_end = self.incs.count
+            plan.exc_end = self.excs.count
+            if plan.base != NULL or plan.exc_end > plan.exc_first:
+                self.plans[kept] = plan[0]
+                kept += 1
+        self.plan_count = kept
 
     # The campaigns: block by block.
 
@@ -360,8 +379,8 @@ cdef class Matcher(Probe):
         cdef uint32_t n
         cdef bint some
         cdef int i
-        if self.accepted_at[block] != self.request_clock:
-            self.accepted_at[block] = self.request_clock
+        if self.accepted_at[block] != self.serial:
+            self.accepted_at[block] = self.serial
             left = self.book.slot_count - block * BLOCK
             for i in range(BLOCK_WORDS):
                 accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1

@@ -7,11 +7,18 @@ from bidder._fast.request cimport Deal, Imp, Reader, Request, Size, Str
 
 cdef enum:
     FOLD_MAX = 1024            # bytes; longer texts are in no book
+    FOLD_ROOM = 16_384         # of all texts of one request
 
-cdef struct Held:              # a value that the request or an imp of it has
-    uint64_t clock             # when; before `request_clock`: the entry is free
-    uint32_t value             # id
-    bint of_imp                # held only since `imp_clock`
+cdef enum:
+    LINEAR = 64                # values held up to which looking at each of them is fastest
+
+cdef struct Question:          # does the book name this value?
+    uint64_t hash
+    const void* p              # NULL: `number`
+    int64_t number
+    uint32_t n
+    uint32_t dimension
+    uint32_t plan              # of the matcher: whose postings the answer belongs to
 
 cdef class Probe:
     cdef const Header* head
@@ -20,9 +27,10 @@ cdef class Probe:
     cdef const uint64_t* bitmaps
     cdef const uint32_t* slots
     cdef const char* text
-    cdef Held* held                  # hash table by value id; owned
-    cdef uint32_t held_mask, held_n
-    cdef uint64_t clock, request_clock, imp_clock
+    cdef Question* questions         # owned
+    cdef uint32_t question_n, question_cap
+    cdef uint32_t* held              # ids of values that the request has, then those that this imp has; owned
+    cdef uint32_t held_n, held_cap, held_of_request, held_sorted
     cdef const Request* req
     cdef const Str* strs
     cdef const Size* sizes
@@ -30,22 +38,28 @@ cdef class Probe:
     cdef uint32_t bundle_term, domain_term       # keys of the request's bundle and domain; 0: not named
     cdef Postings incs, excs
     cdef bint broken                 # no memory: nothing may match this request
-    cdef char folded[1024]
+    cdef char* folded                # owned: folded texts of the questions that are open
+    cdef uint32_t folded_n
     cdef int attach(self, const char* base) except -1
     cdef void look_at(self, Reader reader) noexcept nogil
-    # Adds the postings of every value that the request, or the imp, has in this dimension.
-    cdef void gather(self, uint32_t dimension, const Imp* imp, uint8_t exchange) noexcept nogil
+    cdef void look_at_imp(self) noexcept nogil
+    # Asks for every value that the request, or the imp, has in this dimension.
+    cdef void gather(self, uint32_t dimension, const Imp* imp, uint8_t exchange, uint32_t plan) noexcept nogil
+    # What all these values stand for; then question by question `answer`.
+    cdef void resolve(self) noexcept nogil
+    # Adds the postings of this value, if the book names it.
+    cdef void answer(self, const Question* question) noexcept nogil
     # Does the request, or the current imp, have the value?
     cdef bint holds(self, uint32_t value) noexcept nogil
-    # Its entry, or the free one where it would stand.
-    cdef Held* entry_of(self, uint32_t value) noexcept nogil
-    cdef bint more_room(self) noexcept nogil
     # Value id, or -1 where the book does not name it.
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
+    cdef int64_t confirmed(self, const Question* question) noexcept nogil
     cdef void aim(self, Posting* posting, bint dense, uint32_t at, uint32_t count) noexcept nogil
-    cdef void hit(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
-    cdef void hit_number(self, uint32_t dimension, int64_t number) noexcept nogil
-    cdef void hit_folded(self, uint32_t dimension, Str text) noexcept nogil
-    cdef void hit_region(self) noexcept nogil
-    cdef void hit_category(self, Str cat) noexcept nogil
-    cdef Py_ssize_t casefold(self, Str text) noexcept with gil
+    cdef Question* open_question(self, uint32_t dimension, size_t n, uint32_t plan) noexcept nogil
+    cdef void hash_question(self, Question* question, const void* p) noexcept nogil
+    cdef void ask(self, uint32_t dimension, const void* p, size_t n, uint32_t plan) noexcept nogil
+    cdef void ask_number(self, uint32_t dimension, int64_t number, uint32_t plan) noexcept nogil
+    cdef void ask_folded(self, uint32_t dimension, Str text, uint32_t plan) noexcept nogil
+    cdef void ask_region(self, uint32_t plan) noexcept nogil
+    cdef void ask_category(self, Str cat, uint32_t plan) noexcept nogil
+    cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil

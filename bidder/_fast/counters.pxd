@@ -58,6 +58,8 @@ cdef class Counters:
     cdef void begin(self) noexcept nogil
     cdef void add(self, const CounterKey* key, int64_t n, int64_t amount) noexcept nogil
     cdef void end(self) noexcept nogil
+    # This key will be counted soon: have its place come from memory.
+    cdef void expect(self, const CounterKey* key) noexcept nogil
 
 cdef class CounterFile:
     """All rows, as the supervisor sees them."""

@@ -19,6 +19,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcmp, memcpy, memset
 
 from bidder._fast.atomics cimport atomic_load32, atomic_load64, atomic_store32, atomic_store64
+from bidder._fast.memory cimport fetch
 from bidder._fast.mapping import PAGE, attach, boot_id, create
 
 MAGIC = b"obcount1"            # the last digit is the layout's
@@ -120,6 +121,10 @@ cdef class Counters:
 
     cdef void end(self) noexcept nogil:
         atomic_store32(&self.row.in_use, 0)
+
+    cdef void expect(self, const CounterKey* key) noexcept nogil:
+        cdef CounterEntry* entries = self.entries + (self.row.active & 1) * TABLE_SLOTS
+        fetch(&entries[hash_of(key) & (TABLE_SLOTS - 1)], sizeof(CounterEntry))
 
     def __enter__(self):
         self.begin()

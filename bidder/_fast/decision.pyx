@@ -199,6 +199,8 @@ cdef class Decider(BidHandler):
         terms.seed = self.seed
         desk.auction.open_request(&terms)
         desk.key.inventory = desk.auction.matcher.inventory_key()
+        desk.key.kind = COUNT_REQUEST
+        self.counters.expect(&desk.key)
         if desk.reader.req.imps.n and self.obstacle(desk, 0) == REASON_NONE:
             desk.auction.open_imp(&desk.reader.imps[desk.reader.req.imps.at], 0)
             desk.opened = 0
@@ -286,6 +288,7 @@ cdef class Decider(BidHandler):
         key.campaign = campaign.key
         key.creative = creative.key
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
+        self.counters.expect(&key)
         fill(&fields, &key, &take, best.price, test)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
