@@ -1,0 +1,28 @@
+"""The load generator (generator.pyx), compiled into build/bench/ on first use."""
+
+import importlib.util
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from tests import extensions
+
+if TYPE_CHECKING:
+    from tests.bench import generator as compiled
+
+HERE = Path(__file__).resolve().parent
+BUILT = extensions.CHECKOUT / "build" / "bench"
+NAME = "tests.bench.generator"
+
+
+def generator_class() -> "type[compiled.Load]":
+    """`Load` of generator.pyi. NotBuilt: no compiler, or it refuses."""
+    source = HERE / "generator.pyx"
+    extension = BUILT.joinpath(*NAME.split(".")).with_suffix(sysconfig.get_config_var("EXT_SUFFIX"))
+    extensions.once(BUILT, [source, *sorted(HERE.glob("*.pxd"))], lambda: extensions.cythonize({NAME: source}, BUILT))
+    spec = importlib.util.spec_from_file_location(NAME, extension)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cast("type[compiled.Load]", module.Load)
