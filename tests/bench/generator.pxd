@@ -67,11 +67,11 @@ cdef class Load:
     cdef uint32_t dials
     cdef uint64_t waiting          # requests in flight
     cdef Schedule schedule
-    cdef int64_t deadline
+    cdef int64_t deadline, late    # after the intended time: an answer's, and the generator's own
     cdef int64_t mark, end         # what was due before the mark is not in the result
     cdef int64_t clear             # when every answer that was there had been seen
     cdef Tally* tallies            # before and after the mark
-    cdef uint64_t* series          # offered, bids in time, no-bids in time, of each slice after the mark
+    cdef uint64_t* series          # of each slice after the mark, so many of each What
     cdef size_t slices
     cdef bint played
 

@@ -13,6 +13,7 @@ class Load:
         connections: int,
         depth: int,
         deadline_ms: float,
+        late_ms: float,
         seed: int,
         rate_before: float = 0,
         seconds_before: float = 0,

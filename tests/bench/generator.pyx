@@ -15,13 +15,14 @@ from tests.bench.lines cimport NOBODY, Line, Place, choose, first_closed, leave,
 from tests.bench.schedule cimport next_due
 from tests.bench.sockets cimport (
     EAGAIN, EINTR, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, close, dial,
-    epoll_create1, epoll_event, epoll_wait, errno, iovec, is_connected, now_ns, recv, watch, writev,
+    epoll_create1, epoll_event, epoll_wait, errno, iovec, is_connected, now_ns, recv, send, watch, writev,
 )
 
 LIMITS = {"rate": 1e7, "seconds": 600.0, "connections": 8192, "depth": 1024}
 
 cdef enum What:                    # of a slice
     OFFERED
+    SKIPPED
     BIDS_IN_TIME
     NOBIDS_IN_TIME
     WHATS
@@ -38,7 +39,7 @@ cdef class Load:
         self.epoll = NOBODY
 
     def __init__(self, int port, list payloads, *, double rate, double seconds, int connections, int depth,
-                 double deadline_ms, uint64_t seed, double rate_before=0, double seconds_before=0):
+                 double deadline_ms, double late_ms, uint64_t seed, double rate_before=0, double seconds_before=0):
         cdef bytes payload
         if self.epoll != NOBODY:
             raise RuntimeError("a load is made once")
@@ -47,15 +48,15 @@ cdef class Load:
         for name, value in asked.items():
             if not 0 < value <= LIMITS[name]:
                 raise ValueError(f"{name}={value}, at most {LIMITS[name]}")
-        if rate <= 0 or seconds_before < 0 or (seconds_before and rate_before <= 0) or deadline_ms <= 0:
-            raise ValueError(f"{rate=} {rate_before=} {seconds_before=} {deadline_ms=}")
+        if rate <= 0 or seconds_before < 0 or (seconds_before and rate_before <= 0) or min(deadline_ms, late_ms) <= 0:
+            raise ValueError(f"{rate=} {rate_before=} {seconds_before=} {deadline_ms=} {late_ms=}")
         if not payloads or not 0 < port < 65_536:
             raise ValueError(f"{len(payloads)} requests, {port=}")
         self.port = port
         self.schedule.dice = seed
         self.schedule.gap, self.schedule.gap_before = 1e9 / rate, 1e9 / rate_before if rate_before else 0
         self.schedule.mark, self.schedule.end = seconds_before * 1e9, (seconds_before + seconds) * 1e9
-        self.deadline = <int64_t>(deadline_ms * 1e6)
+        self.deadline, self.late = <int64_t>(deadline_ms * 1e6), <int64_t>(late_ms * 1e6)
         self.slices = <size_t>ceil(seconds * 1e9 / SLICE_NS)
         self.furnish(connections, depth)
         self.bodies = list(payloads)
@@ -140,7 +141,7 @@ cdef class Load:
             "lag_us": times(&t.lag), "unseen_us": times(&t.unseen),
             "per_100_ms": {
                 name: [self.series[i * WHATS + what] for i in range(self.slices)]
-                for name, what in (("offered", OFFERED), ("bids_in_time", BIDS_IN_TIME),
+                for name, what in (("offered", OFFERED), ("skipped", SKIPPED), ("bids_in_time", BIDS_IN_TIME),
                                    ("nobids_in_time", NOBIDS_IN_TIME))
             },
         }
@@ -215,8 +216,9 @@ cdef class Load:
         cdef int number
         tally.offered += 1
         self.count_slice(intended, OFFERED)
-        if at - intended > self.deadline:
+        if at - intended > self.late:
             tally.skipped += 1
+            self.count_slice(intended, SKIPPED)
             return
         number = choose(&self.all)
         if number == NOBODY:
@@ -263,7 +265,7 @@ cdef class Load:
                 parts[n].iov_len = self.sizes[asked.payload] - done
                 i += 1
                 n += 1
-            taken = writev(c.fd, parts, <int>n)
+            taken = send(c.fd, parts[0].iov_base, parts[0].iov_len, 0) if n == 1 else writev(c.fd, parts, <int>n)
             if taken >= 0:
                 self.take(c, taken)
             elif errno == EAGAIN:

@@ -24,6 +24,7 @@ CAPACITY_S = 3
 PAGE_KB = 4
 RATES = ("offered", "skipped", "unsent", "sent", "answered")
 AFTERWARDS = 0.5  # of capacity
+LATE_MS = 5  # what the generator sends is nearly as fresh as it was offered, also where it cannot send all
 
 
 def memory_mb(pid: int) -> float:
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> int:
             bid, _, _ = servers.sort_out(server.url, servers.bodies())
             chosen = wrk.write_bodies(Path(name) / "bid", bid)
             capacity = args.capacity or wrk.run(server, chosen, 64, CAPACITY_S).rps
-            plan = openloop.Plan(capacity, args.seconds, args.connections, args.depth, args.deadline_ms)
+            plan = openloop.Plan(capacity, args.seconds, args.connections, args.depth, args.deadline_ms, LATE_MS)
             for load in times:
                 rows.append(row(f"{load:g} x", server, chosen, plan._replace(rate=capacity * load)))
             last = plan._replace(

@@ -33,12 +33,13 @@ cdef extern from "<sys/socket.h>" nogil:
     int getsockopt(int fd, int level, int name, void* value, socklen_t* n) noexcept
     int setsockopt(int fd, int level, int name, const void* value, socklen_t n) noexcept
     ssize_t recv(int fd, void* into, size_t n, int flags) noexcept
+    ssize_t send(int fd, const void* what, size_t n, int flags) noexcept  # Python ignores SIGPIPE
 
 cdef extern from "<sys/uio.h>" nogil:
     struct iovec:
         void* iov_base
         size_t iov_len
-    ssize_t writev(int fd, const iovec* parts, int n) noexcept  # Python ignores SIGPIPE
+    ssize_t writev(int fd, const iovec* parts, int n) noexcept
 
 cdef extern from "<netinet/in.h>" nogil:
     enum: IPPROTO_TCP

@@ -71,9 +71,8 @@ class Scripted:
         load.close()
         assert counts["offered"] == counts["sent"] + counts["unsent"] + counts["skipped"] > 0
         assert counts["sent"] == counts["answered"] + counts["lost"] + counts["unanswered"]
-        assert sum(counts["per_100_ms"]["offered"]) == counts["offered"]
-        for what in ("bids_in_time", "nobids_in_time"):
-            assert sum(counts["per_100_ms"][what]) == counts[what]
+        for what, slices in counts["per_100_ms"].items():
+            assert sum(slices) == counts[what]
         return counts
 
     def stop(self) -> None:
@@ -180,7 +179,9 @@ def test_a_free_connection_comes_before_a_pipeline(server: Scripted) -> None:
     assert max(peer.seen for peer in server.peers) == 1
 
 
-def test_what_would_be_sent_after_the_deadline_is_skipped(server: Scripted) -> None:
+def test_what_would_be_sent_too_late_is_skipped(server: Scripted) -> None:
+    counts = server.play(lambda peer, n: None, [b"{}"], rate=1e6, seconds=0.05, connections=1, late_ms=1e-6)
+    assert counts["skipped"] > 0.9 * counts["offered"]
     counts = server.play(lambda peer, n: None, [b"{}"], rate=1e6, seconds=0.05, connections=1, deadline_ms=1e-6)
     assert counts["skipped"] > 0.9 * counts["offered"]
 
@@ -276,8 +277,10 @@ def test_a_load_is_played_once(server: Scripted) -> None:
 
 
 def test_back_to_normal_takes_a_good_slice_and_a_good_half_second() -> None:
-    offered = [100] * 10
-    assert openloop.back_to_normal_ms({"offered": offered, "bids_in_time": offered}) == 0
-    late = [0, 100, 0, 80, 100, 90, 99, 100, 100, 97]
-    assert openloop.back_to_normal_ms({"offered": offered, "bids_in_time": late}) == 400
-    assert openloop.back_to_normal_ms({"offered": offered, "bids_in_time": [94] * 10}) is None
+    def back(good: list[int], skipped: int = 0) -> int | None:
+        series = {"offered": [100 + skipped] * 10, "skipped": [skipped] * 10, "bids_in_time": good}
+        return openloop.back_to_normal_ms(series)
+
+    assert back([100] * 10) == back([100] * 10, skipped=50) == 0
+    assert back([0, 100, 0, 80, 100, 90, 99, 100, 100, 97]) == 400
+    assert back([94] * 10) is None
