@@ -2,6 +2,9 @@
 
 from typing import Any
 
+def quantiles(of_ns: list[int]) -> dict[str, float]:
+    """Microseconds: p50, p99, p99.9 within 0.4 %, and max, as a load's own times are told."""
+
 class Load:
     def __init__(
         self,

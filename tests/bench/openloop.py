@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 
 from tests.bench import build
 from tests.bench.servers import CHECKOUT, Server, last_core
+from tests.extensions import NotBuilt
 
 if TYPE_CHECKING:
     from tests.bench.generator import Load
@@ -63,7 +64,8 @@ def load(url: str, bodies: Sequence[bytes], plan: Plan) -> "Load":
     ).encode()
     payloads = [b"%b%d\r\n\r\n%b" % (head, len(body), body) for body in bodies]
     late_ms = plan.deadline_ms if plan.late_ms is None else plan.late_ms
-    return build.generator_class()(where.port, payloads, **plan._asdict() | {"late_ms": late_ms})
+    made: Load = build.generator().Load(where.port, payloads, **plan._asdict() | {"late_ms": late_ms})
+    return made
 
 
 def result(counts: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -79,13 +81,19 @@ def back_to_normal_ms(per_100_ms: dict[str, list[int]]) -> int | None:
     offered = [due - late for due, late in zip(per_100_ms["offered"], per_100_ms["skipped"], strict=True)]
     good = per_100_ms["bids_in_time"]
     for at in range(len(offered) - STEADY + 1):
-        if all(sum(good[at : at + n]) >= WITHIN * sum(offered[at : at + n]) for n in (1, STEADY)):
+        if sum(offered[at : at + STEADY]) and all(
+            sum(good[at : at + n]) >= WITHIN * sum(offered[at : at + n]) for n in (1, STEADY)
+        ):
             return at * 100
     return None
 
 
 def run(server: Server, bodies: Path, plan: Plan) -> dict[str, Any]:
-    """The load from a process of its own on the last core."""
+    """The load from a process of its own on the last core. SystemExit: it failed, or cannot be built."""
+    try:
+        build.generator()  # before the clock runs
+    except NotBuilt as missing:
+        raise SystemExit(f"bench: cannot build the load generator: {missing}") from missing
     command = ["taskset", "-c", str(last_core()), sys.executable, "-m", "tests.bench.openloop"]
     command += [server.url, str(bodies), json.dumps(plan._asdict())]
     timeout = plan.seconds_before + plan.seconds + 60

@@ -1,6 +1,7 @@
 """The open-loop load generator against a server that keeps to a script."""
 
 import asyncio
+import random
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -89,7 +90,7 @@ class Scripted:
 @pytest.fixture(scope="module", autouse=True)
 def _generator() -> None:
     try:
-        build.generator_class()
+        build.generator()
     except extensions.NotBuilt as missing:
         pytest.skip(str(missing).partition("\n")[0])
 
@@ -276,6 +277,18 @@ def test_a_load_is_played_once(server: Scripted) -> None:
     load.close()
 
 
+def test_quantiles_are_right_within_four_in_a_thousand() -> None:
+    dice = random.Random(5)
+    times = sorted(int(10 ** dice.uniform(0, 10)) for _ in range(20_000))
+    found = build.generator().quantiles(times)
+    for name, q in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
+        assert found[name] * 1e3 == pytest.approx(times[int(q * len(times))], rel=0.004)
+    assert found["max"] * 1e3 == times[-1]
+    assert build.generator().quantiles([3_000, 1_000, 2_000])["p50"] == pytest.approx(2.0, rel=0.004)
+    assert set(build.generator().quantiles([]).values()) == {0.0}
+    assert build.generator().quantiles([-1, 2**50])["max"] == pytest.approx(2**40 / 1e3)
+
+
 def test_back_to_normal_takes_a_good_slice_and_a_good_half_second() -> None:
     def back(good: list[int], skipped: int = 0) -> int | None:
         series = {"offered": [100 + skipped] * 10, "skipped": [skipped] * 10, "bids_in_time": good}
@@ -284,3 +297,4 @@ def test_back_to_normal_takes_a_good_slice_and_a_good_half_second() -> None:
     assert back([100] * 10) == back([100] * 10, skipped=50) == 0
     assert back([0, 100, 0, 80, 100, 90, 99, 100, 100, 97]) == 400
     assert back([94] * 10) is None
+    assert openloop.back_to_normal_ms({"offered": [9] * 9, "skipped": [9] * 9, "bids_in_time": [0] * 9}) is None
