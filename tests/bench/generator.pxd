@@ -77,6 +77,7 @@ cdef class Load:
 
     cdef furnish(self, int connections, int depth)
     cdef connect(self)
+    cdef void let_go(self) noexcept
 
     cdef void play_all(self) noexcept nogil
     cdef Tally* tally_of(self, int64_t intended) noexcept nogil

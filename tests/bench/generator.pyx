@@ -53,7 +53,7 @@ cdef class Load:
     def __init__(self, int port, list payloads, *, double rate, double seconds, int connections, int depth,
                  double deadline_ms, double late_ms, uint64_t seed, double rate_before=0, double seconds_before=0):
         cdef bytes payload
-        if self.epoll != NOBODY:
+        if self.connections != NULL:
             raise RuntimeError("a load is made once")
         asked = {"rate": max(rate, rate_before), "seconds": seconds + seconds_before, "connections": connections,
                  "depth": depth}
@@ -159,6 +159,9 @@ cdef class Load:
         }
 
     def close(self):
+        self.let_go()
+
+    cdef void let_go(self) noexcept:
         cdef int i
         for i in range(self.connections_n):
             if self.connections[i].fd != NOBODY:
@@ -170,13 +173,10 @@ cdef class Load:
 
     def __dealloc__(self):
         cdef int i
+        self.let_go()
         for i in range(self.connections_n):
-            if self.connections[i].fd != NOBODY:
-                close(self.connections[i].fd)
             free(self.connections[i].ring)
             free(self.connections[i].partial)
-        if self.epoll != NOBODY:
-            close(self.epoll)
         free(self.connections)
         free(self.all.lines)
         free(self.all.places)

@@ -192,9 +192,9 @@ def test_a_closed_connection_loses_what_waits_on_it_and_is_opened_again(server: 
         lambda peer, n: peer.transport.close() if n == 3 else peer.transport.write(NO_BID),
         [b"{}"], rate=200, seconds=0.6, connections=2, deadline_ms=PATIENT_MS,
     )  # fmt: skip
-    assert counts["closed"] >= counts["lost"] >= 4
-    assert len(server.peers) > 4
-    assert counts["answered"] > 4
+    assert counts["closed"] == counts["lost"] >= 2
+    assert len(server.peers) > 2
+    assert counts["answered"] >= 4
 
 
 def test_an_answer_may_be_its_connections_last(server: Scripted) -> None:
@@ -206,7 +206,7 @@ def test_an_answer_may_be_its_connections_last(server: Scripted) -> None:
         connections=2,
         deadline_ms=PATIENT_MS,
     )
-    assert counts["closed"] == counts["answered"] == counts["sent"] >= 4
+    assert counts["closed"] == counts["answered"] == counts["sent"] > 2
     assert not counts["lost"] + counts["garbled"]
 
 
