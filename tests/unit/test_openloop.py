@@ -1,98 +1,31 @@
 """The open-loop load generator against a server that keeps to a script."""
 
-import asyncio
 import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests import extensions
 from tests.bench import build, openloop
+from tests.scripted_server import NO_BID, Peer, Script, Scripted
 
-NO_BID = b"HTTP/1.1 204 No Content\r\n\r\n"
 BID = b"HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\nHTTP/1.1 204 Not\r\n\r\nthis!"
 LAST = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
-HEAD_END = b"\r\n\r\n"
 PATIENT_MS = 10_000
 
-Script = Callable[["Peer", int], None]  # what the server does at the nth request of a connection
 
-
-class Peer(asyncio.Protocol):
-    """One connection; takes requests apart and plays the script."""
-
-    def __init__(self, server: "Scripted") -> None:
-        self.server = server
-        self.rest = b""
-        self.seen = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.server.peers.append(self)
-
-    def data_received(self, data: bytes) -> None:
-        self.rest += data
-        while HEAD_END in self.rest and not self.transport.is_closing():
-            head, _, rest = self.rest.partition(HEAD_END)
-            length = int(head.rpartition(b"Content-Length: ")[2])
-            if len(rest) < length:
-                return
-            self.server.bodies.append(rest[:length])
-            self.rest = rest[length:]
-            self.seen += 1
-            self.server.script(self, self.seen)
-
-    def in_pieces(self, answer: bytes, size: int) -> None:
-        for at in range(0, len(answer), size):
-            self.transport.write(answer[at : at + size])
-
-
-class Scripted:
-    """A server on a thread of its own."""
-
-    def __init__(self) -> None:
-        self.peers: list[Peer] = []
-        self.bodies: list[bytes] = []
-        self.script: Script = lambda peer, n: peer.transport.write(NO_BID)
-        self.loop = asyncio.new_event_loop()
-        self.server = self.loop.run_until_complete(self.loop.create_server(lambda: Peer(self), "127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-
-    def play(self, script: Script, bodies: list[bytes], **plan: Any) -> dict[str, Any]:
-        """Counts of a load, every request of which is accounted for."""
-        self.script = script
-        load = openloop.load(self.url, bodies, openloop.Plan(**plan))
-        load.play()
-        counts = load.counts()
-        load.close()
-        assert counts["offered"] == counts["sent"] + counts["unsent"] + counts["skipped"] > 0
-        assert counts["sent"] == counts["answered"] + counts["lost"] + counts["unanswered"]
-        for what, slices in counts["per_100_ms"].items():
-            assert sum(slices) == counts[what]
-        return counts
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.server.close()
-        for peer in self.peers:
-            peer.transport.abort()
-        self.loop.run_until_complete(self.server.wait_closed())
-        self.loop.run_until_complete(asyncio.sleep(0))  # the aborted ones close their sockets
-        self.loop.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _generator() -> None:
-    try:
-        build.generator()
-    except extensions.NotBuilt as missing:
-        pytest.skip(str(missing).partition("\n")[0])
+def play(server: Scripted, script: Script, bodies: list[bytes], **plan: Any) -> dict[str, Any]:
+    """Counts of a load, every request of which is accounted for."""
+    server.script = script
+    load = openloop.load(server.url, bodies, openloop.Plan(**plan))
+    load.play()
+    counts = load.counts()
+    load.close()
+    assert counts["offered"] == counts["sent"] + counts["unsent"] + counts["skipped"] > 0
+    assert counts["sent"] == counts["answered"] + counts["lost"] + counts["unanswered"]
+    for what, slices in counts["per_100_ms"].items():
+        assert sum(slices) == counts[what]
+    return counts
 
 
 @pytest.fixture
@@ -107,8 +40,8 @@ def bid_every_other(peer: Peer, n: int) -> None:
 
 
 def test_every_request_is_counted_as_what_became_of_it(server: Scripted) -> None:
-    counts = server.play(
-        bid_every_other, [b"{}"], rate=400, seconds=0.5, connections=4, depth=2, deadline_ms=PATIENT_MS
+    counts = play(
+        server, bid_every_other, [b"{}"], rate=400, seconds=0.5, connections=4, depth=2, deadline_ms=PATIENT_MS
     )
     assert counts["sent"] == counts["answered"] == counts["in_time"] == len(server.bodies)
     assert counts["bids"] == counts["bids_in_time"] > 0
@@ -117,8 +50,8 @@ def test_every_request_is_counted_as_what_became_of_it(server: Scripted) -> None
 
 
 def test_times_count_from_the_intended_time_and_from_sending(server: Scripted) -> None:
-    counts = server.play(
-        bid_every_other, [b"{}"], rate=400, seconds=0.5, connections=4, depth=2, deadline_ms=PATIENT_MS
+    counts = play(
+        server, bid_every_other, [b"{}"], rate=400, seconds=0.5, connections=4, depth=2, deadline_ms=PATIENT_MS
     )
     for quantile in ("p50", "p99", "max"):
         assert 0 < counts["service_us"][quantile] <= counts["latency_us"][quantile]
@@ -130,7 +63,7 @@ def test_answers_may_be_split_anywhere_and_hold_what_looks_like_answers(server: 
     def script(peer: Peer, n: int) -> None:
         peer.in_pieces(b"HTTP/1.1 100 Continue\r\n\r\n" + (BID if n % 3 else NO_BID), size)
 
-    counts = server.play(script, [b"{}"], rate=200, seconds=0.3, connections=3, depth=4, deadline_ms=PATIENT_MS)
+    counts = play(server, script, [b"{}"], rate=200, seconds=0.3, connections=3, depth=4, deadline_ms=PATIENT_MS)
     assert counts["answered"] == counts["sent"]
     assert counts["bids"] == sum(n % 3 != 0 for peer in server.peers for n in range(1, peer.seen + 1))
     assert not counts["garbled"]
@@ -140,7 +73,7 @@ def test_late_answers_are_answers_but_not_in_time(server: Scripted) -> None:
     def script(peer: Peer, n: int) -> None:
         server.loop.call_later(0.1, peer.transport.write, BID)
 
-    counts = server.play(script, [b"{}"], rate=100, seconds=0.3, connections=50, deadline_ms=90)
+    counts = play(server, script, [b"{}"], rate=100, seconds=0.3, connections=50, deadline_ms=90)
     assert counts["answered"] == counts["bids"] == counts["sent"] > 0
     assert counts["in_time"] == counts["bids_in_time"] == 0
     assert counts["service_us"]["p50"] >= 95_000
@@ -148,7 +81,7 @@ def test_late_answers_are_answers_but_not_in_time(server: Scripted) -> None:
 
 def test_other_statuses_are_errors(server: Scripted) -> None:
     script: Script = lambda peer, n: peer.transport.write(b"HTTP/1.1 503 Busy\r\ncontent-length:0\r\n\r\n")  # noqa: E731
-    counts = server.play(script, [b"{}"], rate=100, seconds=0.3, deadline_ms=PATIENT_MS)
+    counts = play(server, script, [b"{}"], rate=100, seconds=0.3, deadline_ms=PATIENT_MS)
     assert counts["errors"] == counts["answered"] == counts["sent"]
     assert counts["bids"] == counts["nobids_in_time"] == 0
 
@@ -160,15 +93,15 @@ def test_one_connection_carries_the_bodies_in_turn_and_its_answers_in_order(serv
                 peer.transport.write(BID if which % 4 == 1 else NO_BID)
 
     bodies = [b"a" * 9, b"b" * 70_000, b"c"]
-    counts = server.play(script, bodies, rate=2_000, seconds=0.2, connections=1, depth=4, deadline_ms=PATIENT_MS)
+    counts = play(server, script, bodies, rate=2_000, seconds=0.2, connections=1, depth=4, deadline_ms=PATIENT_MS)
     assert server.bodies == [bodies[n % 3] for n in range(len(server.bodies))]
     assert counts["sent"] - counts["answered"] < 4
     assert counts["bids"] * 4 == counts["answered"] > 0
 
 
 def test_what_is_due_is_lost_where_every_pipeline_is_full(server: Scripted) -> None:
-    counts = server.play(
-        lambda peer, n: None, [b"{}"], rate=2_000, seconds=0.1, connections=3, depth=5, deadline_ms=PATIENT_MS
+    counts = play(
+        server, lambda peer, n: None, [b"{}"], rate=2_000, seconds=0.1, connections=3, depth=5, deadline_ms=PATIENT_MS
     )
     assert counts["sent"] == counts["unanswered"] == 15
     assert [peer.seen for peer in server.peers] == [5, 5, 5]
@@ -176,19 +109,19 @@ def test_what_is_due_is_lost_where_every_pipeline_is_full(server: Scripted) -> N
 
 
 def test_a_free_connection_comes_before_a_pipeline(server: Scripted) -> None:
-    server.play(lambda peer, n: None, [b"{}"], rate=300, seconds=0.1, connections=200, depth=9, deadline_ms=PATIENT_MS)
+    play(server, lambda peer, n: None, [b"{}"], rate=300, seconds=0.1, connections=200, depth=9, deadline_ms=PATIENT_MS)
     assert max(peer.seen for peer in server.peers) == 1
 
 
 def test_what_would_be_sent_too_late_is_skipped(server: Scripted) -> None:
-    counts = server.play(lambda peer, n: None, [b"{}"], rate=1e6, seconds=0.05, connections=1, late_ms=1e-6)
+    counts = play(server, lambda peer, n: None, [b"{}"], rate=1e6, seconds=0.05, connections=1, late_ms=1e-6)
     assert counts["skipped"] > 0.9 * counts["offered"]
-    counts = server.play(lambda peer, n: None, [b"{}"], rate=1e6, seconds=0.05, connections=1, deadline_ms=1e-6)
+    counts = play(server, lambda peer, n: None, [b"{}"], rate=1e6, seconds=0.05, connections=1, deadline_ms=1e-6)
     assert counts["skipped"] > 0.9 * counts["offered"]
 
 
 def test_a_closed_connection_loses_what_waits_on_it_and_is_opened_again(server: Scripted) -> None:
-    counts = server.play(
+    counts = play(server,
         lambda peer, n: peer.transport.close() if n == 3 else peer.transport.write(NO_BID),
         [b"{}"], rate=200, seconds=0.6, connections=2, deadline_ms=PATIENT_MS,
     )  # fmt: skip
@@ -198,7 +131,8 @@ def test_a_closed_connection_loses_what_waits_on_it_and_is_opened_again(server: 
 
 
 def test_an_answer_may_be_its_connections_last(server: Scripted) -> None:
-    counts = server.play(
+    counts = play(
+        server,
         lambda peer, n: peer.transport.write(LAST),
         [b"{}"],
         rate=200,
@@ -224,7 +158,8 @@ def test_an_answer_may_be_its_connections_last(server: Scripted) -> None:
 def test_an_answer_whose_end_is_unknown_or_that_nobody_asked_for_ends_its_connection(
     server: Scripted, answer: bytes
 ) -> None:
-    counts = server.play(
+    counts = play(
+        server,
         lambda peer, n: peer.transport.write(answer),
         [b"{}"],
         rate=100,
@@ -237,14 +172,14 @@ def test_an_answer_whose_end_is_unknown_or_that_nobody_asked_for_ends_its_connec
 
 def test_what_goes_before_is_offered_but_not_in_the_result(server: Scripted) -> None:
     plan = {"rate": 100, "seconds": 0.5, "rate_before": 1_000, "seconds_before": 0.3, "connections": 32}
-    counts = server.play(bid_every_other, [b"{}"], deadline_ms=PATIENT_MS, **plan)
+    counts = play(server, bid_every_other, [b"{}"], deadline_ms=PATIENT_MS, **plan)
     assert len(counts["per_100_ms"]["offered"]) == 5
     assert counts["answered"] < 100 < 200 < len(server.bodies)
 
 
 def test_the_same_seed_offers_the_same(server: Scripted) -> None:
     offered = [
-        server.play(bid_every_other, [b"{}"], rate=5_000, seconds=0.2, seed=seed)["per_100_ms"]["offered"]
+        play(server, bid_every_other, [b"{}"], rate=5_000, seconds=0.2, seed=seed)["per_100_ms"]["offered"]
         for seed in (3, 3, 4)
     ]
     assert offered[0] == offered[1] != offered[2]
