@@ -1,9 +1,10 @@
 """Latency under open-loop load at shares of the measured capacity, from each request's intended time.
 
 Capacity is what wrk gets out of one worker with 64 connections; then 25, 50 and 80 % of it are offered, with the mix
-of requests as it comes. `latency` counts from when a request was due, `service` from when it was sent; `lag` is how
-late the generator itself was, and bounds what `latency` can show. `--swaps` changes a campaign every so many seconds
-meanwhile: the book is swapped under load.
+of requests as it comes. Where no connection is free, a request goes behind another one: none is left out because others
+are late. `latency` counts from when a request was due, `service` from when it was sent. `lag` is how late the generator
+itself sent, `unseen` how long at most an answer lay there before it looked: both bound what `latency` can show.
+`--swaps` changes a campaign every so many seconds meanwhile: the book is swapped under load.
 """
 
 import contextlib
@@ -53,6 +54,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--shares", type=table.numbers, default=[25, 50, 80], help="of capacity, in per cent")
     parser.add_argument("--campaigns", type=int, default=1_000)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=16, help="requests on one connection, at most (default: 16)")
     parser.add_argument("--capacity", type=float, help="requests/s, where it is known (default: measured)")
     parser.add_argument("--swaps", type=float, default=0, metavar="S", help="change a campaign every S seconds")
     parser.add_argument("--port-base", type=int)
@@ -68,7 +70,9 @@ def main(arguments: list[str]) -> int:
         with servers.outbid(Path(name), args.campaigns, base) as server:
             capacity = args.capacity or wrk.run(server, mix, 64, CAPACITY_S).rps
             for share in args.shares:
-                plan = openloop.Plan(capacity * share / 100, args.seconds, args.connections, deadline_ms=PATIENCE_MS)
+                plan = openloop.Plan(
+                    capacity * share / 100, args.seconds, args.connections, args.depth, deadline_ms=PATIENCE_MS
+                )
                 with swapping(server, campaign, args.swaps) as swaps:
                     result = openloop.run(server, mix, plan)
                 row = {
@@ -76,12 +80,13 @@ def main(arguments: list[str]) -> int:
                     "offered/s": round(result["offered"]),
                     "answered/s": round(result["answered"]),
                 }
-                for what in ("latency", "service", "lag"):
+                for what in ("latency", "service", "lag", "unseen"):
                     row |= {f"{what} {q} us": result[f"{what}_us"][q] for q in ("p50", "p99", "p99.9", "max")}
                 rows.append(row | {"unsent/s": result["unsent"] + result["skipped"], "swaps": len(swaps)})
     facts |= {
         "campaigns": args.campaigns,
         "connections": args.connections,
+        "depth": args.depth,
         "capacity": capacity,
         "seconds": args.seconds,
     }

@@ -1,218 +1,112 @@
 """Open-loop load: every request has its time, kept whatever became of those before.
 
-schedule (Poisson, seeded) -> a free connection, else the shortest pipeline -> answers in order -> latency from the
-intended time. Where every pipeline is full, the request is lost at once ("unsent"), as at an exchange that has no
-connection left: what is offered does not wait for what is served. What the generator itself would send later than the
-deadline is not sent either ("skipped"): rows that have many such show its limit, not the server's.
+schedule (Poisson, seeded) -> a free connection, else the shortest pipeline; of equals the one that has stood there for
+longest -> answers in order -> latency from the intended time to the whole answer. The loop is compiled (generator.pyx):
+one process that never sleeps, for timers are coarser than an answer, alone on its core. `run()` starts it.
 
-One process of its own that never sleeps (timers are coarser than an answer), alone on its core: `run()` starts it.
-Its own limit also shows as `lag`: how late it sent. Times: ns, monotonic.
+| count | of requests |
+|---|---|
+| `offered` | that were due: `sent` + `unsent` + `skipped` |
+| `unsent` | for which no connection had a place: lost at once, as at an exchange that has none left |
+| `skipped` | that the generator itself would have sent later than `late_ms`: its limit, not the server's |
+| `sent` | that were given to a connection: `answered` + `lost` (it closed) + `unanswered` (a second after the end) |
+| `in_time` | answered within the deadline: `bids_in_time` (200), `nobids_in_time` (204), and errors |
+| `errors` | answered with another status |
+
+`closed` are connections that ended; each is opened again after a tenth of a second. `garbled` are answers whose end one
+cannot know. `lag_us` is how late the generator sent, `unseen_us` how long at most an answer lay there before it looked:
+where these are not small against `latency_us`, the figure is the generator's. `service_us` counts from sending.
+Quantiles are right within 0.4 %. `per_100_ms` counts by when a request was due, not by when it was answered.
 """
 
-import gc
 import json
-import re
-import select
-import socket
+import signal
 import subprocess
 import sys
-import time
-from collections import deque
 from collections.abc import Sequence
-from itertools import cycle
-from math import log
 from pathlib import Path
-from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
+from tests.bench import build
 from tests.bench.servers import CHECKOUT, Server, last_core
+from tests.extensions import NotBuilt
 
-NS = 1_000_000_000
-LINE = b"HTTP/1.1 "
-STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")  # nothing that a bid's markup would hold
-STATUS_BYTES = len(LINE) + 3
-LAST_WAIT_NS = NS  # for answers, when the last request was sent
-BURST = 256  # requests sent before answers are looked at again
-READ_BYTES = 262_144
+if TYPE_CHECKING:
+    from tests.bench.generator import Load
+
+BY_SECOND = ("offered", "sent", "unsent", "skipped", "answered", "in_time", "bids", "bids_in_time", "nobids_in_time")
+WITHIN = 0.95  # of what is offered is bid on in time: back to normal
+STEADY = 5  # slices that together must be so, too
 
 
 class Plan(NamedTuple):
-    """What is offered."""
+    """What is offered; what was due in `seconds_before` is offered at its own rate, and not in the result."""
 
     rate: float  # requests a second
     seconds: float
     connections: int = 64
     depth: int = 1  # requests at most on one connection
     deadline_ms: float = 35.0
+    late_ms: float | None = None  # after which the generator does not send any more; None: the deadline
     seed: int = 1
+    rate_before: float = 0
+    seconds_before: float = 0
 
 
-class Connection:
-    """One socket; `waiting` are (intended, sent) of what is not answered."""
-
-    __slots__ = ("rest", "socket", "tail", "waiting")
-
-    def __init__(self, host: str, port: int) -> None:
-        self.socket = socket.create_connection((host, port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
-        self.waiting: deque[tuple[int, int]] = deque()
-        self.rest = b""  # of requests that the socket has not taken yet
-        self.tail = b""  # of an answer's first line that is not whole yet
-
-    def send(self, payload: bytes) -> bool:
-        """False: some of it must be pushed later."""
-        if self.rest:
-            self.rest += payload
-            return False
-        return self._write(payload)
-
-    def push(self) -> bool:
-        """Once more, what was not taken."""
-        return self._write(self.rest)
-
-    def _write(self, data: bytes) -> bool:
-        try:
-            taken = self.socket.send(data)
-        except BlockingIOError:
-            taken = 0
-        self.rest = data[taken:]
-        return not self.rest
-
-    def statuses(self) -> list[bytes]:
-        """Of the answers that begin in what is there. ConnectionError: there will be no more."""
-        data = self.socket.recv(READ_BYTES)
-        if not data:
-            raise ConnectionResetError("closed")
-        data = self.tail + data
-        line = data[max(0, len(data) - STATUS_BYTES + 1) :]
-        begun = line[line.rfind(b"H") :] if b"H" in line else b""
-        self.tail = begun if begun and LINE.startswith(begun[: len(LINE)]) else b""
-        return STATUS.findall(data)
+def load(url: str, bodies: Sequence[bytes], plan: Plan) -> "Load":
+    """Connected, and ready to play. ValueError: not loopback, or out of bounds; NotBuilt: the generator is not."""
+    where = urlsplit(url)
+    if where.hostname != "127.0.0.1" or where.port is None:
+        raise ValueError(f"load is for 127.0.0.1, not for {url}")
+    head = (
+        f"POST /bid/generic HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
+    ).encode()
+    payloads = [b"%b%d\r\n\r\n%b" % (head, len(body), body) for body in bodies]
+    late_ms = plan.deadline_ms if plan.late_ms is None else plan.late_ms
+    made: Load = build.generator().Load(where.port, payloads, **plan._asdict() | {"late_ms": late_ms})
+    return made
 
 
-class Load:
-    """A plan that is being carried out."""
-
-    def __init__(self, url: str, bodies: Sequence[bytes], plan: Plan) -> None:
-        host, _, port = url.removeprefix("http://").partition(":")
-        head = (
-            f"POST /bid/generic HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\nContent-Length: "
-        )
-        self.plan = plan
-        self._deadline = int(plan.deadline_ms * 1e6)
-        self._payloads = cycle([b"%b%d\r\n\r\n%b" % (head.encode(), len(body), body) for body in bodies])
-        self._connections = {
-            c.socket.fileno(): c for c in (Connection(host, int(port)) for _ in range(plan.connections))
-        }
-        self._free = list(self._connections.values()) * plan.depth  # places; a connection has `depth` of them
-        self._stuck: set[Connection] = set()
-        self._poll = select.epoll()
-        for number in self._connections:
-            self._poll.register(number, select.EPOLLIN)
-        self.offered = self.unsent = self.skipped = self.closed = self.sent = self.in_time = self.bids = (
-            self.bids_in_time
-        ) = 0
-        self.latency: list[int] = []
-        self.service: list[int] = []
-        self.lags: list[int] = []
-
-    def play(self) -> None:
-        """All of it; returns when all is answered, or LAST_WAIT_NS later."""
-        gap, dice, now = NS / self.plan.rate, Random(self.plan.seed).random, time.monotonic_ns
-        due: float = now()
-        end = due + self.plan.seconds * NS
-        while True:
-            at = now()
-            for _ in range(BURST):
-                if due > at or due > end:
-                    break
-                self._offer(int(due), at)
-                due -= gap * log(1.0 - dice())
-                at = now()
-            if due > end and (self.sent == len(self.latency) or at > end + LAST_WAIT_NS):
-                return
-            for number, _ in self._poll.poll(0):
-                self._hear(self._connections[number])
-            if self._stuck:
-                self._stuck = {connection for connection in self._stuck if not connection.push()}
-
-    def _offer(self, intended: int, at: int) -> None:
-        self.offered += 1
-        if at - intended > self._deadline:
-            self.skipped += 1
-            return
-        if not self._free:
-            self.unsent += 1
-            return
-        connection = self._free.pop()
-        self.sent += 1
-        connection.waiting.append((intended, at))
-        self.lags.append(at - intended)
-        if not connection.send(next(self._payloads)):
-            self._stuck.add(connection)
-
-    def _hear(self, connection: Connection) -> None:
-        try:
-            found = connection.statuses()
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            self.closed += 1
-            self._poll.unregister(connection.socket)
-            self._stuck.discard(connection)
-            self._free = [other for other in self._free if other is not connection]
-            return
-        at = time.monotonic_ns()
-        for status in found:
-            intended, sent = connection.waiting.popleft()
-            in_time, bid = at - intended <= self._deadline, status == b"200"
-            self.latency.append(at - intended)
-            self.service.append(at - sent)
-            self.in_time += in_time
-            self.bids += bid
-            self.bids_in_time += bid and in_time
-            self._free.append(connection)
-
-    def close(self) -> None:
-        """Let go of the sockets."""
-        self._poll.close()
-        for connection in self._connections.values():
-            connection.socket.close()
-
-    def result(self) -> dict[str, Any]:
-        """Rates a second of the plan, times in microseconds."""
-        seconds = self.plan.seconds
-        return {
-            "offered": self.offered / seconds, "sent": self.sent / seconds, "unsent": self.unsent / seconds,
-            "skipped": self.skipped / seconds,
-            "answered": len(self.latency) / seconds, "in_time": self.in_time / seconds, "bids": self.bids / seconds,
-            "bids_in_time": self.bids_in_time / seconds, "closed": self.closed, "latency_us": quantiles(self.latency),
-            "service_us": quantiles(self.service), "lag_us": quantiles(self.lags),
-        }  # fmt: skip
+def result(counts: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Rates a second of the plan instead of counts; times stay microseconds."""
+    return counts | {name: counts[name] / seconds for name in BY_SECOND}
 
 
-def quantiles(times: list[int]) -> dict[str, float]:
-    """Of nanoseconds, in microseconds; sorts them."""
-    times.sort()
-    names = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-    return {name: times[min(len(times) - 1, int(q * len(times)))] / 1e3 if times else 0.0 for name, q in names.items()}
+def back_to_normal_ms(per_100_ms: dict[str, list[int]]) -> int | None:
+    """When bids in time first made up 95 % of what was offered, in a slice and in the half second from it on.
+
+    What the generator skipped was not offered to the server.
+    """
+    offered = [due - late for due, late in zip(per_100_ms["offered"], per_100_ms["skipped"], strict=True)]
+    good = per_100_ms["bids_in_time"]
+    for at in range(len(offered) - STEADY + 1):
+        if sum(offered[at : at + STEADY]) and all(
+            sum(good[at : at + n]) >= WITHIN * sum(offered[at : at + n]) for n in (1, STEADY)
+        ):
+            return at * 100
+    return None
 
 
 def run(server: Server, bodies: Path, plan: Plan) -> dict[str, Any]:
-    """The load from a process of its own on the last core."""
+    """The load from a process of its own on the last core. SystemExit: it failed, or cannot be built."""
+    try:
+        build.generator()  # before the clock runs
+    except NotBuilt as missing:
+        raise SystemExit(f"bench: cannot build the load generator: {missing}") from missing
     command = ["taskset", "-c", str(last_core()), sys.executable, "-m", "tests.bench.openloop"]
     command += [server.url, str(bodies), json.dumps(plan._asdict())]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=plan.seconds + 60)
+    timeout = plan.seconds_before + plan.seconds + 60
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=timeout)
     if done.returncode:
         raise SystemExit(f"bench: the load generator failed:\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 if __name__ == "__main__":
-    load = Load(sys.argv[1], Path(sys.argv[2]).read_bytes().splitlines(), Plan(**json.loads(sys.argv[3])))
-    gc.freeze()
-    gc.disable()
-    load.play()
-    print(json.dumps(load.result()))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the loop would not see Python's exception before its end
+    asked = Plan(**json.loads(sys.argv[3]))
+    playing = load(sys.argv[1], Path(sys.argv[2]).read_bytes().splitlines(), asked)
+    playing.play()
+    print(json.dumps(result(playing.counts(), asked.seconds)))

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests import extensions
 from tests.fuzz import build
 
-BUILT = build.CHECKOUT / "build" / "fuzz"
+BUILT = extensions.CHECKOUT / "build" / "fuzz"
 LAST_BYTES = 128 * 1024
 FOREVER = 2**62
 
@@ -44,7 +45,7 @@ def main() -> int:
         return loop(args)
     try:
         environ = build.build(BUILT / ("plain" if args.plain else "sanitized"), sanitized=not args.plain)
-    except build.NotBuilt as missing:
+    except extensions.NotBuilt as missing:
         print(f"fuzz: cannot build: {missing}", file=sys.stderr)
         return 2
     with tempfile.NamedTemporaryFile(prefix="last-", dir=BUILT) as last:

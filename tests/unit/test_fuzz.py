@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bidder._fast.request import Reader
+from tests import extensions
 from tests.fuzz import build, oracles, run, seeds
 
 EXECUTIONS = 20_000
@@ -16,7 +17,7 @@ EXECUTIONS = 20_000
 def environ() -> dict[str, str]:
     try:
         return build.build(run.BUILT / "plain", sanitized=False)
-    except build.NotBuilt as missing:
+    except extensions.NotBuilt as missing:
         pytest.skip(str(missing).partition("\n")[0])
 
 

@@ -1,4 +1,4 @@
-"""Compile the fuzz loops: run by tests/fuzz/build.py in the directory whose bidder/_fast they are to drive."""
+"""Compile the tests' own Cython: run by tests/extensions.py in the directory whose bidder/_fast it is to see."""
 
 import os
 import sys
@@ -8,27 +8,27 @@ from Cython.Build import cythonize
 from Cython.Compiler import Options
 from setuptools import Extension, setup
 
-HERE = Path(__file__).resolve().parent
 ROOT = Path.cwd()
+MODULES = dict(module.split("=", 1) for module in os.environ["OUTBID_TEST_MODULES"].split(os.pathsep))
+HOMES = sorted({str(Path(source).parent) for source in MODULES.values()})
 sys.path.insert(0, str(ROOT))
 Options.warning_errors = True
 
 setup(
-    name="fuzz",
+    name="tests",
     packages=[],
     ext_modules=cythonize(
         [
             Extension(
-                f"fuzz_{name}",
-                [str(HERE / f"{name}.pyx")],
-                include_dirs=[str(HERE)],
+                name,
+                [source],
+                include_dirs=HOMES,
                 extra_compile_args=["-O2", "-g1", "-Wall", "-Wno-unused-function"],
-                depends=[str(HERE / "mutation.h")],
             )
-            for name in ("listener", "reader")
+            for name, source in MODULES.items()
         ],
-        include_path=[str(HERE), str(ROOT)],
-        build_dir=os.environ["OUTBID_FUZZ_BUILD"],
+        include_path=[*HOMES, str(ROOT)],
+        build_dir=os.environ["OUTBID_TEST_C"],
         force=True,
         compiler_directives={
             "language_level": "3",
