@@ -18,7 +18,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memset
 
-from bidder._fast.json cimport PAD, blank, copy_text, skip_value, utf8_ok
+from bidder._fast.json cimport blank, skip_value
+from bidder._fast.json_text cimport PAD, copy_text, utf8_ok
 from bidder._fast.request_imp cimport read_imps, settle_imp_ids
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_person cimport consent_gate, read_device, read_regs, read_user
@@ -146,7 +147,7 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Request* req = &r.req
     p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    while p != NULL and key.word != KEY_NONE:
         if key.word == KEY_ID:
             p = read_id(p, &req.id, &req.id_raw, 1, &r.spare)
         elif key.word == KEY_IMP:

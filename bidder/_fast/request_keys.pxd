@@ -6,7 +6,8 @@ characters). All other keys are 0: an object's members are told apart by one swi
 """
 
 from libc.stdint cimport uint64_t
-from bidder._fast.json cimport blank, memcmp, string_end, undo_string, word_at
+from bidder._fast.json cimport blank, likely, memcmp, undo_string
+from bidder._fast.json_text cimport string_end, word_at
 
 cdef extern from *:
     """
@@ -94,6 +95,7 @@ cdef extern from *:
     #define KEY_CONNECTIONTYPE 5ull
     #define KEY_PRIVATE_AUCTION 6ull
     #define KEY_US_PRIVACY 7ull
+    #define KEY_NONE 8ull
     """
     enum:
         KEY_ID, KEY_IMP, KEY_AT, KEY_CUR, KEY_APP, KEY_BCAT, KEY_BADV, KEY_BAPP, KEY_DOOH, KEY_REGS, KEY_SITE,
@@ -105,59 +107,51 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
+        KEY_NONE               # no member was left: `at` is behind the closing bracket
 
 cdef struct Key:
+    const char* at             # the value; NULL: the grammar is broken
     uint64_t word
-    bint later                 # not the first member
-    bint closed                # there was no member left: `next_key` stands behind the bracket
 
 cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
-    if n == 9 and memcmp(p, b"publisher", 9) == 0:
-        return KEY_PUBLISHER
-    if n == 10 and memcmp(p, b"sectioncat", 10) == 0:
-        return KEY_SECTIONCAT
-    if n == 10 and memcmp(p, b"devicetype", 10) == 0:
-        return KEY_DEVICETYPE
-    if n == 10 and memcmp(p, b"us_privacy", 10) == 0:
-        return KEY_US_PRIVACY
-    if n == 11 and memcmp(p, b"bidfloorcur", 11) == 0:
-        return KEY_BIDFLOORCUR
-    if n == 14 and memcmp(p, b"connectiontype", 14) == 0:
-        return KEY_CONNECTIONTYPE
-    if n == 15 and memcmp(p, b"private_auction", 15) == 0:
-        return KEY_PRIVATE_AUCTION
+    if n == 9:
+        return KEY_PUBLISHER if memcmp(p, b"publisher", 9) == 0 else 0
+    if n == 10:
+        if memcmp(p, b"devicetype", 10) == 0:
+            return KEY_DEVICETYPE
+        if memcmp(p, b"us_privacy", 10) == 0:
+            return KEY_US_PRIVACY
+        return KEY_SECTIONCAT if memcmp(p, b"sectioncat", 10) == 0 else 0
+    if n == 11:
+        return KEY_BIDFLOORCUR if memcmp(p, b"bidfloorcur", 11) == 0 else 0
+    if n == 14:
+        return KEY_CONNECTIONTYPE if memcmp(p, b"connectiontype", 14) == 0 else 0
+    if n == 15:
+        return KEY_PRIVATE_AUCTION if memcmp(p, b"private_auction", 15) == 0 else 0
     return 0
 
 cdef inline uint64_t key_word(const char* p, Py_ssize_t n) noexcept nogil:
     return word_at(p, <size_t>n) if n <= 8 else long_key(p, n)
 
-cdef inline const char* first_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From an object's opening bracket to the value of its first member."""
-    key.later = False
-    return next_key(p + 1, key, spare)
-
-cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From behind one member to the value of the next, or behind the closing bracket.
-
-    NULL in, NULL out: so a caller tests once a member. `spare`: where a key with escapes is undone.
-    """
+cdef inline Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
+    """Any member, from behind the opening bracket or the member before it."""
+    cdef Key key
     cdef const char* end
-    cdef Py_ssize_t n
-    if p == NULL:
-        return NULL
+    cdef Py_ssize_t n = 0
+    key.at = NULL
+    key.word = KEY_NONE
     p = blank(p)
-    key.closed = p[0] == c'}'
-    if key.closed:
-        return p + 1
-    if key.later:
+    if p[0] == c'}':
+        key.at = p + 1
+        return key
+    if not first:
         if p[0] != c',':
-            return NULL
+            return key
         p = blank(p + 1)
-    key.later = True
     if p[0] != c'"':
-        return NULL
+        return key
     end = string_end(p + 1)
     if end[0] == c'"':
         key.word = key_word(p + 1, end - p - 1)
@@ -165,30 +159,67 @@ cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept 
     else:
         end = undo_string(p, spare, &n)
         if end == NULL:
-            return NULL
+            return key
         # An escape can make control characters; such a key is none of ours.
         key.word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
     end = blank(end)
-    return blank(end + 1) if end[0] == c':' else NULL
+    if end[0] == c':':
+        key.at = blank(end + 1)
+    return key
+
+cdef inline const char* plain_key(const char* p, Key* key) noexcept nogil:
+    """Behind an opening quote: to the value, or NULL unless the key is plain and has no white space about it."""
+    cdef const char* end = string_end(p)
+    if likely(end[0] == c'"' and end[1] == c':' and end[2] > c' '):
+        key.word = key_word(p, end - p)
+        return end + 2
+    return NULL
+
+cdef inline const char* first_key(const char* p, Key* key, char* spare) noexcept nogil:
+    """From an object's opening bracket to the value of its first member.
+
+    `spare`: where a key with escapes is undone.
+    """
+    cdef const char* value = plain_key(p + 2, key) if likely(p[1] == c'"') else NULL
+    if likely(value != NULL):
+        return value
+    key[0] = odd_key(p + 1, spare, True)
+    return key.at
+
+cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept nogil:
+    """From behind one member to the value of the next, or behind the closing bracket.
+
+    NULL in, NULL out: so a caller tests once a member.
+    """
+    cdef const char* value = NULL
+    if p == NULL:
+        return NULL
+    if likely(p[0] == c',' and p[1] == c'"'):
+        value = plain_key(p + 2, key)
+        if likely(value != NULL):
+            return value
+    elif p[0] == c'}':
+        key.word = KEY_NONE
+        return p + 1
+    key[0] = odd_key(p, spare, False)
+    return key.at
 
 cdef struct Items:
-    bint later                 # not the first item
     bint closed                # there was no item left: `next_item` stands behind the bracket
 
 cdef inline const char* first_item(const char* p, Items* items) noexcept nogil:
     """As first_key, for an array."""
-    items.later = False
-    return next_item(p + 1, items)
+    p = blank(p + 1)
+    items.closed = p[0] == c']'
+    return p + 1 if items.closed else p
 
 cdef inline const char* next_item(const char* p, Items* items) noexcept nogil:
     """As next_key, for an array."""
     if p == NULL:
         return NULL
     p = blank(p)
-    items.closed = p[0] == c']'
-    if items.closed:
-        return p + 1
-    if items.later:
-        return blank(p + 1) if p[0] == c',' else NULL
-    items.later = True
-    return p
+    if p[0] == c',':
+        items.closed = False
+        return blank(p + 1)
+    items.closed = True
+    return p + 1 if p[0] == c']' else NULL

@@ -8,7 +8,8 @@ are undone; it moves on behind what was written there.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from bidder._fast.json cimport Decimal, is_digit, scan_decimal, skip_number, skip_value, string_end, undo_string
+from bidder._fast.json cimport Decimal, is_digit, likely, scan_decimal, skip_number, skip_value, undo_string
+from bidder._fast.json_text cimport string_end
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
 from bidder._fast.request_keys cimport Items, first_item, next_item
 
