@@ -80,8 +80,8 @@ cdef extern from *:
             const __m128i v = _mm_loadu_si128((const __m128i*)p);
             /* Control characters and the quote are, with bit 1 turned over, what is at most a space. */
             const __m128i low = _mm_cmpgt_epi8(_mm_set1_epi8(0x21 - 0x80), _mm_xor_si128(v, _mm_set1_epi8((char)0x82)));
-            const int hit = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\\\'))));
-            if (hit) return p + __builtin_ctz((unsigned)hit);
+            const unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\\\'))));
+            if (hit) return p + (unsigned)__builtin_ctz(hit);
         }
     #else
         /* Exact up to the lowest byte that is hit: only a hit borrows from the byte above it. */

@@ -30,15 +30,16 @@ from bidder._fast.request_values cimport (
 
 
 cdef uint32_t pack3(const char* p, uint32_t n) noexcept nogil:
-    cdef uint32_t packed = 0
-    cdef int i
+    cdef uint32_t a, b, c
     if n != 3 or p == NULL:
         return 0
-    for i in range(3):
-        if not c'a' <= lower(p[i]) <= c'z':
-            return 0
-        packed = packed * 26 + <uint32_t>(lower(p[i]) - c'a')
-    return packed + 1
+    # Letters of both cases differ in one bit; what is none is above 25, or far above.
+    a = <uint32_t>(p[0] | 0x20) - c'a'
+    b = <uint32_t>(p[1] | 0x20) - c'a'
+    c = <uint32_t>(p[2] | 0x20) - c'a'
+    if a > 25 or b > 25 or c > 25:
+        return 0
+    return (a * 26 + b) * 26 + c + 1
 
 
 cdef bint str_equal(Str a, Str b) noexcept nogil:
@@ -147,7 +148,7 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Request* req = &r.req
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_ID:
             p = read_id(p, &req.id, &req.id_raw, 1, &r.spare)
         elif key.word == KEY_IMP:

@@ -41,7 +41,7 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
             continue
         w = h = wratio = hratio = 0
         p = first_key(p, &key, r.spare)
-        while p != NULL and key.word != KEY_NONE:
+        while key.word != KEY_NONE:
             if key.word == KEY_W:
                 p = read_int32(p, &w, 0, 6, &r.spare)
             elif key.word == KEY_H:
@@ -74,7 +74,7 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
         return skip_value(p, 3)
     imp.media |= MEDIA_BANNER
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_W:
             p = read_int32(p, &w, 0, 4, &r.spare)
         elif key.word == KEY_H:
@@ -113,7 +113,7 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
     memset(&deal, 0, sizeof(Deal))
     deal.floor = -1
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_ID:
             p = read_str(p, &deal.id, 6, &r.spare)
         elif key.word == KEY_BIDFLOOR:
@@ -146,7 +146,7 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
     if p[0] != c'{':
         return skip_value(p, 3)
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_PRIVATE_AUCTION:
             p = read_flag(p, &imp.private_auction, 4, &r.spare)
         elif key.word == KEY_DEALS and p[0] == c'[':
@@ -181,7 +181,7 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
     r.imps_n += 1
     memset(imp, 0, sizeof(Imp))
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_ID:
             p = read_id(p, &imp.id, &imp.id_raw, 3, &r.spare)
         elif key.word == KEY_BANNER:

@@ -111,7 +111,7 @@ cdef extern from *:
         KEY_NONE               # no member was left: `at` is behind the closing bracket
 
 cdef struct Key:
-    const char* at             # the value; NULL: the grammar is broken
+    const char* at             # the value; of KEY_NONE what is behind the object, or NULL where the grammar is broken
     uint64_t word
 
 cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
@@ -139,6 +139,7 @@ cdef inline Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
     """Any member, from behind the opening bracket or the member before it."""
     cdef Key key
     cdef const char* end
+    cdef uint64_t word
     cdef Py_ssize_t n = 0
     key.at = NULL
     key.word = KEY_NONE
@@ -154,54 +155,50 @@ cdef inline Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
         return key
     end = string_end(p + 1)
     if end[0] == c'"':
-        key.word = key_word(p + 1, end - p - 1)
+        word = key_word(p + 1, end - p - 1)
         end += 1
     else:
         end = undo_string(p, spare, &n)
         if end == NULL:
             return key
         # An escape can make control characters; such a key is none of ours.
-        key.word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
+        word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
     end = blank(end)
     if end[0] == c':':
         key.at = blank(end + 1)
+        key.word = word
     return key
 
-cdef inline const char* plain_key(const char* p, Key* key) noexcept nogil:
-    """Behind an opening quote: to the value, or NULL unless the key is plain and has no white space about it."""
-    cdef const char* end = string_end(p)
-    if likely(end[0] == c'"' and end[1] == c':' and end[2] > c' '):
-        key.word = key_word(p, end - p)
-        return end + 2
-    return NULL
+cdef inline Key take_key(const char* p, char* spare, bint first) noexcept nogil:
+    """As odd_key: most members have neither white space about them nor escapes in their key."""
+    cdef Key key
+    cdef const char* end
+    cdef const char* begin = p + 2 - first
+    if likely((first or p[0] == c',') and (begin - 1)[0] == c'"'):
+        end = string_end(begin)
+        if likely(end[0] == c'"' and end[1] == c':' and end[2] > c' '):
+            key.at = end + 2
+            key.word = key_word(begin, end - begin)
+            return key
+    return odd_key(p, spare, first)
 
 cdef inline const char* first_key(const char* p, Key* key, char* spare) noexcept nogil:
     """From an object's opening bracket to the value of its first member.
 
     `spare`: where a key with escapes is undone.
     """
-    cdef const char* value = plain_key(p + 2, key) if likely(p[1] == c'"') else NULL
-    if likely(value != NULL):
-        return value
-    key[0] = odd_key(p + 1, spare, True)
+    key[0] = take_key(p + 1, spare, True)
     return key.at
 
 cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From behind one member to the value of the next, or behind the closing bracket.
+    """From behind one member to the value of the next, or behind the closing bracket; NULL in, NULL out.
 
-    NULL in, NULL out: so a caller tests once a member.
+    Where it returns NULL the word is KEY_NONE too: so a caller asks once a member.
     """
-    cdef const char* value = NULL
-    if p == NULL:
-        return NULL
-    if likely(p[0] == c',' and p[1] == c'"'):
-        value = plain_key(p + 2, key)
-        if likely(value != NULL):
-            return value
-    elif p[0] == c'}':
+    if p == NULL or p[0] == c'}':
         key.word = KEY_NONE
-        return p + 1
-    key[0] = odd_key(p, spare, False)
+        return p + 1 if p != NULL else NULL
+    key[0] = take_key(p, spare, False)
     return key.at
 
 cdef struct Items:

@@ -6,6 +6,13 @@ from bidder._fast.request cimport USER_BUYERUID, USER_ID, USER_IFA, USER_NONE, R
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str
 
+cdef inline void clear_geo(Request* req) noexcept nogil:
+    req.country = 0
+    req.region.p = req.city.p = req.metro.p = req.zip.p = NULL
+    req.region.n = req.city.n = req.metro.n = req.zip.n = 0
+    req.has_point = False
+    req.lat = req.lon = 0
+
 cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Request* req = &r.req
@@ -13,11 +20,10 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
     cdef Str country
     country.p = NULL
     country.n = 0
-    req.region.p = req.city.p = req.metro.p = req.zip.p = NULL
-    req.region.n = req.city.n = req.metro.n = req.zip.n = 0
+    clear_geo(req)
     if p[0] == c'{':
         p = first_key(p, &key, r.spare)
-        while p != NULL and key.word != KEY_NONE:
+        while key.word != KEY_NONE:
             if key.word == KEY_COUNTRY:
                 p = read_str(p, &country, 3, &r.spare)
             elif key.word == KEY_REGION:
@@ -59,10 +65,10 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
     req.os.n = req.osv.n = req.make.n = req.model.n = req.carrier.n = req.language.n = req.ifa.n = 0
     req.device_type = 0
     req.connection_type = -1
-    read_geo(r, b"null")
+    clear_geo(req)
     if p[0] == c'{':
         p = first_key(p, &key, r.spare)
-        while p != NULL and key.word != KEY_NONE:
+        while key.word != KEY_NONE:
             if key.word == KEY_OS:
                 p = read_str(p, &req.os, 2, &r.spare)
             elif key.word == KEY_OSV:
@@ -113,7 +119,7 @@ cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexce
         id.p = NULL
         id.n = 0
         p = first_key(p, &key, r.spare)
-        while p != NULL and key.word != KEY_NONE:
+        while key.word != KEY_NONE:
             p = read_str(p, &id, 6, &r.spare) if key.word == KEY_ID else skip_value(p, 6)
             p = next_key(p, &key, r.spare)
         if p == NULL or not (id.p == NULL or add_str(r, out, id)):
@@ -137,7 +143,7 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
             continue
         before = out.n
         p = first_key(p, &key, r.spare)
-        while p != NULL and key.word != KEY_NONE:
+        while key.word != KEY_NONE:
             if key.word == KEY_SEGMENT:
                 r.strs_n = out.at + before     # a second `segment` of the same data
                 out.n = before
@@ -165,7 +171,7 @@ cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bi
     if p[0] != c'{':
         return skip_value(p, 2)
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_CONSENT:
             p = read_consent(r, p, consent, 3)
         elif key.word == KEY_EIDS:
@@ -185,7 +191,7 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     r.req.segments.n = 0
     if p[0] == c'{':
         p = first_key(p, &key, r.spare)
-        while p != NULL and key.word != KEY_NONE:
+        while key.word != KEY_NONE:
             if key.word == KEY_ID:
                 p = read_str(p, &id, 2, &r.spare)
             elif key.word == KEY_BUYERUID:
@@ -231,7 +237,7 @@ cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* opt
     if p[0] != c'{':
         return skip_value(p, depth)
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_GDPR:
             p = read_flag(p, gdpr, depth + 1, &r.spare)
         elif key.word == KEY_US_PRIVACY:

@@ -16,7 +16,7 @@ cdef inline const char* read_publisher(Reader r, const char* p, Str* out) noexce
     if p[0] != c'{':
         return skip_value(p, 2)
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         p = read_str(p, out, 3, &r.spare) if key.word == KEY_ID else skip_value(p, 3)
         p = next_key(p, &key, r.spare)
     return p
@@ -28,7 +28,7 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
         return skip_value(p, 1)
     out.there = True
     p = first_key(p, &key, r.spare)
-    while p != NULL and key.word != KEY_NONE:
+    while key.word != KEY_NONE:
         if key.word == KEY_DOMAIN:
             p = read_str(p, &out.domain, 2, &r.spare)
         elif key.word == KEY_PAGE:

@@ -8,7 +8,9 @@ are undone; it moves on behind what was written there.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from bidder._fast.json cimport Decimal, is_digit, likely, scan_decimal, skip_number, skip_value, undo_string
+from bidder._fast.json cimport (
+    Decimal, blank, is_digit, likely, scan_decimal, skip_number, skip_value, undo_string, unlikely,
+)
 from bidder._fast.json_text cimport string_end
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
 from bidder._fast.request_keys cimport Items, first_item, next_item
@@ -30,19 +32,13 @@ cdef inline const char* read_escaped(const char* p, Str* out, char** spare) noex
         spare[0] += n + 1
     return p
 
-cdef inline const char* read_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
-    """A string, or a number as its text."""
+cdef inline const char* read_odd_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
+    """Anything but a string without escapes."""
     cdef const char* end
     out.p = NULL
     out.n = 0
     if p[0] == c'"':
-        end = string_end(p + 1)
-        if end[0] != c'"':
-            return read_escaped(p, out, spare)
-        if end > p + 1:
-            out.p = p + 1
-            out.n = <uint32_t>(end - p - 1)
-        return end + 1
+        return read_escaped(p, out, spare)
     if p[0] == c'-' or is_digit(p[0]):
         end = skip_number(p)
         if end != NULL:
@@ -50,6 +46,17 @@ cdef inline const char* read_str(const char* p, Str* out, int depth, char** spar
             out.n = <uint32_t>(end - p)
         return end
     return skip_value(p, depth)
+
+cdef inline const char* read_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
+    """A string, or a number as its text."""
+    cdef const char* end
+    if likely(p[0] == c'"'):
+        end = string_end(p + 1)
+        if likely(end[0] == c'"'):
+            out.n = <uint32_t>(end - p - 1)
+            out.p = p + 1 if out.n else NULL
+            return end + 1
+    return read_odd_str(p, out, depth, spare)
 
 cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, char** spare) noexcept nogil:
     """As read_str, with its bytes on the wire."""
@@ -64,9 +71,24 @@ cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, ch
 cdef inline const char* read_decimal(const char* p, Decimal* out, bint* ok, int depth, char** spare) noexcept nogil:
     """A number, or a string that holds one and nothing else."""
     cdef Str text
-    cdef const char* end = read_str(p, &text, depth, spare)
+    cdef const char* end
+    if likely(p[0] == c'-' or is_digit(p[0])):
+        end = scan_decimal(p, out)
+        ok[0] = end != NULL
+        return end
+    end = read_str(p, &text, depth, spare)
     ok[0] = end != NULL and text.p != NULL and scan_decimal(text.p, out) == text.p + text.n
     return end
+
+cdef extern from *:
+    """
+    static inline uint64_t power_of_ten(int n)
+    {
+        static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+        return powers[n];
+    }
+    """
+    uint64_t power_of_ten(int n) noexcept nogil   # n: 0 to 9
 
 cdef inline int64_t to_int(const Decimal* d, int power, bint half_up, int64_t top) noexcept nogil:
     """abs(d) * 10**power, its fraction cut off or rounded half up, at most `top` (10**18 or less).
@@ -76,6 +98,8 @@ cdef inline int64_t to_int(const Decimal* d, int power, bint half_up, int64_t to
     """
     cdef uint64_t value = d.digits, last = 0, limit = <uint64_t>top
     cdef int32_t exponent = d.exponent + power
+    if likely(0 <= exponent <= 9 and value < 1_000_000_000):
+        return <int64_t>min(value * power_of_ten(exponent), limit)     # below 10**18
     while exponent < 0 and (value or last):
         last = value % 10
         value //= 10
@@ -103,13 +127,17 @@ cdef inline const char* read_int(
     const char* p, int64_t* out, int64_t absent, int64_t low, int64_t top, int depth, char** spare
 ) noexcept nogil:
     """A whole number within low..top (the nearer end where it is outside); a fraction is cut off."""
-    cdef const char* end = p
-    cdef int64_t value = 0
-    while is_digit(end[0]) and end < p + 18:
+    cdef const char* end = p + 1
+    cdef int64_t value = p[0] - c'0'
+    if unlikely(not 0 <= value <= 9):
+        return read_odd_int(p, out, absent, low, top, depth, spare)
+    while unlikely(end[0] != c',' and end[0] != c'}'):
+        if not is_digit(end[0]) or value == 0 or end == p + 18:
+            if end[0] == c']' or blank(end) > end:
+                break
+            return read_odd_int(p, out, absent, low, top, depth, spare)
         value = value * 10 + (end[0] - c'0')
         end += 1
-    if end == p or (p[0] == c'0' and end > p + 1) or is_digit(end[0]) or end[0] in (c'.', c'e', c'E'):
-        return read_odd_int(p, out, absent, low, top, depth, spare)
     out[0] = min(max(value, low), top)
     return end
 
