@@ -10,8 +10,13 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.json_text cimport string_end
 
 cdef extern from *:
-    bint likely(bint) noexcept nogil   # Cython's own macros
-    bint unlikely(bint) noexcept nogil
+    """
+    /* So sure that compilers keep what is seldom out of line, and its registers with it. */
+    #define usual(is) __builtin_expect_with_probability(!!(is), 1, 1.0)
+    #define seldom(is) __builtin_expect_with_probability(!!(is), 0, 1.0)
+    """
+    bint usual(bint) noexcept nogil
+    bint seldom(bint) noexcept nogil
     int memcmp(const void* a, const void* b, size_t n) noexcept nogil
 
 cdef enum:
@@ -80,7 +85,7 @@ cdef inline const char* skip_escapes(const char* p) noexcept nogil:
 cdef inline const char* skip_string(const char* p) noexcept nogil:
     """From the opening quote over the closing one."""
     p = string_end(p + 1)
-    return p + 1 if likely(p[0] == c'"') else skip_escapes(p)
+    return p + 1 if usual(p[0] == c'"') else skip_escapes(p)
 
 cdef inline const char* undo_string(const char* p, char* out, Py_ssize_t* n) noexcept nogil:
     """As skip_string, with the text written to `out` without escapes, and a zero behind it.
@@ -203,6 +208,8 @@ cdef inline const char* scan_decimal(const char* p, Decimal* out) noexcept nogil
     cdef const char* begin
     cdef const char* point
     cdef uint64_t digits = 0
+    out.digits = 0
+    out.exponent = 0
     out.negative = p[0] == c'-'
     p += out.negative
     begin = p
@@ -211,7 +218,6 @@ cdef inline const char* scan_decimal(const char* p, Decimal* out) noexcept nogil
         p += 1
     if p == begin or (begin[0] == c'0' and p > begin + 1):
         return NULL
-    out.exponent = 0
     if p[0] == c'.':
         p += 1
         point = p
@@ -222,9 +228,9 @@ cdef inline const char* scan_decimal(const char* p, Decimal* out) noexcept nogil
             return NULL
         out.exponent = <int32_t>(point - p)
     out.digits = digits
-    if unlikely(p - begin > DIGITS):
+    if seldom(p - begin > DIGITS):
         cut_digits(begin, p, out)
-    if unlikely(p[0] == c'e' or p[0] == c'E'):
+    if seldom(p[0] == c'e' or p[0] == c'E'):
         return scan_exponent(p + 1, out)
     return p
 

@@ -9,6 +9,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef extern from *:
     """
+    #pragma GCC optimize ("no-inline-functions-called-once")
     #include <stdint.h>
     #include <string.h>
     #if defined(__SSE2__)
@@ -72,16 +73,23 @@ cdef extern from *:
         return (high & EACH(0x80)) == 0;
     }
 
+    #if defined(__SSE2__)
+    /* A bit for each quote, backslash and control character. */
+    static inline uint64_t string_stops(__m128i v)
+    {
+        /* Control characters and the quote are, with bit 1 turned over, what is at most a space. */
+        const __m128i low = _mm_cmpgt_epi8(_mm_set1_epi8(0x21 - 0x80), _mm_xor_si128(v, _mm_set1_epi8((char)0x82)));
+        return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\\\'))));
+    }
+    #endif
+
     /* The first quote, backslash or control character from p on. */
     static inline const char* string_end(const char* p)
     {
     #if defined(__SSE2__)
         for (;; p += 16) {
-            const __m128i v = _mm_loadu_si128((const __m128i*)p);
-            /* Control characters and the quote are, with bit 1 turned over, what is at most a space. */
-            const __m128i low = _mm_cmpgt_epi8(_mm_set1_epi8(0x21 - 0x80), _mm_xor_si128(v, _mm_set1_epi8((char)0x82)));
-            const unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, _mm_set1_epi8('\\\\'))));
-            if (hit) return p + (unsigned)__builtin_ctz(hit);
+            const uint64_t hit = string_stops(_mm_loadu_si128((const __m128i*)p));
+            if (hit) return p + (size_t)__builtin_ctzll(hit);
         }
     #else
         /* Exact up to the lowest byte that is hit: only a hit borrows from the byte above it. */

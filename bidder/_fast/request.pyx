@@ -147,8 +147,9 @@ def os_key_of(text: str) -> int:
 cdef const char* read_request(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Request* req = &r.req
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_ID:
             p = read_id(p, &req.id, &req.id_raw, 1, &r.spare)
         elif key.word == KEY_IMP:
@@ -193,7 +194,8 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
             p = read_code(p, &req.cattax, 1, &r.spare)
         else:
             p = skip_value(p, 1)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 
@@ -233,8 +235,10 @@ cdef class Reader:
     cdef int read(self, const char* body, size_t n) noexcept nogil:
         cdef Request* req = &self.req
         cdef const char* p
+        cdef int i
         memset(req, 0, sizeof(Request))
-        memset(self.properties, 0, sizeof(self.properties))
+        for i in range(4):
+            self.properties[i].there = False
         req.connection_type = -1
         self.user_id = False
         memset(&self.user_named, 0, sizeof(Str))

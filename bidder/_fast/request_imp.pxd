@@ -40,8 +40,9 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
             p = next_item(skip_value(p, 5), &items)
             continue
         w = h = wratio = hratio = 0
-        p = first_key(p, &key, r.spare)
+        key = first_key(p, r.spare)
         while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_W:
                 p = read_int32(p, &w, 0, 6, &r.spare)
             elif key.word == KEY_H:
@@ -52,7 +53,8 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
                 p = read_int32(p, &hratio, 0, 6, &r.spare)
             else:
                 p = skip_value(p, 6)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
         if p == NULL or not add_size(r, &imp.sizes, w, h):
             return NULL
         if wratio > 0 and hratio > 0:
@@ -73,8 +75,9 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
     if p[0] != c'{':
         return skip_value(p, 3)
     imp.media |= MEDIA_BANNER
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_W:
             p = read_int32(p, &w, 0, 4, &r.spare)
         elif key.word == KEY_H:
@@ -97,7 +100,8 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
             p = read_int32(p, &imp.hmax, 0, 4, &r.spare)
         else:
             p = skip_value(p, 4)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     imp.btype = <uint32_t>btype
     if imp.sizes.n == 0:
         imp.sizes.at = r.sizes_n
@@ -112,8 +116,9 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
         return skip_value(p, 5)
     memset(&deal, 0, sizeof(Deal))
     deal.floor = -1
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_ID:
             p = read_str(p, &deal.id, 6, &r.spare)
         elif key.word == KEY_BIDFLOOR:
@@ -128,7 +133,8 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
             p = read_strs(r, p, &deal.wadomain, 6)
         else:
             p = skip_value(p, 6)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     if p == NULL or deal.id.p == NULL or imp.deals.n == LIST_MAX:
         return p
     if r.deals_n == r.deals_cap and not grow(<void**>&r.deals, &r.deals_cap, sizeof(Deal)):
@@ -145,8 +151,9 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
     imp.deals.at = imp.deals.n = 0
     if p[0] != c'{':
         return skip_value(p, 3)
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_PRIVATE_AUCTION:
             p = read_flag(p, &imp.private_auction, 4, &r.spare)
         elif key.word == KEY_DEALS and p[0] == c'[':
@@ -159,7 +166,8 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
             if key.word == KEY_DEALS:
                 imp.deals.n = 0
             p = skip_value(p, 4)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_media(const char* p, Imp* imp, uint8_t medium) noexcept nogil:
@@ -180,8 +188,9 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
     imp = &r.imps[r.imps_n]
     r.imps_n += 1
     memset(imp, 0, sizeof(Imp))
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_ID:
             p = read_id(p, &imp.id, &imp.id_raw, 3, &r.spare)
         elif key.word == KEY_BANNER:
@@ -204,7 +213,8 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
             p = read_flag(p, &imp.instl, 3, &r.spare)
         else:
             p = skip_value(p, 3)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_imps(Reader r, const char* p) noexcept nogil:

@@ -6,7 +6,7 @@ characters). All other keys are 0: an object's members are told apart by one swi
 """
 
 from libc.stdint cimport uint64_t
-from bidder._fast.json cimport blank, likely, memcmp, undo_string
+from bidder._fast.json cimport blank, memcmp, undo_string, usual
 from bidder._fast.json_text cimport string_end, word_at
 
 cdef extern from *:
@@ -169,37 +169,36 @@ cdef inline Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
         key.word = word
     return key
 
-cdef inline Key take_key(const char* p, char* spare, bint first) noexcept nogil:
-    """As odd_key: most members have neither white space about them nor escapes in their key."""
+cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
+    """From an object's opening bracket to its first member.
+
+    Most members have neither white space about them nor escapes in their key. `spare`: where these are undone.
+    """
     cdef Key key
     cdef const char* end
-    cdef const char* begin = p + 2 - first
-    if likely((first or p[0] == c',') and (begin - 1)[0] == c'"'):
-        end = string_end(begin)
-        if likely(end[0] == c'"' and end[1] == c':' and end[2] > c' '):
+    if usual(p[1] == c'"'):
+        end = string_end(p + 2)
+        if usual(memcmp(end, b'":', 2) == 0 and end[2] > c' '):
             key.at = end + 2
-            key.word = key_word(begin, end - begin)
+            key.word = key_word(p + 2, end - p - 2)
             return key
-    return odd_key(p, spare, first)
+    return odd_key(p + 1, spare, True)
 
-cdef inline const char* first_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From an object's opening bracket to the value of its first member.
-
-    `spare`: where a key with escapes is undone.
-    """
-    key[0] = take_key(p + 1, spare, True)
-    return key.at
-
-cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From behind one member to the value of the next, or behind the closing bracket; NULL in, NULL out.
-
-    Where it returns NULL the word is KEY_NONE too: so a caller asks once a member.
-    """
-    if p == NULL or p[0] == c'}':
+cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
+    """From behind one member to the next, or behind the closing bracket; NULL is no member and nothing behind it."""
+    cdef Key key
+    cdef const char* end
+    if p != NULL and memcmp(p, b',"', 2) == 0:
+        end = string_end(p + 2)
+        if usual(memcmp(end, b'":', 2) == 0 and end[2] > c' '):
+            key.at = end + 2
+            key.word = key_word(p + 2, end - p - 2)
+            return key
+    elif p == NULL or p[0] == c'}':
+        key.at = p + 1 if p != NULL else NULL
         key.word = KEY_NONE
-        return p + 1 if p != NULL else NULL
-    key[0] = take_key(p, spare, False)
-    return key.at
+        return key
+    return odd_key(p, spare, False)
 
 cdef struct Items:
     bint closed                # there was no item left: `next_item` stands behind the bracket

@@ -22,8 +22,9 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
     country.n = 0
     clear_geo(req)
     if p[0] == c'{':
-        p = first_key(p, &key, r.spare)
+        key = first_key(p, r.spare)
         while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_COUNTRY:
                 p = read_str(p, &country, 3, &r.spare)
             elif key.word == KEY_REGION:
@@ -40,7 +41,8 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
                 p = read_degrees(p, &req.lon, 180, &lon_ok, 3, &r.spare)
             else:
                 p = skip_value(p, 3)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
     else:
         p = skip_value(p, 2)
     req.country = pack3(country.p, country.n)
@@ -67,8 +69,9 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
     req.connection_type = -1
     clear_geo(req)
     if p[0] == c'{':
-        p = first_key(p, &key, r.spare)
+        key = first_key(p, r.spare)
         while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_OS:
                 p = read_str(p, &req.os, 2, &r.spare)
             elif key.word == KEY_OSV:
@@ -95,7 +98,8 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
                 p = read_geo(r, p)
             else:
                 p = skip_value(p, 2)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
     else:
         p = skip_value(p, 1)
     req.lmt = lmt or dnt
@@ -118,10 +122,12 @@ cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexce
             continue
         id.p = NULL
         id.n = 0
-        p = first_key(p, &key, r.spare)
+        key = first_key(p, r.spare)
         while key.word != KEY_NONE:
+            p = key.at
             p = read_str(p, &id, 6, &r.spare) if key.word == KEY_ID else skip_value(p, 6)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
         if p == NULL or not (id.p == NULL or add_str(r, out, id)):
             return NULL
         p = next_item(p, &items)
@@ -142,15 +148,17 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
             p = next_item(skip_value(p, 3), &items)
             continue
         before = out.n
-        p = first_key(p, &key, r.spare)
+        key = first_key(p, r.spare)
         while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_SEGMENT:
                 r.strs_n = out.at + before     # a second `segment` of the same data
                 out.n = before
                 p = read_segments(r, p, out)
             else:
                 p = skip_value(p, 4)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
         p = next_item(p, &items)
     return p
 
@@ -170,15 +178,17 @@ cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bi
     consent[0] = eids[0] = False
     if p[0] != c'{':
         return skip_value(p, 2)
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_CONSENT:
             p = read_consent(r, p, consent, 3)
         elif key.word == KEY_EIDS:
             p = read_eids(r, p, eids, 3)
         else:
             p = skip_value(p, 3)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
@@ -190,8 +200,9 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     r.req.yob = 0
     r.req.segments.n = 0
     if p[0] == c'{':
-        p = first_key(p, &key, r.spare)
+        key = first_key(p, r.spare)
         while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_ID:
                 p = read_str(p, &id, 2, &r.spare)
             elif key.word == KEY_BUYERUID:
@@ -210,7 +221,8 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
                 p = read_user_ext(r, p, &ext_consent, &ext_eids)
             else:
                 p = skip_value(p, 2)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
     else:
         p = skip_value(p, 1)
     r.user_id = id.p != NULL or buyeruid.p != NULL or eids or ext_eids
@@ -236,8 +248,9 @@ cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* opt
     gdpr[0] = optout[0] = coppa[0] = False
     if p[0] != c'{':
         return skip_value(p, depth)
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_GDPR:
             p = read_flag(p, gdpr, depth + 1, &r.spare)
         elif key.word == KEY_US_PRIVACY:
@@ -248,7 +261,8 @@ cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* opt
             p = read_regs(r, p, &ext_gdpr, &ext_optout, &ext_coppa, 2)
         else:
             p = skip_value(p, depth + 1)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     gdpr[0] |= ext_gdpr
     optout[0] |= ext_optout
     coppa[0] |= ext_coppa

@@ -15,10 +15,12 @@ cdef inline const char* read_publisher(Reader r, const char* p, Str* out) noexce
     out.n = 0
     if p[0] != c'{':
         return skip_value(p, 2)
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         p = read_str(p, out, 3, &r.spare) if key.word == KEY_ID else skip_value(p, 3)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_property(Reader r, const char* p, Property* out) noexcept nogil:
@@ -27,8 +29,9 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
     if p[0] != c'{':
         return skip_value(p, 1)
     out.there = True
-    p = first_key(p, &key, r.spare)
+    key = first_key(p, r.spare)
     while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_DOMAIN:
             p = read_str(p, &out.domain, 2, &r.spare)
         elif key.word == KEY_PAGE:
@@ -47,7 +50,8 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
             p = read_code(p, &out.cattax, 2, &r.spare)
         else:
             p = skip_value(p, 2)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline Str host_of(Str url) noexcept nogil:

@@ -9,7 +9,7 @@ are undone; it moves on behind what was written there.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from bidder._fast.json cimport (
-    Decimal, blank, is_digit, likely, scan_decimal, skip_number, skip_value, undo_string, unlikely,
+    Decimal, is_digit, scan_decimal, seldom, skip_number, skip_value, undo_string, usual,
 )
 from bidder._fast.json_text cimport string_end
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
@@ -47,16 +47,20 @@ cdef inline const char* read_odd_str(const char* p, Str* out, int depth, char** 
         return end
     return skip_value(p, depth)
 
+cdef inline const char* plain_str(const char* p, Str* out) noexcept nogil:
+    """A string without escapes; NULL where there is anything else."""
+    cdef const char* end
+    if p[0] != c'"':
+        return NULL
+    end = string_end(p + 1)
+    out.n = <uint32_t>(end - p - 1)
+    out.p = p + 1 if out.n else NULL
+    return end + 1 if end[0] == c'"' else NULL
+
 cdef inline const char* read_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
     """A string, or a number as its text."""
-    cdef const char* end
-    if likely(p[0] == c'"'):
-        end = string_end(p + 1)
-        if likely(end[0] == c'"'):
-            out.n = <uint32_t>(end - p - 1)
-            out.p = p + 1 if out.n else NULL
-            return end + 1
-    return read_odd_str(p, out, depth, spare)
+    cdef const char* end = plain_str(p, out)
+    return end if usual(end != NULL) else read_odd_str(p, out, depth, spare)
 
 cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, char** spare) noexcept nogil:
     """As read_str, with its bytes on the wire."""
@@ -72,7 +76,7 @@ cdef inline const char* read_decimal(const char* p, Decimal* out, bint* ok, int 
     """A number, or a string that holds one and nothing else."""
     cdef Str text
     cdef const char* end
-    if likely(p[0] == c'-' or is_digit(p[0])):
+    if usual(p[0] == c'-' or is_digit(p[0])):
         end = scan_decimal(p, out)
         ok[0] = end != NULL
         return end
@@ -98,7 +102,7 @@ cdef inline int64_t to_int(const Decimal* d, int power, bint half_up, int64_t to
     """
     cdef uint64_t value = d.digits, last = 0, limit = <uint64_t>top
     cdef int32_t exponent = d.exponent + power
-    if likely(0 <= exponent <= 9 and value < 1_000_000_000):
+    if usual(0 <= exponent <= 9 and value < 1_000_000_000):
         return <int64_t>min(value * power_of_ten(exponent), limit)     # below 10**18
     while exponent < 0 and (value or last):
         last = value % 10
@@ -123,21 +127,26 @@ cdef inline const char* read_odd_int(
         out[0] = max(low, -out[0] if d.negative else out[0])
     return p
 
+cdef inline const char* plain_int(const char* p, int64_t* out) noexcept nogil:
+    """Digits, at most 18, with a comma or a closing brace right behind; NULL where there is anything else."""
+    cdef const char* end = p
+    cdef int64_t value = 0
+    while is_digit(end[0]):
+        value = value * 10 + (end[0] - c'0')       # what overflows is too long
+        end += 1
+    out[0] = value
+    if (p[0] == c'0' and end > p + 1) or end == p or end > p + 18 or (end[0] != c',' and end[0] != c'}'):
+        return NULL
+    return end
+
 cdef inline const char* read_int(
     const char* p, int64_t* out, int64_t absent, int64_t low, int64_t top, int depth, char** spare
 ) noexcept nogil:
     """A whole number within low..top (the nearer end where it is outside); a fraction is cut off."""
-    cdef const char* end = p + 1
-    cdef int64_t value = p[0] - c'0'
-    if unlikely(not 0 <= value <= 9):
+    cdef int64_t value
+    cdef const char* end = plain_int(p, &value)
+    if seldom(end == NULL):
         return read_odd_int(p, out, absent, low, top, depth, spare)
-    while unlikely(end[0] != c',' and end[0] != c'}'):
-        if not is_digit(end[0]) or value == 0 or end == p + 18:
-            if end[0] == c']' or blank(end) > end:
-                break
-            return read_odd_int(p, out, absent, low, top, depth, spare)
-        value = value * 10 + (end[0] - c'0')
-        end += 1
     out[0] = min(max(value, low), top)
     return end
 
