@@ -10,23 +10,10 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.json_text cimport string_end
 
 cdef extern from *:
-    """
-    /* So sure that compilers keep what is seldom out of line, and its registers with it. */
-    #define usual(is) __builtin_expect_with_probability(!!(is), 1, 1.0)
-    #define seldom(is) __builtin_expect_with_probability(!!(is), 0, 1.0)
-    """
-    bint usual(bint) noexcept nogil
-    bint seldom(bint) noexcept nogil
     int memcmp(const void* a, const void* b, size_t n) noexcept nogil
 
 cdef enum:
     DEPTH_MAX = 64             # containers open at once
-    DIGITS = 19                # significant digits that fit a uint64_t
-
-cdef struct Decimal:           # (-1)**negative * digits * 10**exponent; digits behind the 19th are cut off
-    uint64_t digits
-    int32_t exponent
-    bint negative
 
 cdef inline const char* blank(const char* p) noexcept nogil:
     """Over white space; bodies seldom have any."""
@@ -85,7 +72,7 @@ cdef inline const char* skip_escapes(const char* p) noexcept nogil:
 cdef inline const char* skip_string(const char* p) noexcept nogil:
     """From the opening quote over the closing one."""
     p = string_end(p + 1)
-    return p + 1 if usual(p[0] == c'"') else skip_escapes(p)
+    return p + 1 if p[0] == c'"' else skip_escapes(p)
 
 cdef inline const char* undo_string(const char* p, char* out, Py_ssize_t* n) noexcept nogil:
     """As skip_string, with the text written to `out` without escapes, and a zero behind it.
@@ -171,69 +158,6 @@ cdef inline const char* skip_number(const char* p) noexcept nogil:
         p = digits_end(p + 1 if p[0] == c'+' or p[0] == c'-' else p)
     return p
 
-cdef inline void cut_digits(const char* p, const char* end, Decimal* out) noexcept nogil:
-    """Of a number of many digits the first DIGITS, leading zeros aside; p..end: digits, and a point perhaps."""
-    cdef int kept = 0
-    cdef bint fraction = False
-    out.digits = 0
-    out.exponent = 0
-    while p < end:
-        if p[0] == c'.':
-            fraction = True
-        elif kept < DIGITS:
-            out.digits = out.digits * 10 + <uint64_t>(p[0] - c'0')
-            kept += out.digits > 0
-            out.exponent -= fraction
-        else:
-            out.exponent += not fraction
-        p += 1
-
-cdef inline const char* scan_exponent(const char* p, Decimal* out) noexcept nogil:
-    """From behind the e. More than 99,999 counts as that: it over- or underflows all the same."""
-    cdef int32_t power = 0
-    cdef bint down = p[0] == c'-'
-    if down or p[0] == c'+':
-        p += 1
-    if not is_digit(p[0]):
-        return NULL
-    while is_digit(p[0]):
-        if power < 10_000:
-            power = power * 10 + (p[0] - c'0')
-        p += 1
-    out.exponent += -power if down else power
-    return p
-
-cdef inline const char* scan_decimal(const char* p, Decimal* out) noexcept nogil:
-    """A number with its value."""
-    cdef const char* begin
-    cdef const char* point
-    cdef uint64_t digits = 0
-    out.digits = 0
-    out.exponent = 0
-    out.negative = p[0] == c'-'
-    p += out.negative
-    begin = p
-    while is_digit(p[0]):
-        digits = digits * 10 + <uint64_t>(p[0] - c'0')     # what overflows is too long, and read again
-        p += 1
-    if p == begin or (begin[0] == c'0' and p > begin + 1):
-        return NULL
-    if p[0] == c'.':
-        p += 1
-        point = p
-        while is_digit(p[0]):
-            digits = digits * 10 + <uint64_t>(p[0] - c'0')
-            p += 1
-        if p == point:
-            return NULL
-        out.exponent = <int32_t>(point - p)
-    out.digits = digits
-    if seldom(p - begin > DIGITS):
-        cut_digits(begin, p, out)
-    if seldom(p[0] == c'e' or p[0] == c'E'):
-        return scan_exponent(p + 1, out)
-    return p
-
 cdef inline const char* skip_scalar(const char* p) noexcept nogil:
     """Over a string, a number or a literal."""
     if p[0] == c'"':
@@ -294,7 +218,3 @@ cdef inline const char* skip_container(const char* p, int depth) noexcept nogil:
 
 cdef inline char closing(uint64_t objects) noexcept nogil:
     return c'}' if objects & 1 else c']'
-
-cdef inline const char* skip_value(const char* p, int depth) noexcept nogil:
-    """Over any value, checked."""
-    return skip_container(p, depth) if p[0] == c'{' or p[0] == c'[' else skip_scalar(p)

@@ -9,7 +9,6 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef extern from *:
     """
-    #pragma GCC optimize ("no-inline-functions-called-once")
     #include <stdint.h>
     #include <string.h>
     #if defined(__SSE2__)

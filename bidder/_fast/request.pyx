@@ -18,14 +18,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memset
 
-from bidder._fast.json cimport blank, skip_value
+from bidder._fast.json cimport blank
 from bidder._fast.json_text cimport PAD, copy_text, utf8_ok
 from bidder._fast.request_imp cimport read_imps, settle_imp_ids
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_person cimport consent_gate, read_device, read_regs, read_user
 from bidder._fast.request_place cimport read_property, settle_property
 from bidder._fast.request_values cimport (
-    INT32_TOP, lower, read_code, read_cur, read_flag, read_id, read_int, read_strs,
+    INT32_TOP, lower, read_code, read_cur, read_flag, read_id, read_int, read_strs, skip_value,
 )
 
 
@@ -167,7 +167,7 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
         elif key.word == KEY_REGS:
             p = read_regs(r, p, &req.gdpr, &req.us_optout, &req.coppa, 1)
         elif key.word == KEY_TMAX:
-            p = read_int(p, &req.tmax_ms, 0, 0, INT32_TOP, 1, &r.spare)
+            p = read_int(p, &req.tmax_ms, 0, INT32_TOP, 1, &r.spare)
         elif key.word == KEY_AT:
             p = read_code(p, &req.at, 1, &r.spare)
         elif key.word == KEY_TEST:

@@ -2,14 +2,13 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
-from bidder._fast.json cimport skip_value
 from bidder._fast.request cimport (
     MEDIA_AUDIO, MEDIA_BANNER, MEDIA_NATIVE, MEDIA_VIDEO, Deal, Imp, Reader, Size, Span, str_equal,
 )
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_values cimport (
     LIST_MAX, grow, read_bits, read_code, read_currency, read_flag, read_floor, read_id, read_int32, read_str,
-    read_strs,
+    read_strs, skip_value,
 )
 
 cdef enum:

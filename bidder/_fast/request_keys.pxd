@@ -6,8 +6,9 @@ characters). All other keys are 0: an object's members are told apart by one swi
 """
 
 from libc.stdint cimport uint64_t
-from bidder._fast.json cimport blank, memcmp, undo_string, usual
+from bidder._fast.json cimport blank, memcmp
 from bidder._fast.json_text cimport string_end, word_at
+from bidder._fast.request_odd cimport Key, odd_key
 
 cdef extern from *:
     """
@@ -110,10 +111,6 @@ cdef extern from *:
         KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
         KEY_NONE               # no member was left: `at` is behind the closing bracket
 
-cdef struct Key:
-    const char* at             # the value; of KEY_NONE what is behind the object, or NULL where the grammar is broken
-    uint64_t word
-
 cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
     if n == 9:
@@ -135,40 +132,6 @@ cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
 cdef inline uint64_t key_word(const char* p, Py_ssize_t n) noexcept nogil:
     return word_at(p, <size_t>n) if n <= 8 else long_key(p, n)
 
-cdef inline Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
-    """Any member, from behind the opening bracket or the member before it."""
-    cdef Key key
-    cdef const char* end
-    cdef uint64_t word
-    cdef Py_ssize_t n = 0
-    key.at = NULL
-    key.word = KEY_NONE
-    p = blank(p)
-    if p[0] == c'}':
-        key.at = p + 1
-        return key
-    if not first:
-        if p[0] != c',':
-            return key
-        p = blank(p + 1)
-    if p[0] != c'"':
-        return key
-    end = string_end(p + 1)
-    if end[0] == c'"':
-        word = key_word(p + 1, end - p - 1)
-        end += 1
-    else:
-        end = undo_string(p, spare, &n)
-        if end == NULL:
-            return key
-        # An escape can make control characters; such a key is none of ours.
-        word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
-    end = blank(end)
-    if end[0] == c':':
-        key.at = blank(end + 1)
-        key.word = word
-    return key
-
 cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
     """From an object's opening bracket to its first member.
 
@@ -176,9 +139,9 @@ cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
     """
     cdef Key key
     cdef const char* end
-    if usual(p[1] == c'"'):
+    if p[1] == c'"':
         end = string_end(p + 2)
-        if usual(memcmp(end, b'":', 2) == 0 and end[2] > c' '):
+        if memcmp(end, b'":', 2) == 0 and end[2] > c' ':
             key.at = end + 2
             key.word = key_word(p + 2, end - p - 2)
             return key
@@ -190,7 +153,7 @@ cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
     cdef const char* end
     if p != NULL and memcmp(p, b',"', 2) == 0:
         end = string_end(p + 2)
-        if usual(memcmp(end, b'":', 2) == 0 and end[2] > c' '):
+        if memcmp(end, b'":', 2) == 0 and end[2] > c' ':
             key.at = end + 2
             key.word = key_word(p + 2, end - p - 2)
             return key

@@ -1,10 +1,10 @@
 """Reads `device`, `user` and `regs`, and decides what of the person may be used."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from bidder._fast.json cimport blank, skip_value
+from bidder._fast.json cimport blank
 from bidder._fast.request cimport USER_BUYERUID, USER_ID, USER_IFA, USER_NONE, Reader, Request, Span, Str, pack3
 from bidder._fast.request_keys cimport *
-from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str
+from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str, skip_value
 
 cdef inline void clear_geo(Request* req) noexcept nogil:
     req.country = 0

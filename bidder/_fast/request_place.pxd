@@ -2,12 +2,11 @@
 
 from libc.stdint cimport uint32_t
 from libc.string cimport memchr, memset
-from bidder._fast.json cimport skip_value
 from bidder._fast.request cimport (
     INVENTORY_APP, INVENTORY_DOOH, INVENTORY_SITE, Property, Reader, Request, Span, Str,
 )
 from bidder._fast.request_keys cimport *
-from bidder._fast.request_values cimport add_str, read_code, read_str, read_strs
+from bidder._fast.request_values cimport add_str, read_code, read_str, read_strs, skip_value
 
 cdef inline const char* read_publisher(Reader r, const char* p, Str* out) noexcept nogil:
     cdef Key key

@@ -8,12 +8,12 @@ are undone; it moves on behind what was written there.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from bidder._fast.json cimport (
-    Decimal, is_digit, scan_decimal, seldom, skip_number, skip_value, undo_string, usual,
-)
+from bidder._fast.json cimport is_digit
+from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport string_end
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
 from bidder._fast.request_keys cimport Items, first_item, next_item
+from bidder._fast.request_odd cimport odd_decimal, odd_int, odd_str, odd_value
 
 cdef enum:
     INT32_TOP = 2_147_483_647
@@ -23,44 +23,27 @@ cdef enum:
 cdef inline char lower(char c) noexcept nogil:
     return c + 32 if c'A' <= c <= c'Z' else c
 
-cdef inline const char* read_escaped(const char* p, Str* out, char** spare) noexcept nogil:
-    cdef Py_ssize_t n = 0
-    p = undo_string(p, spare[0], &n)
-    if p != NULL and n > 0:
-        out.p = spare[0]
-        out.n = <uint32_t>n
-        spare[0] += n + 1
-    return p
-
-cdef inline const char* read_odd_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
-    """Anything but a string without escapes."""
+cdef inline const char* skip_value(const char* p, int depth) noexcept nogil:
+    """Over any value, checked."""
     cdef const char* end
-    out.p = NULL
-    out.n = 0
     if p[0] == c'"':
-        return read_escaped(p, out, spare)
-    if p[0] == c'-' or is_digit(p[0]):
-        end = skip_number(p)
-        if end != NULL:
-            out.p = p
-            out.n = <uint32_t>(end - p)
-        return end
-    return skip_value(p, depth)
-
-cdef inline const char* plain_str(const char* p, Str* out) noexcept nogil:
-    """A string without escapes; NULL where there is anything else."""
-    cdef const char* end
-    if p[0] != c'"':
-        return NULL
-    end = string_end(p + 1)
-    out.n = <uint32_t>(end - p - 1)
-    out.p = p + 1 if out.n else NULL
-    return end + 1 if end[0] == c'"' else NULL
+        end = string_end(p + 1)
+        if end[0] == c'"':
+            return end + 1
+    elif is_digit(p[0]) and (p[1] == c',' or p[1] == c'}'):
+        return p + 1
+    return odd_value(p, depth)
 
 cdef inline const char* read_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
     """A string, or a number as its text."""
-    cdef const char* end = plain_str(p, out)
-    return end if usual(end != NULL) else read_odd_str(p, out, depth, spare)
+    cdef const char* end
+    if p[0] == c'"':
+        end = string_end(p + 1)
+        if end[0] == c'"':
+            out.n = <uint32_t>(end - p - 1)
+            out.p = p + 1 if out.n else NULL
+            return end + 1
+    return odd_str(p, out, depth, spare)
 
 cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, char** spare) noexcept nogil:
     """As read_str, with its bytes on the wire."""
@@ -74,92 +57,41 @@ cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, ch
 
 cdef inline const char* read_decimal(const char* p, Decimal* out, bint* ok, int depth, char** spare) noexcept nogil:
     """A number, or a string that holds one and nothing else."""
-    cdef Str text
     cdef const char* end
-    if usual(p[0] == c'-' or is_digit(p[0])):
-        end = scan_decimal(p, out)
-        ok[0] = end != NULL
-        return end
-    end = read_str(p, &text, depth, spare)
-    ok[0] = end != NULL and text.p != NULL and scan_decimal(text.p, out) == text.p + text.n
-    return end
-
-cdef extern from *:
-    """
-    static inline uint64_t power_of_ten(int n)
-    {
-        static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
-        return powers[n];
-    }
-    """
-    uint64_t power_of_ten(int n) noexcept nogil   # n: 0 to 9
-
-cdef inline int64_t to_int(const Decimal* d, int power, bint half_up, int64_t top) noexcept nogil:
-    """abs(d) * 10**power, its fraction cut off or rounded half up, at most `top` (10**18 or less).
-
-    Exact, although a Decimal keeps 19 digits: what they do not reach stands behind the
-    first digit of the fraction, or the value is above `top`.
-    """
-    cdef uint64_t value = d.digits, last = 0, limit = <uint64_t>top
-    cdef int32_t exponent = d.exponent + power
-    if usual(0 <= exponent <= 9 and value < 1_000_000_000):
-        return <int64_t>min(value * power_of_ten(exponent), limit)     # below 10**18
-    while exponent < 0 and (value or last):
-        last = value % 10
-        value //= 10
-        exponent += 1
-    if half_up and last >= 5:
-        value += 1
-    while exponent > 0 and 0 < value <= limit:
-        value = value * 10 if value <= limit // 10 else limit + 1
-        exponent -= 1
-    return <int64_t>min(value, limit)
-
-cdef inline const char* read_odd_int(
-    const char* p, int64_t* out, int64_t absent, int64_t low, int64_t top, int depth, char** spare
-) noexcept nogil:
-    cdef Decimal d
-    cdef bint ok = False
-    p = read_decimal(p, &d, &ok, depth, spare)
-    out[0] = absent
-    if ok:
-        out[0] = to_int(&d, 0, False, top)
-        out[0] = max(low, -out[0] if d.negative else out[0])
-    return p
-
-cdef inline const char* plain_int(const char* p, int64_t* out) noexcept nogil:
-    """Digits, at most 18, with a comma or a closing brace right behind; NULL where there is anything else."""
-    cdef const char* end = p
-    cdef int64_t value = 0
-    while is_digit(end[0]):
-        value = value * 10 + (end[0] - c'0')       # what overflows is too long
-        end += 1
-    out[0] = value
-    if (p[0] == c'0' and end > p + 1) or end == p or end > p + 18 or (end[0] != c',' and end[0] != c'}'):
-        return NULL
+    if not is_digit(p[0]):
+        return odd_decimal(p, out, ok, depth, spare)
+    end = scan_decimal(p, out)
+    ok[0] = end != NULL
     return end
 
 cdef inline const char* read_int(
-    const char* p, int64_t* out, int64_t absent, int64_t low, int64_t top, int depth, char** spare
+    const char* p, int64_t* out, int64_t absent, int64_t top, int depth, char** spare
 ) noexcept nogil:
-    """A whole number within low..top (the nearer end where it is outside); a fraction is cut off."""
-    cdef int64_t value
-    cdef const char* end = plain_int(p, &value)
-    if seldom(end == NULL):
-        return read_odd_int(p, out, absent, low, top, depth, spare)
-    out[0] = min(max(value, low), top)
-    return end
+    """A whole number from 0 to `top` (or that where it is larger); a fraction is cut off, a negative one is absent."""
+    cdef const char* end = p + 1
+    cdef uint64_t value = <uint8_t>(p[0] - c'0')
+    cdef uint8_t digit
+    if value <= 9:
+        digit = <uint8_t>(end[0] - c'0')
+        while digit <= 9:
+            value = value * 10 + digit             # what overflows is too long
+            end += 1
+            digit = <uint8_t>(end[0] - c'0')
+        if (end[0] == c',' or end[0] == c'}') and (end == p + 1 or (p[0] != c'0' and end <= p + 18)):
+            out[0] = min(<int64_t>value, top)
+            return end
+    return odd_int(p, out, absent, top, depth, spare)
 
 cdef inline const char* read_int32(const char* p, int32_t* out, int32_t absent, int depth, char** spare) noexcept nogil:
-    """A count or code from 0 on; a negative one is absent."""
+    """A count or code."""
     cdef int64_t value = absent
-    p = read_int(p, &value, absent, -1, INT32_TOP, depth, spare)
-    out[0] = <int32_t>value if value >= 0 else absent
+    p = read_int(p, &value, absent, INT32_TOP, depth, spare)
+    out[0] = <int32_t>value
     return p
 
 cdef inline const char* read_code(const char* p, uint8_t* out, int depth, char** spare) noexcept nogil:
     cdef int64_t value = 0
-    p = read_int(p, &value, 0, 0, 255, depth, spare)
+    p = read_int(p, &value, 0, 255, depth, spare)
     out[0] = <uint8_t>value
     return p
 
@@ -167,7 +99,7 @@ cdef inline const char* read_flag(const char* p, bint* out, int depth, char** sp
     """1, or the `true` that some send for it."""
     cdef int64_t value = 0
     cdef bint word = p[0] == c't'
-    p = read_int(p, &value, 0, 0, 2, depth, spare)
+    p = read_int(p, &value, 0, 2, depth, spare)
     out[0] = value == 1 or word
     return p
 
@@ -249,7 +181,7 @@ cdef inline const char* read_bits(Reader r, const char* p, uint64_t* out, int to
         return skip_value(p, depth)
     p = first_item(p, &items)
     while p != NULL and not items.closed:
-        p = read_int(p, &code, 0, 0, 64, depth + 1, &r.spare)
+        p = read_int(p, &code, 0, 64, depth + 1, &r.spare)
         if 0 < code <= top:
             out[0] |= <uint64_t>1 << code
         p = next_item(p, &items)

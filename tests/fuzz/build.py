@@ -13,7 +13,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-DRIVEN = ("answers", "framing", "handler", "http", "peer", "request")
+DRIVEN = ("answers", "framing", "handler", "http", "peer", "request", "request_odd")
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 COVERAGE = "-fsanitize-coverage=trace-pc"
 
