@@ -24,6 +24,9 @@ cdef inline const char* blank(const char* p) noexcept nogil:
 cdef inline bint is_digit(char c) noexcept nogil:
     return c'0' <= c <= c'9'
 
+cdef inline bint is_closing(char c) noexcept nogil:
+    return (c | 0x20) == c'}'    # which is what one bit makes of ]
+
 cdef inline int hex4(const char* p) noexcept nogil:
     """Four hexadecimal digits as a number; -1 where one is none."""
     cdef int value = 0, i

@@ -167,18 +167,19 @@ cdef struct Items:
     bint closed                # there was no item left: `next_item` stands behind the bracket
 
 cdef inline const char* first_item(const char* p, Items* items) noexcept nogil:
-    """As first_key, for an array."""
+    """As first_key, for an array: to its first item, or behind its closing bracket."""
     p = blank(p + 1)
     items.closed = p[0] == c']'
     return p + 1 if items.closed else p
 
 cdef inline const char* next_item(const char* p, Items* items) noexcept nogil:
-    """As next_key, for an array."""
+    """As next_key, for an array; NULL in, NULL out."""
+    items.closed = False
     if p == NULL:
         return NULL
-    p = blank(p)
-    if p[0] == c',':
-        items.closed = False
-        return blank(p + 1)
-    items.closed = True
-    return p + 1 if p[0] == c']' else NULL
+    if p[0] != c',':
+        p = blank(p)
+        if p[0] != c',':
+            items.closed = True
+            return p + 1 if p[0] == c']' else NULL
+    return blank(p + 1)

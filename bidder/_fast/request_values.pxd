@@ -8,7 +8,7 @@ are undone; it moves on behind what was written there.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from bidder._fast.json cimport is_digit
+from bidder._fast.json cimport is_closing, is_digit
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport string_end
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
@@ -30,7 +30,7 @@ cdef inline const char* skip_value(const char* p, int depth) noexcept nogil:
         end = string_end(p + 1)
         if end[0] == c'"':
             return end + 1
-    elif is_digit(p[0]) and (p[1] == c',' or p[1] == c'}'):
+    elif is_digit(p[0]) and (p[1] == c',' or is_closing(p[1])):
         return p + 1
     return odd_value(p, depth)
 
@@ -77,7 +77,7 @@ cdef inline const char* read_int(
             value = value * 10 + digit             # what overflows is too long
             end += 1
             digit = <uint8_t>(end[0] - c'0')
-        if (end[0] == c',' or end[0] == c'}') and (end == p + 1 or (p[0] != c'0' and end <= p + 18)):
+        if (end[0] == c',' or is_closing(end[0])) and (end == p + 1 or (p[0] != c'0' and end <= p + 18)):
             out[0] = min(<int64_t>value, top)
             return end
     return odd_int(p, out, absent, top, depth, spare)
