@@ -7,7 +7,7 @@ characters). All other keys are 0: an object's members are told apart by one swi
 
 from libc.stdint cimport uint64_t
 from bidder._fast.json cimport blank, memcmp
-from bidder._fast.json_text cimport string_end, word_at
+from bidder._fast.json_text cimport plain_length, word_at
 from bidder._fast.request_odd cimport Key, odd_key
 
 cdef extern from *:
@@ -111,7 +111,7 @@ cdef extern from *:
         KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
         KEY_NONE               # no member was left: `at` is behind the closing bracket
 
-cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
+cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
     if n == 9:
         return KEY_PUBLISHER if memcmp(p, b"publisher", 9) == 0 else 0
@@ -129,8 +129,8 @@ cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
         return KEY_PRIVATE_AUCTION if memcmp(p, b"private_auction", 15) == 0 else 0
     return 0
 
-cdef inline uint64_t key_word(const char* p, Py_ssize_t n) noexcept nogil:
-    return word_at(p, <size_t>n) if n <= 8 else long_key(p, n)
+cdef inline uint64_t key_word(const char* p, size_t n) noexcept nogil:
+    return word_at(p, n) if n <= 8 else long_key(p, n)
 
 cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
     """From an object's opening bracket to its first member.
@@ -138,24 +138,24 @@ cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
     Most members have neither white space about them nor escapes in their key. `spare`: where these are undone.
     """
     cdef Key key
-    cdef const char* end
+    cdef size_t n
     if p[1] == c'"':
-        end = string_end(p + 2)
-        if memcmp(end, b'":', 2) == 0 and end[2] > c' ':
-            key.at = end + 2
-            key.word = key_word(p + 2, end - p - 2)
+        n = plain_length(p + 2)
+        if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
+            key.at = p + 4 + n
+            key.word = key_word(p + 2, n)
             return key
     return odd_key(p + 1, spare, True)
 
 cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
     """From behind one member to the next, or behind the closing bracket; NULL is no member and nothing behind it."""
     cdef Key key
-    cdef const char* end
+    cdef size_t n
     if p != NULL and memcmp(p, b',"', 2) == 0:
-        end = string_end(p + 2)
-        if memcmp(end, b'":', 2) == 0 and end[2] > c' ':
-            key.at = end + 2
-            key.word = key_word(p + 2, end - p - 2)
+        n = plain_length(p + 2)
+        if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
+            key.at = p + 4 + n
+            key.word = key_word(p + 2, n)
             return key
     elif p == NULL or p[0] == c'}':
         key.at = p + 1 if p != NULL else NULL

@@ -31,14 +31,14 @@ cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
         return key
     end = string_end(p + 1)
     if end[0] == c'"':
-        word = key_word(p + 1, end - p - 1)
+        word = key_word(p + 1, <size_t>(end - p - 1))
         end += 1
     else:
         end = undo_string(p, spare, &n)
         if end == NULL:
             return key
         # An escape can make control characters; such a key is none of ours.
-        word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
+        word = key_word(spare, <size_t>n) if n > 0 and string_end(spare) == spare + n else 0
     end = blank(end)
     if end[0] == c':':
         key.at = blank(end + 1)

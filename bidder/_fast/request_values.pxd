@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from bidder._fast.json cimport is_closing, is_digit
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
-from bidder._fast.json_text cimport string_end
+from bidder._fast.json_text cimport plain_length
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
 from bidder._fast.request_keys cimport Items, first_item, next_item
 from bidder._fast.request_odd cimport odd_decimal, odd_int, odd_str, odd_value
@@ -25,24 +25,24 @@ cdef inline char lower(char c) noexcept nogil:
 
 cdef inline const char* skip_value(const char* p, int depth) noexcept nogil:
     """Over any value, checked."""
-    cdef const char* end
+    cdef size_t n
     if p[0] == c'"':
-        end = string_end(p + 1)
-        if end[0] == c'"':
-            return end + 1
+        n = plain_length(p + 1)
+        if p[1 + n] == c'"':
+            return p + 2 + n
     elif is_digit(p[0]) and (p[1] == c',' or is_closing(p[1])):
         return p + 1
     return odd_value(p, depth)
 
 cdef inline const char* read_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
     """A string, or a number as its text."""
-    cdef const char* end
+    cdef size_t n
     if p[0] == c'"':
-        end = string_end(p + 1)
-        if end[0] == c'"':
-            out.n = <uint32_t>(end - p - 1)
-            out.p = p + 1 if out.n else NULL
-            return end + 1
+        n = plain_length(p + 1)
+        if p[1 + n] == c'"':
+            out.n = <uint32_t>n
+            out.p = p + 1 if n else NULL
+            return p + 2 + n
     return odd_str(p, out, depth, spare)
 
 cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, char** spare) noexcept nogil:
