@@ -82,27 +82,32 @@ cdef extern from *:
     }
     #endif
 
-    /* How far it is from p to the first quote, backslash or control character. */
-    static inline size_t plain_length(const char* p)
+    /* How far it is from p to the first quote, backslash or control character; 16 where it is farther. */
+    static inline size_t short_length(const char* p)
     {
     #if defined(__SSE2__)
-        uint64_t hit = string_stops(_mm_loadu_si128((const __m128i*)p));
-        size_t n = 0;
-        if (hit) return (size_t)__builtin_ctzll(hit);      /* most strings are short */
-        do {
-            n += 16;
-            hit = string_stops(_mm_loadu_si128((const __m128i*)(p + n)));
-        } while (!hit);
-        return n + (size_t)__builtin_ctzll(hit);
+        return (size_t)__builtin_ctzll(string_stops(_mm_loadu_si128((const __m128i*)p)) | 1 << 16);
     #else
         /* Exact up to the lowest byte that is hit: only a hit borrows from the byte above it. */
-        for (size_t n = 0;; n += 8) {
+        for (size_t n = 0; n < 16; n += 8) {
             const uint64_t v = word_at(p + n, 8), quote = v ^ EACH('"'), slash = v ^ EACH('\\\\');
             const uint64_t hit = (((v - EACH(0x20)) & ~v) | ((quote - EACH(1)) & ~quote) | ((slash - EACH(1)) & ~slash))
                 & EACH(0x80);
             if (hit) return n + ((size_t)__builtin_ctzll(hit) >> 3);
         }
+        return 16;
     #endif
+    }
+
+    /* As short_length, however far it is. */
+    static inline size_t plain_length(const char* p)
+    {
+        size_t n = 0, more;
+        do {
+            more = short_length(p + n);
+            n += more;
+        } while (more == 16);
+        return n;
     }
 
     /* The first quote, backslash or control character from p on. */
@@ -113,6 +118,7 @@ cdef extern from *:
     """
     enum: PAD
     bint copy_text(char* to, const char* text, size_t n) noexcept nogil
+    size_t short_length(const char* p) noexcept nogil
     size_t plain_length(const char* p) noexcept nogil
     const char* string_end(const char* p) noexcept nogil
     uint64_t word_at(const char* p, size_t n) noexcept nogil

@@ -7,7 +7,7 @@ characters). All other keys are 0: an object's members are told apart by one swi
 
 from libc.stdint cimport uint64_t
 from bidder._fast.json cimport blank, memcmp
-from bidder._fast.json_text cimport plain_length, word_at
+from bidder._fast.json_text cimport short_length, word_at
 from bidder._fast.request_odd cimport Key, odd_key
 
 cdef extern from *:
@@ -140,7 +140,7 @@ cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
     cdef Key key
     cdef size_t n
     if p[1] == c'"':
-        n = plain_length(p + 2)
+        n = short_length(p + 2)
         if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
             key.at = p + 4 + n
             key.word = key_word(p + 2, n)
@@ -152,7 +152,7 @@ cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
     cdef Key key
     cdef size_t n
     if p != NULL and memcmp(p, b',"', 2) == 0:
-        n = plain_length(p + 2)
+        n = short_length(p + 2)
         if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
             key.at = p + 4 + n
             key.word = key_word(p + 2, n)
