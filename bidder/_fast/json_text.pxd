@@ -30,6 +30,17 @@ cdef extern from *:
         return word & kept[n];
     }
 
+    /* How many of the first 16 bytes are ASCII before one is not. */
+    static inline size_t ascii_length(const char* p)
+    {
+    #if defined(__SSE2__)
+        return (size_t)__builtin_ctzll((uint64_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i*)p)) | 1 << 16);
+    #else
+        const uint64_t low = word_at(p, 8) & EACH(0x80), high = word_at(p + 8, 8) & EACH(0x80);
+        return low ? (size_t)__builtin_ctzll(low) >> 3 : high ? 8 + ((size_t)__builtin_ctzll(high) >> 3) : 16;
+    #endif
+    }
+
     /* Copies n bytes and PAD zeros; 1 where all are ASCII. Reads nothing behind the n. */
     static inline int copy_text(char* to, const char* from, size_t n)
     {
@@ -118,6 +129,7 @@ cdef extern from *:
     """
     enum: PAD
     bint copy_text(char* to, const char* text, size_t n) noexcept nogil
+    size_t ascii_length(const char* p) noexcept nogil
     size_t short_length(const char* p) noexcept nogil
     size_t plain_length(const char* p) noexcept nogil
     const char* string_end(const char* p) noexcept nogil
@@ -130,8 +142,8 @@ cdef inline bint utf8_ok(const char* text, size_t n) noexcept nogil:
     cdef uint8_t low, high
     cdef int more
     while p < end:
+        p += ascii_length(<const char*>p)
         if p[0] < 0x80:
-            p += 1 if word_at(<const char*>p, 8) & <uint64_t>0x8080808080808080 else 8
             continue
         low, high = 0x80, 0xBF
         if 0xC2 <= p[0] <= 0xDF:

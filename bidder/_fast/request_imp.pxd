@@ -25,7 +25,6 @@ cdef inline bint add_size(Reader r, Span* sizes, int32_t w, int32_t h) noexcept 
     return True
 
 cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept nogil:
-    cdef Items items
     cdef Key key
     cdef int32_t w, h, wratio, hratio
     imp.sizes.at = r.sizes_n
@@ -33,10 +32,10 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
     imp.flexible = False
     if p[0] != c'[':
         return skip_value(p, 4)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         if p[0] != c'{':
-            p = next_item(skip_value(p, 5), &items)
+            p = next_item(skip_value(p, 5))
             continue
         w = h = wratio = hratio = 0
         key = first_key(p, r.spare)
@@ -58,7 +57,7 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
             return NULL
         if wratio > 0 and hratio > 0:
             imp.flexible = True
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept nogil:
@@ -145,7 +144,6 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
 
 cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
-    cdef Items items
     imp.private_auction = False
     imp.deals.at = imp.deals.n = 0
     if p[0] != c'{':
@@ -158,9 +156,9 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
         elif key.word == KEY_DEALS and p[0] == c'[':
             imp.deals.at = r.deals_n
             imp.deals.n = 0
-            p = first_item(p, &items)
-            while p != NULL and not items.closed:
-                p = next_item(read_deal(r, p, imp), &items)
+            p = first_item(p)
+            while is_item(p):
+                p = next_item(read_deal(r, p, imp))
         else:
             if key.word == KEY_DEALS:
                 imp.deals.n = 0
@@ -217,13 +215,12 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
     return p
 
 cdef inline const char* read_imps(Reader r, const char* p) noexcept nogil:
-    cdef Items items
     r.imps_n = 0
     if p[0] != c'[':
         return skip_value(p, 1)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
-        p = next_item(read_imp(r, p), &items)
+    p = first_item(p)
+    while is_item(p):
+        p = next_item(read_imp(r, p))
     return p
 
 cdef inline bint settle_imp_ids(Reader r) noexcept nogil:

@@ -163,23 +163,21 @@ cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
         return key
     return odd_key(p, spare, False)
 
-cdef struct Items:
-    bint closed                # there was no item left: `next_item` stands behind the bracket
-
-cdef inline const char* first_item(const char* p, Items* items) noexcept nogil:
-    """As first_key, for an array: to its first item, or behind its closing bracket."""
+cdef inline const char* first_item(const char* p) noexcept nogil:
+    """From an array's opening bracket to its first item, or behind its closing one."""
     p = blank(p + 1)
-    items.closed = p[0] == c']'
-    return p + 1 if items.closed else p
+    return p + 1 if p[0] == c']' else p
 
-cdef inline const char* next_item(const char* p, Items* items) noexcept nogil:
-    """As next_key, for an array; NULL in, NULL out."""
-    items.closed = False
+cdef inline const char* next_item(const char* p) noexcept nogil:
+    """From behind one item to the next, or behind the closing bracket; NULL in, NULL out."""
     if p == NULL:
         return NULL
     if p[0] != c',':
         p = blank(p)
         if p[0] != c',':
-            items.closed = True
             return p + 1 if p[0] == c']' else NULL
     return blank(p + 1)
+
+cdef inline bint is_item(const char* p) noexcept nogil:
+    """Is this an item? Behind an array that is read, the byte before is its bracket."""
+    return p != NULL and (p - 1)[0] != c']'

@@ -110,15 +110,14 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
 
 cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexcept nogil:
     """The ids of one `segment`, onto the end of the list."""
-    cdef Items items
     cdef Key key
     cdef Str id
     if p[0] != c'[':
         return skip_value(p, 4)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         if p[0] != c'{':
-            p = next_item(skip_value(p, 5), &items)
+            p = next_item(skip_value(p, 5))
             continue
         id.p = NULL
         id.n = 0
@@ -130,11 +129,10 @@ cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexce
         p = key.at
         if p == NULL or not (id.p == NULL or add_str(r, out, id)):
             return NULL
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
-    cdef Items items
     cdef Key key
     cdef Span* out = &r.req.segments
     cdef uint32_t before
@@ -142,10 +140,10 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
     out.n = 0
     if p[0] != c'[':
         return skip_value(p, 2)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         if p[0] != c'{':
-            p = next_item(skip_value(p, 3), &items)
+            p = next_item(skip_value(p, 3))
             continue
         before = out.n
         key = first_key(p, r.spare)
@@ -159,7 +157,7 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
                 p = skip_value(p, 4)
             key = next_key(p, r.spare)
         p = key.at
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_eids(Reader r, const char* p, bint* named, int depth) noexcept nogil:

@@ -12,7 +12,7 @@ from bidder._fast.json cimport is_closing, is_digit
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport plain_length, short_length
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
-from bidder._fast.request_keys cimport Items, first_item, next_item
+from bidder._fast.request_keys cimport first_item, is_item, next_item
 from bidder._fast.request_odd cimport odd_decimal, odd_int, odd_str, odd_value
 
 cdef enum:
@@ -162,33 +162,31 @@ cdef inline bint add_str(Reader r, Span* list, Str text) noexcept nogil:
 
 cdef inline const char* read_strs(Reader r, const char* p, Span* out, int depth) noexcept nogil:
     """A list of strings; entries that cannot be read are left out."""
-    cdef Items items
     cdef Str text
     out.at = r.strs_n
     out.n = 0
     if p[0] != c'[':
         return skip_value(p, depth)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         p = read_str(p, &text, depth + 1, &r.spare)
         if p != NULL and text.p != NULL and not add_str(r, out, text):
             return NULL
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_bits(Reader r, const char* p, uint64_t* out, int top, int depth) noexcept nogil:
     """A list of codes 1..top as bits; others are left out."""
-    cdef Items items
     cdef int64_t code = 0
     out[0] = 0
     if p[0] != c'[':
         return skip_value(p, depth)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         p = read_int(p, &code, 0, 64, depth + 1, &r.spare)
         if 0 < code <= top:
             out[0] |= <uint64_t>1 << code
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_currency(Reader r, const char* p, uint32_t* out, int depth) noexcept nogil:
@@ -200,15 +198,14 @@ cdef inline const char* read_currency(Reader r, const char* p, uint32_t* out, in
     return p
 
 cdef inline const char* read_cur(Reader r, const char* p) noexcept nogil:
-    cdef Items items
     cdef uint32_t currency = 0
     r.req.cur.at = r.ints_n
     r.req.cur.n = 0
     r.req.cur_named = False
     if p[0] != c'[':
         return skip_value(p, 1)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         r.req.cur_named = True
         p = read_currency(r, p, &currency, 2)
         if p != NULL and currency != 0 and currency != UNREADABLE_CURRENCY and r.req.cur.n < LIST_MAX:
@@ -217,5 +214,5 @@ cdef inline const char* read_cur(Reader r, const char* p) noexcept nogil:
             r.ints[r.ints_n] = currency
             r.ints_n += 1
             r.req.cur.n += 1
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
