@@ -18,26 +18,28 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memset
 
-from bidder._fast.json cimport PAD, blank, copy_text, skip_value, utf8_ok
+from bidder._fast.json cimport blank
+from bidder._fast.json_text cimport PAD, copy_text, utf8_ok
 from bidder._fast.request_imp cimport read_imps, settle_imp_ids
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_person cimport consent_gate, read_device, read_regs, read_user
 from bidder._fast.request_place cimport read_property, settle_property
 from bidder._fast.request_values cimport (
-    INT32_TOP, lower, read_code, read_cur, read_flag, read_id, read_int, read_strs,
+    INT32_TOP, lower, read_code, read_cur, read_flag, read_id, read_int, read_strs, skip_value,
 )
 
 
 cdef uint32_t pack3(const char* p, uint32_t n) noexcept nogil:
-    cdef uint32_t packed = 0
-    cdef int i
+    cdef uint32_t a, b, c
     if n != 3 or p == NULL:
         return 0
-    for i in range(3):
-        if not c'a' <= lower(p[i]) <= c'z':
-            return 0
-        packed = packed * 26 + <uint32_t>(lower(p[i]) - c'a')
-    return packed + 1
+    # Letters of both cases differ in one bit; what is none is above 25, or far above.
+    a = <uint32_t>(p[0] | 0x20) - c'a'
+    b = <uint32_t>(p[1] | 0x20) - c'a'
+    c = <uint32_t>(p[2] | 0x20) - c'a'
+    if a > 25 or b > 25 or c > 25:
+        return 0
+    return (a * 26 + b) * 26 + c + 1
 
 
 cdef bint str_equal(Str a, Str b) noexcept nogil:
@@ -142,11 +144,24 @@ def os_key_of(text: str) -> int:
 
 # --- the request
 
+cdef extern from *:
+    """
+    /* memset, from libc: for so few bytes gcc would write `rep stos`, which takes longer to start than libc to end. */
+    static inline void clear_bytes(void* p, size_t n)
+    {
+        __asm__("" : "+r"(n));
+        memset(p, 0, n);
+    }
+    """
+    void clear_bytes(void* p, size_t n) noexcept nogil
+
+
 cdef const char* read_request(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Request* req = &r.req
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_ID:
             p = read_id(p, &req.id, &req.id_raw, 1, &r.spare)
         elif key.word == KEY_IMP:
@@ -164,7 +179,7 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
         elif key.word == KEY_REGS:
             p = read_regs(r, p, &req.gdpr, &req.us_optout, &req.coppa, 1)
         elif key.word == KEY_TMAX:
-            p = read_int(p, &req.tmax_ms, 0, 0, INT32_TOP, 1, &r.spare)
+            p = read_int(p, &req.tmax_ms, 0, INT32_TOP, 1, &r.spare)
         elif key.word == KEY_AT:
             p = read_code(p, &req.at, 1, &r.spare)
         elif key.word == KEY_TEST:
@@ -191,7 +206,8 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
             p = read_code(p, &req.cattax, 1, &r.spare)
         else:
             p = skip_value(p, 1)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 
@@ -231,8 +247,10 @@ cdef class Reader:
     cdef int read(self, const char* body, size_t n) noexcept nogil:
         cdef Request* req = &self.req
         cdef const char* p
-        memset(req, 0, sizeof(Request))
-        memset(self.properties, 0, sizeof(self.properties))
+        cdef int i
+        clear_bytes(req, sizeof(Request))
+        for i in range(4):
+            self.properties[i].there = False
         req.connection_type = -1
         self.user_id = False
         memset(&self.user_named, 0, sizeof(Str))

@@ -2,14 +2,13 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
-from bidder._fast.json cimport skip_value
 from bidder._fast.request cimport (
     MEDIA_AUDIO, MEDIA_BANNER, MEDIA_NATIVE, MEDIA_VIDEO, Deal, Imp, Reader, Size, Span, str_equal,
 )
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_values cimport (
     LIST_MAX, grow, read_bits, read_code, read_currency, read_flag, read_floor, read_id, read_int32, read_str,
-    read_strs,
+    read_strs, skip_value,
 )
 
 cdef enum:
@@ -26,7 +25,6 @@ cdef inline bint add_size(Reader r, Span* sizes, int32_t w, int32_t h) noexcept 
     return True
 
 cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept nogil:
-    cdef Items items
     cdef Key key
     cdef int32_t w, h, wratio, hratio
     imp.sizes.at = r.sizes_n
@@ -34,14 +32,15 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
     imp.flexible = False
     if p[0] != c'[':
         return skip_value(p, 4)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         if p[0] != c'{':
-            p = next_item(skip_value(p, 5), &items)
+            p = next_item(skip_value(p, 5))
             continue
         w = h = wratio = hratio = 0
-        p = first_key(p, &key, r.spare)
-        while p != NULL and not key.closed:
+        key = first_key(p, r.spare)
+        while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_W:
                 p = read_int32(p, &w, 0, 6, &r.spare)
             elif key.word == KEY_H:
@@ -52,12 +51,13 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
                 p = read_int32(p, &hratio, 0, 6, &r.spare)
             else:
                 p = skip_value(p, 6)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
         if p == NULL or not add_size(r, &imp.sizes, w, h):
             return NULL
         if wratio > 0 and hratio > 0:
             imp.flexible = True
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept nogil:
@@ -73,8 +73,9 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
     if p[0] != c'{':
         return skip_value(p, 3)
     imp.media |= MEDIA_BANNER
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_W:
             p = read_int32(p, &w, 0, 4, &r.spare)
         elif key.word == KEY_H:
@@ -97,7 +98,8 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
             p = read_int32(p, &imp.hmax, 0, 4, &r.spare)
         else:
             p = skip_value(p, 4)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     imp.btype = <uint32_t>btype
     if imp.sizes.n == 0:
         imp.sizes.at = r.sizes_n
@@ -112,8 +114,9 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
         return skip_value(p, 5)
     memset(&deal, 0, sizeof(Deal))
     deal.floor = -1
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_ID:
             p = read_str(p, &deal.id, 6, &r.spare)
         elif key.word == KEY_BIDFLOOR:
@@ -128,7 +131,8 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
             p = read_strs(r, p, &deal.wadomain, 6)
         else:
             p = skip_value(p, 6)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     if p == NULL or deal.id.p == NULL or imp.deals.n == LIST_MAX:
         return p
     if r.deals_n == r.deals_cap and not grow(<void**>&r.deals, &r.deals_cap, sizeof(Deal)):
@@ -140,26 +144,27 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
 
 cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
-    cdef Items items
     imp.private_auction = False
     imp.deals.at = imp.deals.n = 0
     if p[0] != c'{':
         return skip_value(p, 3)
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_PRIVATE_AUCTION:
             p = read_flag(p, &imp.private_auction, 4, &r.spare)
         elif key.word == KEY_DEALS and p[0] == c'[':
             imp.deals.at = r.deals_n
             imp.deals.n = 0
-            p = first_item(p, &items)
-            while p != NULL and not items.closed:
-                p = next_item(read_deal(r, p, imp), &items)
+            p = first_item(p)
+            while is_item(p):
+                p = next_item(read_deal(r, p, imp))
         else:
             if key.word == KEY_DEALS:
                 imp.deals.n = 0
             p = skip_value(p, 4)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_media(const char* p, Imp* imp, uint8_t medium) noexcept nogil:
@@ -180,8 +185,9 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
     imp = &r.imps[r.imps_n]
     r.imps_n += 1
     memset(imp, 0, sizeof(Imp))
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_ID:
             p = read_id(p, &imp.id, &imp.id_raw, 3, &r.spare)
         elif key.word == KEY_BANNER:
@@ -204,17 +210,17 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
             p = read_flag(p, &imp.instl, 3, &r.spare)
         else:
             p = skip_value(p, 3)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_imps(Reader r, const char* p) noexcept nogil:
-    cdef Items items
     r.imps_n = 0
     if p[0] != c'[':
         return skip_value(p, 1)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
-        p = next_item(read_imp(r, p), &items)
+    p = first_item(p)
+    while is_item(p):
+        p = next_item(read_imp(r, p))
     return p
 
 cdef inline bint settle_imp_ids(Reader r) noexcept nogil:

@@ -6,7 +6,9 @@ characters). All other keys are 0: an object's members are told apart by one swi
 """
 
 from libc.stdint cimport uint64_t
-from bidder._fast.json cimport blank, memcmp, string_end, undo_string, word_at
+from bidder._fast.json cimport blank, memcmp
+from bidder._fast.json_text cimport short_length, word_at
+from bidder._fast.request_odd cimport Key, odd_key
 
 cdef extern from *:
     """
@@ -94,6 +96,7 @@ cdef extern from *:
     #define KEY_CONNECTIONTYPE 5ull
     #define KEY_PRIVATE_AUCTION 6ull
     #define KEY_US_PRIVACY 7ull
+    #define KEY_NONE 8ull
     """
     enum:
         KEY_ID, KEY_IMP, KEY_AT, KEY_CUR, KEY_APP, KEY_BCAT, KEY_BADV, KEY_BAPP, KEY_DOOH, KEY_REGS, KEY_SITE,
@@ -105,90 +108,76 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
+        KEY_NONE               # no member was left: `at` is behind the closing bracket
 
-cdef struct Key:
-    uint64_t word
-    bint later                 # not the first member
-    bint closed                # there was no member left: `next_key` stands behind the bracket
-
-cdef inline uint64_t long_key(const char* p, Py_ssize_t n) noexcept nogil:
+cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
-    if n == 9 and memcmp(p, b"publisher", 9) == 0:
-        return KEY_PUBLISHER
-    if n == 10 and memcmp(p, b"sectioncat", 10) == 0:
-        return KEY_SECTIONCAT
-    if n == 10 and memcmp(p, b"devicetype", 10) == 0:
-        return KEY_DEVICETYPE
-    if n == 10 and memcmp(p, b"us_privacy", 10) == 0:
-        return KEY_US_PRIVACY
-    if n == 11 and memcmp(p, b"bidfloorcur", 11) == 0:
-        return KEY_BIDFLOORCUR
-    if n == 14 and memcmp(p, b"connectiontype", 14) == 0:
-        return KEY_CONNECTIONTYPE
-    if n == 15 and memcmp(p, b"private_auction", 15) == 0:
-        return KEY_PRIVATE_AUCTION
+    if n == 9:
+        return KEY_PUBLISHER if memcmp(p, b"publisher", 9) == 0 else 0
+    if n == 10:
+        if memcmp(p, b"devicetype", 10) == 0:
+            return KEY_DEVICETYPE
+        if memcmp(p, b"us_privacy", 10) == 0:
+            return KEY_US_PRIVACY
+        return KEY_SECTIONCAT if memcmp(p, b"sectioncat", 10) == 0 else 0
+    if n == 11:
+        return KEY_BIDFLOORCUR if memcmp(p, b"bidfloorcur", 11) == 0 else 0
+    if n == 14:
+        return KEY_CONNECTIONTYPE if memcmp(p, b"connectiontype", 14) == 0 else 0
+    if n == 15:
+        return KEY_PRIVATE_AUCTION if memcmp(p, b"private_auction", 15) == 0 else 0
     return 0
 
-cdef inline uint64_t key_word(const char* p, Py_ssize_t n) noexcept nogil:
-    return word_at(p, <size_t>n) if n <= 8 else long_key(p, n)
+cdef inline uint64_t key_word(const char* p, size_t n) noexcept nogil:
+    return word_at(p, n) if n <= 8 else long_key(p, n)
 
-cdef inline const char* first_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From an object's opening bracket to the value of its first member."""
-    key.later = False
-    return next_key(p + 1, key, spare)
+cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
+    """From an object's opening bracket to its first member.
 
-cdef inline const char* next_key(const char* p, Key* key, char* spare) noexcept nogil:
-    """From behind one member to the value of the next, or behind the closing bracket.
-
-    NULL in, NULL out: so a caller tests once a member. `spare`: where a key with escapes is undone.
+    Most members have neither white space about them nor escapes in their key. `spare`: where these are undone.
     """
-    cdef const char* end
-    cdef Py_ssize_t n
+    cdef Key key
+    cdef size_t n
+    if p[1] == c'"':
+        n = short_length(p + 2)
+        if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
+            key.at = p + 4 + n
+            key.word = key_word(p + 2, n)
+            return key
+    return odd_key(p + 1, spare, True)
+
+cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
+    """From behind one member to the next, or behind the closing bracket; NULL is no member and nothing behind it."""
+    cdef Key key
+    cdef size_t n
+    if p != NULL and memcmp(p, b',"', 2) == 0:
+        n = short_length(p + 2)
+        if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
+            key.at = p + 4 + n
+            key.word = key_word(p + 2, n)
+            return key
+    elif p == NULL or p[0] == c'}':
+        key.at = p + 1 if p != NULL else NULL
+        key.word = KEY_NONE
+        return key
+    return odd_key(p, spare, False)
+
+cdef inline const char* first_item(const char* p) noexcept nogil:
+    """From an array's opening bracket to its first item, or behind its closing one."""
+    p = blank(p + 1)
+    return p + 1 if p[0] == c']' else p
+
+cdef inline const char* next_item(const char* p) noexcept nogil:
+    """From behind one item to the next, or behind the closing bracket; NULL in, NULL out."""
     if p == NULL:
         return NULL
-    p = blank(p)
-    key.closed = p[0] == c'}'
-    if key.closed:
-        return p + 1
-    if key.later:
+    if p[0] != c',':
+        p = blank(p)
         if p[0] != c',':
-            return NULL
-        p = blank(p + 1)
-    key.later = True
-    if p[0] != c'"':
-        return NULL
-    end = string_end(p + 1)
-    if end[0] == c'"':
-        key.word = key_word(p + 1, end - p - 1)
-        end += 1
-    else:
-        end = undo_string(p, spare, &n)
-        if end == NULL:
-            return NULL
-        # An escape can make control characters; such a key is none of ours.
-        key.word = key_word(spare, n) if n > 0 and string_end(spare) == spare + n else 0
-    end = blank(end)
-    return blank(end + 1) if end[0] == c':' else NULL
+            return p + 1 if p[0] == c']' else NULL
+    return blank(p + 1)
 
-cdef struct Items:
-    bint later                 # not the first item
-    bint closed                # there was no item left: `next_item` stands behind the bracket
-
-cdef inline const char* first_item(const char* p, Items* items) noexcept nogil:
-    """As first_key, for an array."""
-    items.later = False
-    return next_item(p + 1, items)
-
-cdef inline const char* next_item(const char* p, Items* items) noexcept nogil:
-    """As next_key, for an array."""
-    if p == NULL:
-        return NULL
-    p = blank(p)
-    items.closed = p[0] == c']'
-    if items.closed:
-        return p + 1
-    if items.later:
-        return blank(p + 1) if p[0] == c',' else NULL
-    items.later = True
-    return p
+cdef inline bint is_item(const char* p) noexcept nogil:
+    """Is this an item? Behind an array that is read, the byte before is its bracket."""
+    return p != NULL and (p - 1)[0] != c']'

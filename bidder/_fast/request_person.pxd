@@ -1,10 +1,17 @@
 """Reads `device`, `user` and `regs`, and decides what of the person may be used."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from bidder._fast.json cimport blank, skip_value
+from bidder._fast.json cimport blank
 from bidder._fast.request cimport USER_BUYERUID, USER_ID, USER_IFA, USER_NONE, Reader, Request, Span, Str, pack3
 from bidder._fast.request_keys cimport *
-from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str
+from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str, skip_value
+
+cdef inline void clear_geo(Request* req) noexcept nogil:
+    req.country = 0
+    req.region.p = req.city.p = req.metro.p = req.zip.p = NULL
+    req.region.n = req.city.n = req.metro.n = req.zip.n = 0
+    req.has_point = False
+    req.lat = req.lon = 0
 
 cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
     cdef Key key
@@ -13,11 +20,11 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
     cdef Str country
     country.p = NULL
     country.n = 0
-    req.region.p = req.city.p = req.metro.p = req.zip.p = NULL
-    req.region.n = req.city.n = req.metro.n = req.zip.n = 0
+    clear_geo(req)
     if p[0] == c'{':
-        p = first_key(p, &key, r.spare)
-        while p != NULL and not key.closed:
+        key = first_key(p, r.spare)
+        while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_COUNTRY:
                 p = read_str(p, &country, 3, &r.spare)
             elif key.word == KEY_REGION:
@@ -34,7 +41,8 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
                 p = read_degrees(p, &req.lon, 180, &lon_ok, 3, &r.spare)
             else:
                 p = skip_value(p, 3)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
     else:
         p = skip_value(p, 2)
     req.country = pack3(country.p, country.n)
@@ -59,10 +67,11 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
     req.os.n = req.osv.n = req.make.n = req.model.n = req.carrier.n = req.language.n = req.ifa.n = 0
     req.device_type = 0
     req.connection_type = -1
-    read_geo(r, b"null")
+    clear_geo(req)
     if p[0] == c'{':
-        p = first_key(p, &key, r.spare)
-        while p != NULL and not key.closed:
+        key = first_key(p, r.spare)
+        while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_OS:
                 p = read_str(p, &req.os, 2, &r.spare)
             elif key.word == KEY_OSV:
@@ -89,7 +98,8 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
                 p = read_geo(r, p)
             else:
                 p = skip_value(p, 2)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
     else:
         p = skip_value(p, 1)
     req.lmt = lmt or dnt
@@ -100,29 +110,29 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
 
 cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexcept nogil:
     """The ids of one `segment`, onto the end of the list."""
-    cdef Items items
     cdef Key key
     cdef Str id
     if p[0] != c'[':
         return skip_value(p, 4)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         if p[0] != c'{':
-            p = next_item(skip_value(p, 5), &items)
+            p = next_item(skip_value(p, 5))
             continue
         id.p = NULL
         id.n = 0
-        p = first_key(p, &key, r.spare)
-        while p != NULL and not key.closed:
+        key = first_key(p, r.spare)
+        while key.word != KEY_NONE:
+            p = key.at
             p = read_str(p, &id, 6, &r.spare) if key.word == KEY_ID else skip_value(p, 6)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
         if p == NULL or not (id.p == NULL or add_str(r, out, id)):
             return NULL
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
-    cdef Items items
     cdef Key key
     cdef Span* out = &r.req.segments
     cdef uint32_t before
@@ -130,22 +140,24 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
     out.n = 0
     if p[0] != c'[':
         return skip_value(p, 2)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         if p[0] != c'{':
-            p = next_item(skip_value(p, 3), &items)
+            p = next_item(skip_value(p, 3))
             continue
         before = out.n
-        p = first_key(p, &key, r.spare)
-        while p != NULL and not key.closed:
+        key = first_key(p, r.spare)
+        while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_SEGMENT:
                 r.strs_n = out.at + before     # a second `segment` of the same data
                 out.n = before
                 p = read_segments(r, p, out)
             else:
                 p = skip_value(p, 4)
-            p = next_key(p, &key, r.spare)
-        p = next_item(p, &items)
+            key = next_key(p, r.spare)
+        p = key.at
+        p = next_item(p)
     return p
 
 cdef inline const char* read_eids(Reader r, const char* p, bint* named, int depth) noexcept nogil:
@@ -164,15 +176,17 @@ cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bi
     consent[0] = eids[0] = False
     if p[0] != c'{':
         return skip_value(p, 2)
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_CONSENT:
             p = read_consent(r, p, consent, 3)
         elif key.word == KEY_EIDS:
             p = read_eids(r, p, eids, 3)
         else:
             p = skip_value(p, 3)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
@@ -184,8 +198,9 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     r.req.yob = 0
     r.req.segments.n = 0
     if p[0] == c'{':
-        p = first_key(p, &key, r.spare)
-        while p != NULL and not key.closed:
+        key = first_key(p, r.spare)
+        while key.word != KEY_NONE:
+            p = key.at
             if key.word == KEY_ID:
                 p = read_str(p, &id, 2, &r.spare)
             elif key.word == KEY_BUYERUID:
@@ -204,7 +219,8 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
                 p = read_user_ext(r, p, &ext_consent, &ext_eids)
             else:
                 p = skip_value(p, 2)
-            p = next_key(p, &key, r.spare)
+            key = next_key(p, r.spare)
+        p = key.at
     else:
         p = skip_value(p, 1)
     r.user_id = id.p != NULL or buyeruid.p != NULL or eids or ext_eids
@@ -230,8 +246,9 @@ cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* opt
     gdpr[0] = optout[0] = coppa[0] = False
     if p[0] != c'{':
         return skip_value(p, depth)
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_GDPR:
             p = read_flag(p, gdpr, depth + 1, &r.spare)
         elif key.word == KEY_US_PRIVACY:
@@ -242,7 +259,8 @@ cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* opt
             p = read_regs(r, p, &ext_gdpr, &ext_optout, &ext_coppa, 2)
         else:
             p = skip_value(p, depth + 1)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     gdpr[0] |= ext_gdpr
     optout[0] |= ext_optout
     coppa[0] |= ext_coppa

@@ -2,12 +2,11 @@
 
 from libc.stdint cimport uint32_t
 from libc.string cimport memchr, memset
-from bidder._fast.json cimport skip_value
 from bidder._fast.request cimport (
     INVENTORY_APP, INVENTORY_DOOH, INVENTORY_SITE, Property, Reader, Request, Span, Str,
 )
 from bidder._fast.request_keys cimport *
-from bidder._fast.request_values cimport add_str, read_code, read_str, read_strs
+from bidder._fast.request_values cimport add_str, read_code, read_str, read_strs, skip_value
 
 cdef inline const char* read_publisher(Reader r, const char* p, Str* out) noexcept nogil:
     cdef Key key
@@ -15,10 +14,12 @@ cdef inline const char* read_publisher(Reader r, const char* p, Str* out) noexce
     out.n = 0
     if p[0] != c'{':
         return skip_value(p, 2)
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         p = read_str(p, out, 3, &r.spare) if key.word == KEY_ID else skip_value(p, 3)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline const char* read_property(Reader r, const char* p, Property* out) noexcept nogil:
@@ -27,8 +28,9 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
     if p[0] != c'{':
         return skip_value(p, 1)
     out.there = True
-    p = first_key(p, &key, r.spare)
-    while p != NULL and not key.closed:
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        p = key.at
         if key.word == KEY_DOMAIN:
             p = read_str(p, &out.domain, 2, &r.spare)
         elif key.word == KEY_PAGE:
@@ -47,7 +49,8 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
             p = read_code(p, &out.cattax, 2, &r.spare)
         else:
             p = skip_value(p, 2)
-        p = next_key(p, &key, r.spare)
+        key = next_key(p, r.spare)
+    p = key.at
     return p
 
 cdef inline Str host_of(Str url) noexcept nogil:

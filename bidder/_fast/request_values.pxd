@@ -8,9 +8,12 @@ are undone; it moves on behind what was written there.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from bidder._fast.json cimport Decimal, is_digit, scan_decimal, skip_number, skip_value, string_end, undo_string
+from bidder._fast.json cimport is_closing, is_digit
+from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
+from bidder._fast.json_text cimport plain_length, short_length
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
-from bidder._fast.request_keys cimport Items, first_item, next_item
+from bidder._fast.request_keys cimport first_item, is_item, next_item
+from bidder._fast.request_odd cimport odd_decimal, odd_int, odd_str, odd_value
 
 cdef enum:
     INT32_TOP = 2_147_483_647
@@ -20,35 +23,31 @@ cdef enum:
 cdef inline char lower(char c) noexcept nogil:
     return c + 32 if c'A' <= c <= c'Z' else c
 
-cdef inline const char* read_escaped(const char* p, Str* out, char** spare) noexcept nogil:
-    cdef Py_ssize_t n = 0
-    p = undo_string(p, spare[0], &n)
-    if p != NULL and n > 0:
-        out.p = spare[0]
-        out.n = <uint32_t>n
-        spare[0] += n + 1
-    return p
+cdef inline const char* skip_value(const char* p, int depth) noexcept nogil:
+    """Over any value, checked."""
+    cdef size_t n
+    if p[0] == c'"':
+        n = short_length(p + 1)
+        if n == 16:
+            n += plain_length(p + 17)
+        if p[1 + n] == c'"':
+            return p + 2 + n
+    elif is_digit(p[0]) and (p[1] == c',' or is_closing(p[1])):
+        return p + 1
+    return odd_value(p, depth)
 
 cdef inline const char* read_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
     """A string, or a number as its text."""
-    cdef const char* end
-    out.p = NULL
-    out.n = 0
+    cdef size_t n
     if p[0] == c'"':
-        end = string_end(p + 1)
-        if end[0] != c'"':
-            return read_escaped(p, out, spare)
-        if end > p + 1:
-            out.p = p + 1
-            out.n = <uint32_t>(end - p - 1)
-        return end + 1
-    if p[0] == c'-' or is_digit(p[0]):
-        end = skip_number(p)
-        if end != NULL:
-            out.p = p
-            out.n = <uint32_t>(end - p)
-        return end
-    return skip_value(p, depth)
+        n = short_length(p + 1)
+        if n == 16:
+            n += plain_length(p + 17)
+        if p[1 + n] == c'"':
+            out.n = <uint32_t>n
+            out.p = p + 1 if n else NULL
+            return p + 2 + n
+    return odd_str(p, out, depth, spare)
 
 cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, char** spare) noexcept nogil:
     """As read_str, with its bytes on the wire."""
@@ -62,66 +61,41 @@ cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, ch
 
 cdef inline const char* read_decimal(const char* p, Decimal* out, bint* ok, int depth, char** spare) noexcept nogil:
     """A number, or a string that holds one and nothing else."""
-    cdef Str text
-    cdef const char* end = read_str(p, &text, depth, spare)
-    ok[0] = end != NULL and text.p != NULL and scan_decimal(text.p, out) == text.p + text.n
+    cdef const char* end
+    if not is_digit(p[0]):
+        return odd_decimal(p, out, ok, depth, spare)
+    end = scan_decimal(p, out)
+    ok[0] = end != NULL
     return end
-
-cdef inline int64_t to_int(const Decimal* d, int power, bint half_up, int64_t top) noexcept nogil:
-    """abs(d) * 10**power, its fraction cut off or rounded half up, at most `top` (10**18 or less).
-
-    Exact, although a Decimal keeps 19 digits: what they do not reach stands behind the
-    first digit of the fraction, or the value is above `top`.
-    """
-    cdef uint64_t value = d.digits, last = 0, limit = <uint64_t>top
-    cdef int32_t exponent = d.exponent + power
-    while exponent < 0 and (value or last):
-        last = value % 10
-        value //= 10
-        exponent += 1
-    if half_up and last >= 5:
-        value += 1
-    while exponent > 0 and 0 < value <= limit:
-        value = value * 10 if value <= limit // 10 else limit + 1
-        exponent -= 1
-    return <int64_t>min(value, limit)
-
-cdef inline const char* read_odd_int(
-    const char* p, int64_t* out, int64_t absent, int64_t low, int64_t top, int depth, char** spare
-) noexcept nogil:
-    cdef Decimal d
-    cdef bint ok = False
-    p = read_decimal(p, &d, &ok, depth, spare)
-    out[0] = absent
-    if ok:
-        out[0] = to_int(&d, 0, False, top)
-        out[0] = max(low, -out[0] if d.negative else out[0])
-    return p
 
 cdef inline const char* read_int(
-    const char* p, int64_t* out, int64_t absent, int64_t low, int64_t top, int depth, char** spare
+    const char* p, int64_t* out, int64_t absent, int64_t top, int depth, char** spare
 ) noexcept nogil:
-    """A whole number within low..top (the nearer end where it is outside); a fraction is cut off."""
-    cdef const char* end = p
-    cdef int64_t value = 0
-    while is_digit(end[0]) and end < p + 18:
-        value = value * 10 + (end[0] - c'0')
-        end += 1
-    if end == p or (p[0] == c'0' and end > p + 1) or is_digit(end[0]) or end[0] in (c'.', c'e', c'E'):
-        return read_odd_int(p, out, absent, low, top, depth, spare)
-    out[0] = min(max(value, low), top)
-    return end
+    """A whole number from 0 to `top` (or that where it is larger); a fraction is cut off, a negative one is absent."""
+    cdef const char* end = p + 1
+    cdef uint64_t value = <uint8_t>(p[0] - c'0')
+    cdef uint8_t digit
+    if value <= 9:
+        digit = <uint8_t>(end[0] - c'0')
+        while digit <= 9:
+            value = value * 10 + digit             # what overflows is too long
+            end += 1
+            digit = <uint8_t>(end[0] - c'0')
+        if (end[0] == c',' or is_closing(end[0])) and (end == p + 1 or (p[0] != c'0' and end <= p + 18)):
+            out[0] = min(<int64_t>value, top)
+            return end
+    return odd_int(p, out, absent, top, depth, spare)
 
 cdef inline const char* read_int32(const char* p, int32_t* out, int32_t absent, int depth, char** spare) noexcept nogil:
-    """A count or code from 0 on; a negative one is absent."""
+    """A count or code."""
     cdef int64_t value = absent
-    p = read_int(p, &value, absent, -1, INT32_TOP, depth, spare)
-    out[0] = <int32_t>value if value >= 0 else absent
+    p = read_int(p, &value, absent, INT32_TOP, depth, spare)
+    out[0] = <int32_t>value
     return p
 
 cdef inline const char* read_code(const char* p, uint8_t* out, int depth, char** spare) noexcept nogil:
     cdef int64_t value = 0
-    p = read_int(p, &value, 0, 0, 255, depth, spare)
+    p = read_int(p, &value, 0, 255, depth, spare)
     out[0] = <uint8_t>value
     return p
 
@@ -129,7 +103,7 @@ cdef inline const char* read_flag(const char* p, bint* out, int depth, char** sp
     """1, or the `true` that some send for it."""
     cdef int64_t value = 0
     cdef bint word = p[0] == c't'
-    p = read_int(p, &value, 0, 0, 2, depth, spare)
+    p = read_int(p, &value, 0, 2, depth, spare)
     out[0] = value == 1 or word
     return p
 
@@ -188,33 +162,31 @@ cdef inline bint add_str(Reader r, Span* list, Str text) noexcept nogil:
 
 cdef inline const char* read_strs(Reader r, const char* p, Span* out, int depth) noexcept nogil:
     """A list of strings; entries that cannot be read are left out."""
-    cdef Items items
     cdef Str text
     out.at = r.strs_n
     out.n = 0
     if p[0] != c'[':
         return skip_value(p, depth)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         p = read_str(p, &text, depth + 1, &r.spare)
         if p != NULL and text.p != NULL and not add_str(r, out, text):
             return NULL
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_bits(Reader r, const char* p, uint64_t* out, int top, int depth) noexcept nogil:
     """A list of codes 1..top as bits; others are left out."""
-    cdef Items items
     cdef int64_t code = 0
     out[0] = 0
     if p[0] != c'[':
         return skip_value(p, depth)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
-        p = read_int(p, &code, 0, 0, 64, depth + 1, &r.spare)
+    p = first_item(p)
+    while is_item(p):
+        p = read_int(p, &code, 0, 64, depth + 1, &r.spare)
         if 0 < code <= top:
             out[0] |= <uint64_t>1 << code
-        p = next_item(p, &items)
+        p = next_item(p)
     return p
 
 cdef inline const char* read_currency(Reader r, const char* p, uint32_t* out, int depth) noexcept nogil:
@@ -226,15 +198,14 @@ cdef inline const char* read_currency(Reader r, const char* p, uint32_t* out, in
     return p
 
 cdef inline const char* read_cur(Reader r, const char* p) noexcept nogil:
-    cdef Items items
     cdef uint32_t currency = 0
     r.req.cur.at = r.ints_n
     r.req.cur.n = 0
     r.req.cur_named = False
     if p[0] != c'[':
         return skip_value(p, 1)
-    p = first_item(p, &items)
-    while p != NULL and not items.closed:
+    p = first_item(p)
+    while is_item(p):
         r.req.cur_named = True
         p = read_currency(r, p, &currency, 2)
         if p != NULL and currency != 0 and currency != UNREADABLE_CURRENCY and r.req.cur.n < LIST_MAX:
@@ -243,5 +214,5 @@ cdef inline const char* read_cur(Reader r, const char* p) noexcept nogil:
             r.ints[r.ints_n] = currency
             r.ints_n += 1
             r.req.cur.n += 1
-        p = next_item(p, &items)
+        p = next_item(p)
     return p

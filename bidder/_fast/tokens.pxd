@@ -13,6 +13,8 @@ cdef enum:
     BID_ID_BYTES = 12          # minute u32 BE | worker epoch 5 bytes | counter u24 BE
     TOKEN_CHARS = 114
     FLAG_TEST = 1
+    BLOCK = 16                 # bytes of an AES block
+    BLOCKS = 6                 # of one token: the hash key, the tag's, four for the fields
 
 cdef struct TokenFields:       # 56 bytes, little endian, in this order on the wire
     uint8_t exchange
@@ -36,7 +38,10 @@ cdef struct TokenFields:       # 56 bytes, little endian, in this order on the w
 
 cdef class Sealer:
     """Seals with the newest key of a key file."""
-    cdef void* ctx             # EVP_CIPHER_CTX
+    cdef void* ctx             # EVP_CIPHER_CTX: AES-256, block by block
+    cdef void* gcm             # GCM128_CONTEXT, which asks `blocks` for what AES makes of a counter
+    cdef uint8_t counters[BLOCKS * BLOCK]
+    cdef uint8_t blocks[BLOCKS * BLOCK]
     cdef uint8_t kid
     # Writes TOKEN_CHARS characters; 0, or -1 where OpenSSL failed.
     cdef int seal(self, int cls, const uint8_t* bid_id, const TokenFields* fields, char* out) noexcept nogil

@@ -12,7 +12,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from bidder._fast.json cimport PAD
+from bidder._fast.json_text cimport PAD
 from bidder._fast.request cimport (
     READ_INVALID, READ_MALFORMED, READ_OK, Deal, Imp, Reader, Request, Span, Str,
 )

@@ -1,0 +1,90 @@
+"""What is seldom in a body, or not read: white space, escapes, odd types, nested values that nobody asks for.
+
+The reader's loops try what nearly all bodies have (`request_keys`, `request_values`) and come here with everything else,
+from the beginning of it: each function here takes every case and does not rely on what was tried.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from bidder._fast.json cimport blank, is_digit, skip_container, skip_number, skip_scalar, undo_string
+from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
+from bidder._fast.json_text cimport string_end
+from bidder._fast.request_keys cimport KEY_NONE, key_word
+
+
+cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
+    cdef Key key
+    cdef const char* end
+    cdef uint64_t word
+    cdef Py_ssize_t n = 0
+    key.at = NULL
+    key.word = KEY_NONE
+    p = blank(p)
+    if p[0] == c'}':
+        key.at = p + 1
+        return key
+    if not first:
+        if p[0] != c',':
+            return key
+        p = blank(p + 1)
+    if p[0] != c'"':
+        return key
+    end = string_end(p + 1)
+    if end[0] == c'"':
+        word = key_word(p + 1, <size_t>(end - p - 1))
+        end += 1
+    else:
+        end = undo_string(p, spare, &n)
+        if end == NULL:
+            return key
+        # An escape can make control characters; such a key is none of ours.
+        word = key_word(spare, <size_t>n) if n > 0 and string_end(spare) == spare + n else 0
+    end = blank(end)
+    if end[0] == c':':
+        key.at = blank(end + 1)
+        key.word = word
+    return key
+
+
+cdef const char* odd_value(const char* p, int depth) noexcept nogil:
+    return skip_container(p, depth) if p[0] == c'{' or p[0] == c'[' else skip_scalar(p)
+
+
+cdef const char* odd_str(const char* p, Str* out, int depth, char** spare) noexcept nogil:
+    cdef const char* end
+    cdef Py_ssize_t n = 0
+    out.p = NULL
+    out.n = 0
+    if p[0] == c'"':
+        end = undo_string(p, spare[0], &n)
+        if end != NULL and n > 0:
+            out.p = spare[0]
+            out.n = <uint32_t>n
+            spare[0] += n + 1
+        return end
+    if p[0] == c'-' or is_digit(p[0]):
+        end = skip_number(p)
+        if end != NULL:
+            out.p = p
+            out.n = <uint32_t>(end - p)
+        return end
+    return odd_value(p, depth)
+
+
+cdef const char* odd_decimal(const char* p, Decimal* out, bint* ok, int depth, char** spare) noexcept nogil:
+    cdef Str text
+    cdef const char* end = odd_str(p, &text, depth, spare)
+    ok[0] = end != NULL and text.p != NULL and scan_decimal(text.p, out) == text.p + text.n
+    return end
+
+
+cdef const char* odd_int(const char* p, int64_t* out, int64_t absent, int64_t top, int depth, char** spare) noexcept nogil:
+    cdef Decimal d
+    cdef bint ok = False
+    p = odd_decimal(p, &d, &ok, depth, spare)
+    out[0] = absent
+    if ok:
+        out[0] = to_int(&d, 0, False, top)
+        if d.negative and out[0] > 0:
+            out[0] = absent
+    return p
