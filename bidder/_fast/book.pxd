@@ -101,6 +101,12 @@ cdef class Book:
     cdef size_t length
     cdef object _map
     cdef Py_buffer view
+    cdef list zone_infos
+    cdef uint32_t* zone_hour         # hour of the week now, by zone
+    cdef int64_t quarter             # of an hour that zone_hour and year are of
+    cdef int32_t year                # UTC
+    cdef int tell_zones(self) except -1
+    cdef void new_quarter(self, int64_t now_s) noexcept with gil
     cdef const void* section(self, int number) noexcept nogil
     cdef uint64_t count(self, int number) noexcept nogil
     cdef object named(self, int number, uint32_t key)
@@ -140,10 +146,6 @@ cdef class Matcher(Probe):
     cdef const When* whens
     cdef uint32_t dimension_count, of_request    # dimensions in all; those of the request stand first
     cdef const uint64_t* deal_base   # NULL: no campaign includes deals
-    cdef list zones
-    cdef uint32_t* zone_hour         # hour of the week now, by zone
-    cdef int64_t quarter             # of an hour that zone_hour and year are of
-    cdef int32_t year                # UTC
     cdef Version osv
     cdef Plan plans[25]
     cdef uint32_t plan_count, request_plans
@@ -172,4 +174,3 @@ cdef class Matcher(Probe):
     cdef bint next_block(self) noexcept nogil
     cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
     cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil
-    cdef void new_quarter(self, int64_t now_s) noexcept with gil

@@ -84,10 +84,31 @@ cdef class Book:
         book.pieces = <Piece*>book.section(S_PIECES)
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
         book.blob = <const char*>book.section(S_BLOB)
+        book.tell_zones()
         return book
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
+        free(self.zone_hour)
+
+    cdef int tell_zones(self) except -1:
+        try:
+            self.zone_infos = [ZoneInfo(name) for name in self.zones]
+        except (OSError, ValueError, KeyError) as error:
+            raise BookError(f"a campaign's time zone is unknown on this host: {error}") from None
+        self.quarter = -1
+        self.zone_hour = <uint32_t*>calloc(len(self.zone_infos) + 1, sizeof(uint32_t))
+        if self.zone_hour == NULL:
+            raise MemoryError
+        return 0
+
+    cdef void new_quarter(self, int64_t now_s) noexcept with gil:
+        """Hours and years change at most here, in every zone, summer time included."""
+        self.quarter = now_s // QUARTER_S
+        self.year = datetime.fromtimestamp(now_s, UTC).year
+        for number, zone in enumerate(self.zone_infos):
+            local = datetime.fromtimestamp(now_s, zone)
+            self.zone_hour[<Py_ssize_t>number] = local.weekday() * 24 + local.hour
 
     cdef const void* section(self, int number) noexcept nogil:
         return self.base + (<const Header*>self.base).table[number].at
@@ -158,34 +179,27 @@ cdef class Matcher(Probe):
                 self.of_request = i + 1
             elif self.dimensions[i].id == D_DEAL and self.dimensions[i].base != NO_BITMAP:
                 self.deal_base = self.bitmaps + <uint64_t>self.dimensions[i].base * self.head.words
-        try:
-            self.zones = [ZoneInfo(name) for name in book.zones]
-        except (OSError, ValueError, KeyError) as error:
-            raise BookError(f"a campaign's time zone is unknown on this host: {error}") from None
-        self.quarter = -1
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
-        self.zone_hour = <uint32_t*>calloc(len(self.zones) + 1, sizeof(uint32_t))
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
         self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
         self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
         self.summary_n = summary_words(self.head)
         self.open_request = <uint64_t*>calloc(3 * self.summary_n + 1, sizeof(uint64_t))
-        if self.zone_hour == NULL or self.accepted == NULL or self.accepted_at == NULL or self.open_request == NULL:
+        if self.accepted == NULL or self.accepted_at == NULL or self.open_request == NULL:
             raise MemoryError
         self.open_imp = self.open_request + self.summary_n
         self.scratch = self.open_imp + self.summary_n
 
     def __dealloc__(self):
-        free(self.zone_hour)
         free(self.accepted)
         free(self.accepted_at)
         free(self.open_request)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
         cdef uint32_t i
-        if now_s // QUARTER_S != self.quarter:
-            self.new_quarter(now_s)
+        if now_s // QUARTER_S != self.book.quarter:
+            self.book.new_quarter(now_s)
         self.look_at(reader)
         self.serial += 1
         self.osv = version_of(self.req.osv)
@@ -427,11 +441,11 @@ cdef class Matcher(Probe):
         cdef uint32_t i, hour
         cdef int32_t age
         if campaign.extra & F_HOURS:
-            hour = self.zone_hour[filter.zone]
+            hour = self.book.zone_hour[filter.zone]
             if not filter.hours[hour >> 6] >> (hour & 63) & 1:
                 return False
         if campaign.extra & F_AGE:
-            age = self.year - self.req.yob
+            age = self.book.year - self.req.yob
             if self.req.yob == 0 or age < filter.age_min or age > filter.age_max:
                 return False
         if campaign.extra & F_ALL:
@@ -500,14 +514,6 @@ cdef class Matcher(Probe):
         value = &self.values[id]
         self.aim(&posting, value.dense & DENSE_INC, value.inc_at, value.inc_count)
         return 1 if posting_has(&posting, slot) else 2
-
-    cdef void new_quarter(self, int64_t now_s) noexcept with gil:
-        """Hours and years change at most here, in every zone, summer time included."""
-        self.quarter = now_s // QUARTER_S
-        self.year = datetime.fromtimestamp(now_s, UTC).year
-        for number, zone in enumerate(self.zones):
-            local = datetime.fromtimestamp(now_s, zone)
-            self.zone_hour[<Py_ssize_t>number] = local.weekday() * 24 + local.hour
 
     def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
         if imp_index >= reader.req.imps.n:

@@ -171,17 +171,28 @@ cdef extern from *:
         __uint128_t p = (__uint128_t)a * b;
         return (uint64_t)p ^ (uint64_t)(p >> 64);
     }
+    static inline uint64_t book_load8(const char *p) { uint64_t x; memcpy(&x, p, 8); return x; }
+    static inline uint64_t book_load4(const char *p) { uint32_t x; memcpy(&x, p, 4); return x; }
     static inline uint64_t book_hash(uint64_t seed, uint32_t dimension, const void *bytes, size_t n) {
-        const unsigned char *p = (const unsigned char *)bytes;
-        uint64_t h = seed ^ book_mix(dimension + 1, 0x9E3779B97F4A7C15u), word;
+        const char *p = (const char *)bytes;
+        uint64_t h = seed ^ ((uint64_t)(dimension + 1) * 0x9E3779B97F4A7C15u), a = 0, b = 0;
         size_t left = n;
-        for (; left >= 8; left -= 8, p += 8) {
-            memcpy(&word, p, 8);
-            h = book_mix(h ^ word, 0xD6E8FEB86659FD93u);
-        }
-        word = 0;
-        memcpy(&word, p, left);
-        return book_mix(h ^ word, 0xA0761D6478BD642Fu) ^ book_mix(h + n, 0xE7037ED1A0B428DBu);
+        for (; left > 16; left -= 16, p += 16)
+            h = book_mix(book_load8(p) ^ 0xD6E8FEB86659FD93u, book_load8(p + 8) ^ h);
+        if (left >= 8) { a = book_load8(p); b = book_load8(p + left - 8); }
+        else if (left >= 4) { a = book_load4(p); b = book_load4(p + left - 4); }
+        else if (left) a = (uint64_t)(unsigned char)p[0] << 16 | (unsigned char)p[left >> 1] << 8 | (unsigned char)p[left - 1];
+        return book_mix(book_mix(a ^ 0xA0761D6478BD642Fu, b ^ h) ^ n, 0xE7037ED1A0B428DBu);
+    }
+    /* memcmp() == 0, for short texts without a call. */
+    static inline int book_same(const void *x, const void *y, size_t n) {
+        const char *p = (const char *)x, *q = (const char *)y;
+        if (n > 16) return memcmp(p, q, n) == 0;
+        if (n >= 8) return book_load8(p) == book_load8(q) && book_load8(p + n - 8) == book_load8(q + n - 8);
+        if (n >= 4) return book_load4(p) == book_load4(q) && book_load4(p + n - 4) == book_load4(q + n - 4);
+        for (; n; n--) if (p[n - 1] != q[n - 1]) return 0;
+        return 1;
     }
     """
     uint64_t book_hash(uint64_t seed, uint32_t dimension, const void* p, size_t n) noexcept nogil
+    bint book_same(const void* x, const void* y, size_t n) noexcept nogil

@@ -1,5 +1,6 @@
 """The values of one request, looked up in the index of one book. Private to the matcher, which extends it."""
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book_layout cimport Header, Value
 from bidder._fast.book_postings cimport Posting, Postings
@@ -53,13 +54,23 @@ cdef class Probe:
     cdef bint holds(self, uint32_t value) noexcept nogil
     # Value id, or -1 where the book does not name it.
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
+    @final
     cdef int64_t confirmed(self, const Question* question) noexcept nogil
+    @final
     cdef void aim(self, Posting* posting, bint dense, uint32_t at, uint32_t count) noexcept nogil
+    @final
     cdef Question* open_question(self, uint32_t dimension, size_t n, uint32_t plan) noexcept nogil
+    @final
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil
+    @final
     cdef void ask(self, uint32_t dimension, const void* p, size_t n, uint32_t plan) noexcept nogil
+    @final
     cdef void ask_number(self, uint32_t dimension, int64_t number, uint32_t plan) noexcept nogil
+    @final
     cdef void ask_folded(self, uint32_t dimension, Str text, uint32_t plan) noexcept nogil
+    @final
     cdef void ask_region(self, uint32_t plan) noexcept nogil
+    @final
     cdef void ask_category(self, Str cat, uint32_t plan) noexcept nogil
+    @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil

@@ -10,7 +10,7 @@ posting, and memory brings many lines in the time of one.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, postings_add
@@ -158,7 +158,7 @@ cdef class Probe:
                 value = &self.values[<uint32_t>entry - 1]
                 if value.hash == question.hash and value.dimension == question.dimension and value.n == question.n:
                     raw = self.text + value.at if value.n > START_BYTES else &value.start[0]
-                    if memcmp(raw, p, value.n) == 0:
+                    if book_same(raw, p, value.n):
                         return <uint32_t>entry - 1
             at = (at + 1) & mask
 
