@@ -5,9 +5,10 @@ private to the matcher. A slot is a campaign's position in this book; a key is i
 number in Postgres, the same in every book.
 """
 
+from cython cimport final
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
-from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_probe cimport NumberId, Probe
 from bidder._fast.book_rules cimport Version
 from bidder._fast.request cimport Imp, Reader, Str
 
@@ -105,6 +106,7 @@ cdef class Book:
     cdef uint32_t* zone_hour         # hour of the week now, by zone
     cdef int64_t quarter             # of an hour that zone_hour and year are of
     cdef int32_t year                # UTC
+    cdef NumberId* numbers           # of the probes
     cdef int tell_zones(self) except -1
     cdef void new_quarter(self, int64_t now_s) noexcept with gil
     cdef const void* section(self, int number) noexcept nogil
@@ -164,8 +166,11 @@ cdef class Matcher(Probe):
     cdef uint64_t now[8]             # of this block: accepted for this imp
     cdef uint32_t word
     cdef uint64_t bits
+    @final
     cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
+    @final
     cdef void settle_plans(self, uint32_t first) noexcept nogil
+    @final
     cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef int64_t block_after(self, int64_t block) noexcept nogil

@@ -22,8 +22,8 @@ from zoneinfo import ZoneInfo
 
 from bidder._fast.book_check cimport check_book
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, posting_has, posting_set
-from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_has
+from bidder._fast.book_probe cimport NUMBER_IDS, NumberId, Probe
 from bidder._fast.memory cimport fetch
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.request cimport Imp, Reader, Str
@@ -46,10 +46,6 @@ cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
     """Of two reasons the greater is told: formats, sizes, deals, secure."""
     return bit == 0 or dimension == D_SECURE or (bit != NEAR_SECURE and (
         dimension == D_DEAL or (dimension == D_SIZE and bit == NEAR_FORMAT)))
-
-
-cdef inline bint _any(const uint64_t* words) noexcept nogil:
-    return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0
 
 
 cdef class Book:
@@ -85,11 +81,15 @@ cdef class Book:
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
         book.blob = <const char*>book.section(S_BLOB)
         book.tell_zones()
+        book.numbers = <NumberId*>calloc(DIMENSIONS * NUMBER_IDS, sizeof(NumberId))
+        if book.numbers == NULL:
+            raise MemoryError
         return book
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
         free(self.zone_hour)
+        free(self.numbers)
 
     cdef int tell_zones(self) except -1:
         try:
@@ -166,7 +166,7 @@ cdef class Matcher(Probe):
     def __cinit__(self, Book book not None):
         cdef uint32_t i
         self.book = book
-        self.attach(book.base)
+        self.attach(book.base, book.numbers)
         self.dimensions = <const Dimension*>book.section(S_DIMENSIONS)
         self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
         self.filters = <const Filter*>book.section(S_FILTERS)
@@ -402,7 +402,7 @@ cdef class Matcher(Probe):
             for n in range(self.request_plans):
                 if not self.narrow(&self.plans[n], accept, block):
                     break
-        some = _any(accept)
+        some = block_any(accept)
         memcpy(self.now, accept, sizeof(self.now))
         for n in range(self.request_plans, self.plan_count if some else 0):
             memcpy(before, self.now, sizeof(before))
@@ -417,22 +417,9 @@ cdef class Matcher(Probe):
 
     cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil:
         """accept &= (base | includes) & ~excludes; False where nothing is left."""
-        cdef uint64_t wanted[8]
-        cdef uint32_t n
-        cdef int i
-        if plan.base != NULL:
-            memcpy(wanted, plan.base + block * BLOCK_WORDS, sizeof(wanted))
-            for n in range(plan.inc_first, plan.inc_end):
-                posting_set(&self.incs.items[n], wanted, block)
-            for i in range(BLOCK_WORDS):
-                accept[i] &= wanted[i]
-        if plan.exc_end > plan.exc_first:
-            memset(wanted, 0, sizeof(wanted))
-            for n in range(plan.exc_first, plan.exc_end):
-                posting_set(&self.excs.items[n], wanted, block)
-            for i in range(BLOCK_WORDS):
-                accept[i] &= ~wanted[i]
-        return _any(accept)
+        return block_narrow(
+            accept, plan.base, self.incs.items + plan.inc_first, self.incs.items + plan.inc_end,
+            self.excs.items + plan.exc_first, self.excs.items + plan.exc_end, block)
 
     # One campaign: what the index alone does not decide.
 

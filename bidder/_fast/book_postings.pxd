@@ -2,13 +2,67 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from bidder._fast.book_layout cimport BLOCK, BLOCK_WORDS
 
-cdef struct Posting:           # where a scan stands
-    const uint64_t* dense      # NULL: sparse
-    const uint32_t* first
-    const uint32_t* at
-    const uint32_t* end
+cdef extern from *:
+    """
+    typedef struct {
+        const uint64_t *dense;
+        const uint32_t *first, *at, *end;
+    } Posting;
+    typedef uint64_t Block __attribute__((vector_size(64), aligned(8), may_alias));
+
+    /* words |= the posting's bits of one block. */
+    static inline void posting_set(Posting *posting, uint64_t *words, uint64_t block) {
+        const uint32_t *at = posting->at, *end = posting->end;
+        const uint64_t first = block * 512;
+        if (posting->dense) {
+            *(Block *)words |= *(const Block *)(posting->dense + block * 8);
+            return;
+        }
+        if (at > posting->first && at[-1] >= first)
+            at = posting->first;       /* an imp before this one has looked further on, but not here */
+        for (; at < end && *at < first + 512; at++)
+            if (*at >= first)
+                words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
+        posting->at = at;
+    }
+
+    static inline int block_any(const uint64_t *words) {
+        return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0;
+    }
+
+    /* accept &= (base | includes) & ~excludes; 0 where nothing is left. No base: all campaigns. */
+    static inline int block_narrow(uint64_t *accept, const uint64_t *base, Posting *inc, Posting *inc_end,
+                                   Posting *exc, Posting *exc_end, uint64_t block) {
+        Block wanted;
+        if (base) {
+            wanted = *(const Block *)(base + block * 8);
+            for (; inc < inc_end; inc++) {
+                if (inc->dense)
+                    wanted |= *(const Block *)(inc->dense + block * 8);
+                else
+                    posting_set(inc, (uint64_t *)&wanted, block);
+            }
+            *(Block *)accept &= wanted;
+        }
+        if (exc < exc_end) {
+            wanted = (Block){0};
+            for (; exc < exc_end; exc++)
+                posting_set(exc, (uint64_t *)&wanted, block);
+            *(Block *)accept &= ~wanted;
+        }
+        return block_any(accept);
+    }
+    """
+    ctypedef struct Posting:       # where a scan stands
+        const uint64_t* dense      # NULL: sparse
+        const uint32_t* first
+        const uint32_t* at
+        const uint32_t* end
+    # It is cheapest where blocks come in ascending order.
+    bint block_narrow(uint64_t* accept, const uint64_t* base, Posting* inc, Posting* inc_end,
+                      Posting* exc, Posting* exc_end, uint64_t block) noexcept nogil
+    bint block_any(const uint64_t* words) noexcept nogil
 
 cdef struct Postings:          # a list that only ever grows
     Posting* items
@@ -28,23 +82,6 @@ cdef inline Posting* postings_add(Postings* list) noexcept nogil:
         list.room = room
     list.count += 1
     return &list.items[list.count - 1]
-
-# Sets the bits of one block. It is cheapest where blocks come in ascending order.
-cdef inline void posting_set(Posting* posting, uint64_t* words, uint64_t block) noexcept nogil:
-    cdef uint64_t first = block * BLOCK
-    cdef int i
-    cdef uint64_t slot
-    if posting.dense != NULL:
-        for i in range(BLOCK_WORDS):
-            words[i] |= posting.dense[block * BLOCK_WORDS + i]
-        return
-    if posting.at > posting.first and (posting.at - 1)[0] >= first:
-        posting.at = posting.first     # an imp before this one has looked further on, but not here
-    while posting.at < posting.end and posting.at[0] < first + BLOCK:
-        if posting.at[0] >= first:
-            slot = posting.at[0] - first
-            words[slot >> 6] |= <uint64_t>1 << (slot & 63)
-        posting.at += 1
 
 # Is the slot in it? For a fresh posting only.
 cdef inline bint posting_has(const Posting* posting, uint32_t slot) noexcept nogil:

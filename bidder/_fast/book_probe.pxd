@@ -13,6 +13,14 @@ cdef enum:
 cdef enum:
     LINEAR = 64                # values held up to which looking at each of them is fastest
 
+cdef enum:
+    NUMBER_IDS = 64            # of a dimension that are remembered
+    UNKNOWN = -2               # Question.value: not asked yet
+
+cdef struct NumberId:          # which value a number is; the same few are asked for again and again
+    int64_t number
+    int64_t found              # value id + 2; 0: nothing is remembered here
+
 cdef struct Question:          # does the book name this value?
     uint64_t hash
     const void* p              # NULL: `number`
@@ -20,6 +28,7 @@ cdef struct Question:          # does the book name this value?
     uint32_t n
     uint32_t dimension
     uint32_t plan              # of the matcher: whose postings the answer belongs to
+    int64_t value              # id; -1: the book does not name it; UNKNOWN
 
 cdef class Probe:
     cdef const Header* head
@@ -28,6 +37,7 @@ cdef class Probe:
     cdef const uint64_t* bitmaps
     cdef const uint32_t* slots
     cdef const char* text
+    cdef NumberId* numbers           # of the book, for all its probes: NUMBER_IDS a dimension
     cdef Question* questions         # owned
     cdef uint32_t question_n, question_cap
     cdef uint32_t* held              # ids of values that the request has, then those that this imp has; owned
@@ -41,7 +51,7 @@ cdef class Probe:
     cdef bint broken                 # no memory: nothing may match this request
     cdef char* folded                # owned: folded texts of the questions that are open
     cdef uint32_t folded_n
-    cdef int attach(self, const char* base) except -1
+    cdef int attach(self, const char* base, NumberId* numbers) except -1
     cdef void look_at(self, Reader reader) noexcept nogil
     cdef void look_at_imp(self) noexcept nogil
     # Asks for every value that the request, or the imp, has in this dimension.
@@ -64,6 +74,8 @@ cdef class Probe:
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil
     @final
     cdef void ask(self, uint32_t dimension, const void* p, size_t n, uint32_t plan) noexcept nogil
+    @final
+    cdef void remember(self, uint32_t dimension, int64_t number, int64_t id) noexcept nogil
     @final
     cdef void ask_number(self, uint32_t dimension, int64_t number, uint32_t plan) noexcept nogil
     @final

@@ -24,9 +24,10 @@ cdef int _by_id(const void* a, const void* b) noexcept nogil:
 
 
 cdef class Probe:
-    cdef int attach(self, const char* base) except -1:
+    cdef int attach(self, const char* base, NumberId* numbers) except -1:
         """To a checked book, which must outlive the probe."""
         self.head = <const Header*>base
+        self.numbers = numbers
         self.values = <const Value*>(base + self.head.table[S_VALUES].at)
         self.index = <const uint64_t*>(base + self.head.table[S_INDEX].at)
         self.bitmaps = <const uint64_t*>(base + self.head.table[S_BITMAPS].at)
@@ -168,15 +169,20 @@ cdef class Probe:
         cdef uint64_t entry
         cdef uint32_t i
         for i in range(self.question_n):
-            entry = self.index[self.questions[i].hash & mask]
-            if entry:
-                fetch(&self.values[<uint32_t>entry - 1], sizeof(Value))
+            if self.questions[i].value == UNKNOWN:
+                entry = self.index[self.questions[i].hash & mask]
+                if entry:
+                    fetch(&self.values[<uint32_t>entry - 1], 1)
 
     cdef void answer(self, const Question* question) noexcept nogil:
         """The request has this value: note it, and its postings."""
-        cdef int64_t id = self.confirmed(question)
+        cdef int64_t id = question.value
         cdef const Value* value
         cdef uint32_t* more
+        if id == UNKNOWN:
+            id = self.confirmed(question)
+            if question.p == NULL:
+                self.remember(question.dimension, question.number, id)
         if id < 0:
             return
         if self.held_n == self.held_cap:
@@ -226,6 +232,7 @@ cdef class Probe:
         return question
 
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil:
+        question.value = UNKNOWN
         question.hash = book_hash(self.head.seed, question.dimension, p, question.n)
         fetch(&self.index[question.hash & (self.head.table[S_INDEX].count - 1)], 1)
 
@@ -237,10 +244,22 @@ cdef class Probe:
 
     cdef void ask_number(self, uint32_t dimension, int64_t number, uint32_t plan) noexcept nogil:
         cdef Question* question = self.open_question(dimension, sizeof(number), plan)
-        if question != NULL:
-            question.p = NULL
-            question.number = number
+        cdef const NumberId* known = &self.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
+        if question == NULL:
+            return
+        question.p = NULL
+        question.number = number
+        if known.found and known.number == number:
+            question.value = known.found - 2
+            if question.value >= 0:
+                fetch(&self.values[question.value], 1)
+        else:
             self.hash_question(question, &number)
+
+    cdef void remember(self, uint32_t dimension, int64_t number, int64_t id) noexcept nogil:
+        cdef NumberId* known = &self.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
+        known.number = number
+        known.found = id + 2
 
     cdef void ask_folded(self, uint32_t dimension, Str text, uint32_t plan) noexcept nogil:
         """Text compared without case. ASCII is folded here; the rest by Python, as the compiler of the book did."""
