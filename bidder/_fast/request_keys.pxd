@@ -1,8 +1,8 @@
 """From member to member of an object, from item to item of an array; the keys of a bid request as machine words.
 
-A key of up to eight bytes is its own bytes, lowest first; the longer ones that the
-reader knows have small numbers, which no key can be (JSON has no raw control
-characters). All other keys are 0: an object's members are told apart by one switch.
+A key of up to eight bytes is its own bytes, lowest first; a longer one is a number of those that the reader knows, or 9,
+and its length above that, which no short key can be (JSON has no raw control characters).
+So an object's members are told apart by one switch, and a word tells the length of its key.
 """
 
 from libc.stdint cimport uint64_t
@@ -14,6 +14,7 @@ cdef extern from *:
     """
     #define WORD(a, b, c, d, e, f, g, h) ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 \\
         | (uint64_t)(d) << 24 | (uint64_t)(e) << 32 | (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
+    /* A long key; numbers below 0x20. */
     #define LONG(number, n) ((uint64_t)(number) | (uint64_t)(n) << 8)
     #define KEY_ID WORD('i', 'd', 0, 0, 0, 0, 0, 0)
     #define KEY_IMP WORD('i', 'm', 'p', 0, 0, 0, 0, 0)
@@ -120,6 +121,10 @@ cdef extern from *:
     size_t key_length(uint64_t word) noexcept nogil
     uint64_t LONG(int number, size_t n) noexcept nogil
 
+cdef inline uint64_t other_key(size_t n) noexcept nogil:
+    """A word of no key that is known."""
+    return LONG(9, n)
+
 cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
     if n == 9 and memcmp(p, b"publisher", 9) == 0:
@@ -138,10 +143,6 @@ cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
     if n == 15 and memcmp(p, b"private_auction", 15) == 0:
         return KEY_PRIVATE_AUCTION
     return other_key(n)
-
-cdef inline uint64_t other_key(size_t n) noexcept nogil:
-    """A word of no key that is known."""
-    return LONG(9, n)
 
 cdef inline uint64_t key_word(const char* p, size_t n) noexcept nogil:
     return word_at(p, n) if n <= 8 else long_key(p, n)
