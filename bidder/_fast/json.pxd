@@ -3,7 +3,6 @@
 A function takes the place where it begins and returns the place behind what it read,
 or NULL where the grammar is broken. UTF-8 is checked once for the whole text;
 strings are not looked at again. `depth`: containers open around a value.
-Inline throughout: this is a header of `request.pyx`, a fifth of the CPU of a bid.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t

@@ -40,19 +40,18 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
         w = h = wratio = hratio = 0
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
-            p = key.at
             if key.word == KEY_W:
-                p = read_int32(p, &w, 0, 6, &r.spare)
+                p = read_int32(at(key, KEY_W), &w, 0, 6, &r.spare)
             elif key.word == KEY_H:
-                p = read_int32(p, &h, 0, 6, &r.spare)
+                p = read_int32(at(key, KEY_H), &h, 0, 6, &r.spare)
             elif key.word == KEY_WRATIO:
-                p = read_int32(p, &wratio, 0, 6, &r.spare)
+                p = read_int32(at(key, KEY_WRATIO), &wratio, 0, 6, &r.spare)
             elif key.word == KEY_HRATIO:
-                p = read_int32(p, &hratio, 0, 6, &r.spare)
+                p = read_int32(at(key, KEY_HRATIO), &hratio, 0, 6, &r.spare)
             else:
-                p = skip_value(p, 6)
+                p = skip_value(at(key, key.word), 6)
             key = next_key(p, r.spare)
-        p = key.at
+        p = key.begin
         if p == NULL or not add_size(r, &imp.sizes, w, h):
             return NULL
         if wratio > 0 and hratio > 0:
@@ -75,31 +74,30 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
     imp.media |= MEDIA_BANNER
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_W:
-            p = read_int32(p, &w, 0, 4, &r.spare)
+            p = read_int32(at(key, KEY_W), &w, 0, 4, &r.spare)
         elif key.word == KEY_H:
-            p = read_int32(p, &h, 0, 4, &r.spare)
+            p = read_int32(at(key, KEY_H), &h, 0, 4, &r.spare)
         elif key.word == KEY_FORMAT:
-            p = read_formats(r, p, imp)
+            p = read_formats(r, at(key, KEY_FORMAT), imp)
         elif key.word == KEY_BATTR:
-            p = read_bits(r, p, &imp.battr, 63, 4)
+            p = read_bits(r, at(key, KEY_BATTR), &imp.battr, 63, 4)
         elif key.word == KEY_BTYPE:
-            p = read_bits(r, p, &btype, 4, 4)
+            p = read_bits(r, at(key, KEY_BTYPE), &btype, 4, 4)
         elif key.word == KEY_API:
-            p = read_bits(r, p, &imp.api, 63, 4)
+            p = read_bits(r, at(key, KEY_API), &imp.api, 63, 4)
         elif key.word == KEY_WMIN:
-            p = read_int32(p, &imp.wmin, 0, 4, &r.spare)
+            p = read_int32(at(key, KEY_WMIN), &imp.wmin, 0, 4, &r.spare)
         elif key.word == KEY_WMAX:
-            p = read_int32(p, &imp.wmax, 0, 4, &r.spare)
+            p = read_int32(at(key, KEY_WMAX), &imp.wmax, 0, 4, &r.spare)
         elif key.word == KEY_HMIN:
-            p = read_int32(p, &imp.hmin, 0, 4, &r.spare)
+            p = read_int32(at(key, KEY_HMIN), &imp.hmin, 0, 4, &r.spare)
         elif key.word == KEY_HMAX:
-            p = read_int32(p, &imp.hmax, 0, 4, &r.spare)
+            p = read_int32(at(key, KEY_HMAX), &imp.hmax, 0, 4, &r.spare)
         else:
-            p = skip_value(p, 4)
+            p = skip_value(at(key, key.word), 4)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     imp.btype = <uint32_t>btype
     if imp.sizes.n == 0:
         imp.sizes.at = r.sizes_n
@@ -116,23 +114,22 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
     deal.floor = -1
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_ID:
-            p = read_str(p, &deal.id, 6, &r.spare)
+            p = read_str(at(key, KEY_ID), &deal.id, 6, &r.spare)
         elif key.word == KEY_BIDFLOOR:
-            p = read_floor(p, &deal.floor, -1, 6, &r.spare)
+            p = read_floor(at(key, KEY_BIDFLOOR), &deal.floor, -1, 6, &r.spare)
         elif key.word == KEY_BIDFLOORCUR:
-            p = read_currency(r, p, &deal.floor_currency, 6)
+            p = read_currency(r, at(key, KEY_BIDFLOORCUR), &deal.floor_currency, 6)
         elif key.word == KEY_AT:
-            p = read_code(p, &deal.at, 6, &r.spare)
+            p = read_code(at(key, KEY_AT), &deal.at, 6, &r.spare)
         elif key.word == KEY_WSEAT:
-            p = read_strs(r, p, &deal.wseat, 6)
+            p = read_strs(r, at(key, KEY_WSEAT), &deal.wseat, 6)
         elif key.word == KEY_WADOMAIN:
-            p = read_strs(r, p, &deal.wadomain, 6)
+            p = read_strs(r, at(key, KEY_WADOMAIN), &deal.wadomain, 6)
         else:
-            p = skip_value(p, 6)
+            p = skip_value(at(key, key.word), 6)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     if p == NULL or deal.id.p == NULL or imp.deals.n == LIST_MAX:
         return p
     if r.deals_n == r.deals_cap and not grow(<void**>&r.deals, &r.deals_cap, sizeof(Deal)):
@@ -140,6 +137,16 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
     r.deals[r.deals_n] = deal
     r.deals_n += 1
     imp.deals.n += 1
+    return p
+
+cdef inline const char* read_deals(Reader r, const char* p, Imp* imp) noexcept nogil:
+    imp.deals.at = r.deals_n
+    imp.deals.n = 0
+    if p[0] != c'[':
+        return skip_value(p, 4)
+    p = first_item(p)
+    while is_item(p):
+        p = next_item(read_deal(r, p, imp))
     return p
 
 cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nogil:
@@ -150,21 +157,14 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
         return skip_value(p, 3)
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_PRIVATE_AUCTION:
-            p = read_flag(p, &imp.private_auction, 4, &r.spare)
-        elif key.word == KEY_DEALS and p[0] == c'[':
-            imp.deals.at = r.deals_n
-            imp.deals.n = 0
-            p = first_item(p)
-            while is_item(p):
-                p = next_item(read_deal(r, p, imp))
+            p = read_flag(at(key, KEY_PRIVATE_AUCTION), &imp.private_auction, 4, &r.spare)
+        elif key.word == KEY_DEALS:
+            p = read_deals(r, at(key, KEY_DEALS), imp)
         else:
-            if key.word == KEY_DEALS:
-                imp.deals.n = 0
-            p = skip_value(p, 4)
+            p = skip_value(at(key, key.word), 4)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     return p
 
 cdef inline const char* read_media(const char* p, Imp* imp, uint8_t medium) noexcept nogil:
@@ -187,31 +187,30 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
     memset(imp, 0, sizeof(Imp))
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_ID:
-            p = read_id(p, &imp.id, &imp.id_raw, 3, &r.spare)
+            p = read_id(at(key, KEY_ID), &imp.id, &imp.id_raw, 3, &r.spare)
         elif key.word == KEY_BANNER:
-            p = read_banner(r, p, imp)
+            p = read_banner(r, at(key, KEY_BANNER), imp)
         elif key.word == KEY_VIDEO:
-            p = read_media(p, imp, MEDIA_VIDEO)
+            p = read_media(at(key, KEY_VIDEO), imp, MEDIA_VIDEO)
         elif key.word == KEY_AUDIO:
-            p = read_media(p, imp, MEDIA_AUDIO)
+            p = read_media(at(key, KEY_AUDIO), imp, MEDIA_AUDIO)
         elif key.word == KEY_NATIVE:
-            p = read_media(p, imp, MEDIA_NATIVE)
+            p = read_media(at(key, KEY_NATIVE), imp, MEDIA_NATIVE)
         elif key.word == KEY_PMP:
-            p = read_pmp(r, p, imp)
+            p = read_pmp(r, at(key, KEY_PMP), imp)
         elif key.word == KEY_BIDFLOOR:
-            p = read_floor(p, &imp.floor, 0, 3, &r.spare)
+            p = read_floor(at(key, KEY_BIDFLOOR), &imp.floor, 0, 3, &r.spare)
         elif key.word == KEY_BIDFLOORCUR:
-            p = read_currency(r, p, &imp.floor_currency, 3)
+            p = read_currency(r, at(key, KEY_BIDFLOORCUR), &imp.floor_currency, 3)
         elif key.word == KEY_SECURE:
-            p = read_flag(p, &imp.secure, 3, &r.spare)
+            p = read_flag(at(key, KEY_SECURE), &imp.secure, 3, &r.spare)
         elif key.word == KEY_INSTL:
-            p = read_flag(p, &imp.instl, 3, &r.spare)
+            p = read_flag(at(key, KEY_INSTL), &imp.instl, 3, &r.spare)
         else:
-            p = skip_value(p, 3)
+            p = skip_value(at(key, key.word), 3)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     return p
 
 cdef inline const char* read_imps(Reader r, const char* p) noexcept nogil:

@@ -1,8 +1,8 @@
 """From member to member of an object, from item to item of an array; the keys of a bid request as machine words.
 
-A key of up to eight bytes is its own bytes, lowest first; the longer ones that the
-reader knows have small numbers, which no key can be (JSON has no raw control
-characters). All other keys are 0: an object's members are told apart by one switch.
+A key of up to eight bytes is its own bytes, lowest first; a longer one is a number of those that the reader knows, or 9,
+and its length above that, which no short key can be (JSON has no raw control characters).
+So an object's members are told apart by one switch, and a word tells the length of its key.
 """
 
 from libc.stdint cimport uint64_t
@@ -14,6 +14,8 @@ cdef extern from *:
     """
     #define WORD(a, b, c, d, e, f, g, h) ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 \\
         | (uint64_t)(d) << 24 | (uint64_t)(e) << 32 | (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
+    /* A long key; numbers below 0x20. */
+    #define LONG(number, n) ((uint64_t)(number) | (uint64_t)(n) << 8)
     #define KEY_ID WORD('i', 'd', 0, 0, 0, 0, 0, 0)
     #define KEY_IMP WORD('i', 'm', 'p', 0, 0, 0, 0, 0)
     #define KEY_AT WORD('a', 't', 0, 0, 0, 0, 0, 0)
@@ -89,14 +91,20 @@ cdef extern from *:
     #define KEY_EXT WORD('e', 'x', 't', 0, 0, 0, 0, 0)
     #define KEY_COPPA WORD('c', 'o', 'p', 'p', 'a', 0, 0, 0)
     #define KEY_GDPR WORD('g', 'd', 'p', 'r', 0, 0, 0, 0)
-    #define KEY_BIDFLOORCUR 1ull
-    #define KEY_PUBLISHER 2ull
-    #define KEY_SECTIONCAT 3ull
-    #define KEY_DEVICETYPE 4ull
-    #define KEY_CONNECTIONTYPE 5ull
-    #define KEY_PRIVATE_AUCTION 6ull
-    #define KEY_US_PRIVACY 7ull
-    #define KEY_NONE 8ull
+    #define KEY_BIDFLOORCUR LONG(1, 11)
+    #define KEY_PUBLISHER LONG(2, 9)
+    #define KEY_SECTIONCAT LONG(3, 10)
+    #define KEY_DEVICETYPE LONG(4, 10)
+    #define KEY_CONNECTIONTYPE LONG(5, 14)
+    #define KEY_PRIVATE_AUCTION LONG(6, 15)
+    #define KEY_US_PRIVACY LONG(7, 10)
+    #define KEY_NONE LONG(8, 0)
+
+    /* Of the key that has this word; a constant for a constant. */
+    static inline size_t key_length(uint64_t word)
+    {
+        return (word & 0xff) < 0x20 ? word >> 8 : 8 - ((unsigned)__builtin_clzll(word) >> 3);
+    }
     """
     enum:
         KEY_ID, KEY_IMP, KEY_AT, KEY_CUR, KEY_APP, KEY_BCAT, KEY_BADV, KEY_BAPP, KEY_DOOH, KEY_REGS, KEY_SITE,
@@ -109,25 +117,32 @@ cdef extern from *:
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
         KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
-        KEY_NONE               # no member was left: `at` is behind the closing bracket
+        KEY_NONE               # no member was left: `begin` is behind the closing bracket
+    size_t key_length(uint64_t word) noexcept nogil
+    uint64_t LONG(int number, size_t n) noexcept nogil
+
+cdef inline uint64_t other_key(size_t n) noexcept nogil:
+    """A word of no key that is known."""
+    return LONG(9, n)
 
 cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
-    if n == 9:
-        return KEY_PUBLISHER if memcmp(p, b"publisher", 9) == 0 else 0
+    if n == 9 and memcmp(p, b"publisher", 9) == 0:
+        return KEY_PUBLISHER
     if n == 10:
         if memcmp(p, b"devicetype", 10) == 0:
             return KEY_DEVICETYPE
         if memcmp(p, b"us_privacy", 10) == 0:
             return KEY_US_PRIVACY
-        return KEY_SECTIONCAT if memcmp(p, b"sectioncat", 10) == 0 else 0
-    if n == 11:
-        return KEY_BIDFLOORCUR if memcmp(p, b"bidfloorcur", 11) == 0 else 0
-    if n == 14:
-        return KEY_CONNECTIONTYPE if memcmp(p, b"connectiontype", 14) == 0 else 0
-    if n == 15:
-        return KEY_PRIVATE_AUCTION if memcmp(p, b"private_auction", 15) == 0 else 0
-    return 0
+        if memcmp(p, b"sectioncat", 10) == 0:
+            return KEY_SECTIONCAT
+    if n == 11 and memcmp(p, b"bidfloorcur", 11) == 0:
+        return KEY_BIDFLOORCUR
+    if n == 14 and memcmp(p, b"connectiontype", 14) == 0:
+        return KEY_CONNECTIONTYPE
+    if n == 15 and memcmp(p, b"private_auction", 15) == 0:
+        return KEY_PRIVATE_AUCTION
+    return other_key(n)
 
 cdef inline uint64_t key_word(const char* p, size_t n) noexcept nogil:
     return word_at(p, n) if n <= 8 else long_key(p, n)
@@ -142,7 +157,7 @@ cdef inline Key first_key(const char* p, char* spare) noexcept nogil:
     if p[1] == c'"':
         n = short_length(p + 2)
         if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
-            key.at = p + 4 + n
+            key.begin = p + 2
             key.word = key_word(p + 2, n)
             return key
     return odd_key(p + 1, spare, True)
@@ -154,14 +169,21 @@ cdef inline Key next_key(const char* p, char* spare) noexcept nogil:
     if p != NULL and memcmp(p, b',"', 2) == 0:
         n = short_length(p + 2)
         if memcmp(p + 2 + n, b'":', 2) == 0 and p[4 + n] > c' ':
-            key.at = p + 4 + n
+            key.begin = p + 2
             key.word = key_word(p + 2, n)
             return key
     elif p == NULL or p[0] == c'}':
-        key.at = p + 1 if p != NULL else NULL
+        key.begin = p + 1 if p != NULL else NULL
         key.word = KEY_NONE
         return key
     return odd_key(p, spare, False)
+
+cdef inline const char* at(Key key, uint64_t word) noexcept nogil:
+    """The value of this member; `word`: its key's, as a constant where it is known.
+
+    Then the processor reads on there while it still looks for the end of the key, which it has foretold by the word.
+    """
+    return key.begin + key_length(word) + 2
 
 cdef inline const char* first_item(const char* p) noexcept nogil:
     """From an array's opening bracket to its first item, or behind its closing one."""

@@ -5,7 +5,9 @@ from bidder._fast.json_number cimport Decimal
 from bidder._fast.request cimport Str
 
 cdef struct Key:
-    const char* at             # the value; of KEY_NONE what is behind the object, or NULL where the grammar is broken
+    # Two bytes and the key's length before its value; where white space or escapes are between, not that of its text.
+    # Of KEY_NONE what is behind the object, or NULL where the grammar is broken.
+    const char* begin
     uint64_t word              # see request_keys
 
 # Any member, from behind the opening bracket or the member before it; `spare`: where a key with escapes is undone.

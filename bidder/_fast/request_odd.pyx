@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from bidder._fast.json cimport blank, is_digit, skip_container, skip_number, skip_scalar, undo_string
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport string_end
-from bidder._fast.request_keys cimport KEY_NONE, key_word
+from bidder._fast.request_keys cimport KEY_NONE, key_length, key_word, other_key
 
 
 cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
@@ -17,11 +17,11 @@ cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
     cdef const char* end
     cdef uint64_t word
     cdef Py_ssize_t n = 0
-    key.at = NULL
+    key.begin = NULL
     key.word = KEY_NONE
     p = blank(p)
     if p[0] == c'}':
-        key.at = p + 1
+        key.begin = p + 1
         return key
     if not first:
         if p[0] != c',':
@@ -38,10 +38,10 @@ cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
         if end == NULL:
             return key
         # An escape can make control characters; such a key is none of ours.
-        word = key_word(spare, <size_t>n) if n > 0 and string_end(spare) == spare + n else 0
+        word = key_word(spare, <size_t>n) if n > 0 and string_end(spare) == spare + n else other_key(0)
     end = blank(end)
     if end[0] == c':':
-        key.at = blank(end + 1)
+        key.begin = blank(end + 1) - key_length(word) - 2
         key.word = word
     return key
 

@@ -24,25 +24,24 @@ cdef inline const char* read_geo(Reader r, const char* p) noexcept nogil:
     if p[0] == c'{':
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
-            p = key.at
             if key.word == KEY_COUNTRY:
-                p = read_str(p, &country, 3, &r.spare)
+                p = read_str(at(key, KEY_COUNTRY), &country, 3, &r.spare)
             elif key.word == KEY_REGION:
-                p = read_str(p, &req.region, 3, &r.spare)
+                p = read_str(at(key, KEY_REGION), &req.region, 3, &r.spare)
             elif key.word == KEY_CITY:
-                p = read_str(p, &req.city, 3, &r.spare)
+                p = read_str(at(key, KEY_CITY), &req.city, 3, &r.spare)
             elif key.word == KEY_METRO:
-                p = read_str(p, &req.metro, 3, &r.spare)
+                p = read_str(at(key, KEY_METRO), &req.metro, 3, &r.spare)
             elif key.word == KEY_ZIP:
-                p = read_str(p, &req.zip, 3, &r.spare)
+                p = read_str(at(key, KEY_ZIP), &req.zip, 3, &r.spare)
             elif key.word == KEY_LAT:
-                p = read_degrees(p, &req.lat, 90, &lat_ok, 3, &r.spare)
+                p = read_degrees(at(key, KEY_LAT), &req.lat, 90, &lat_ok, 3, &r.spare)
             elif key.word == KEY_LON:
-                p = read_degrees(p, &req.lon, 180, &lon_ok, 3, &r.spare)
+                p = read_degrees(at(key, KEY_LON), &req.lon, 180, &lon_ok, 3, &r.spare)
             else:
-                p = skip_value(p, 3)
+                p = skip_value(at(key, key.word), 3)
             key = next_key(p, r.spare)
-        p = key.at
+        p = key.begin
     else:
         p = skip_value(p, 2)
     req.country = pack3(country.p, country.n)
@@ -71,35 +70,34 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
     if p[0] == c'{':
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
-            p = key.at
             if key.word == KEY_OS:
-                p = read_str(p, &req.os, 2, &r.spare)
+                p = read_str(at(key, KEY_OS), &req.os, 2, &r.spare)
             elif key.word == KEY_OSV:
-                p = read_str(p, &req.osv, 2, &r.spare)
+                p = read_str(at(key, KEY_OSV), &req.osv, 2, &r.spare)
             elif key.word == KEY_MAKE:
-                p = read_str(p, &req.make, 2, &r.spare)
+                p = read_str(at(key, KEY_MAKE), &req.make, 2, &r.spare)
             elif key.word == KEY_MODEL:
-                p = read_str(p, &req.model, 2, &r.spare)
+                p = read_str(at(key, KEY_MODEL), &req.model, 2, &r.spare)
             elif key.word == KEY_CARRIER:
-                p = read_str(p, &req.carrier, 2, &r.spare)
+                p = read_str(at(key, KEY_CARRIER), &req.carrier, 2, &r.spare)
             elif key.word == KEY_LANGUAGE:
-                p = read_str(p, &req.language, 2, &r.spare)
+                p = read_str(at(key, KEY_LANGUAGE), &req.language, 2, &r.spare)
             elif key.word == KEY_DEVICETYPE:
-                p = read_int32(p, &req.device_type, 0, 2, &r.spare)
+                p = read_int32(at(key, KEY_DEVICETYPE), &req.device_type, 0, 2, &r.spare)
             elif key.word == KEY_CONNECTIONTYPE:
-                p = read_int32(p, &req.connection_type, -1, 2, &r.spare)
+                p = read_int32(at(key, KEY_CONNECTIONTYPE), &req.connection_type, -1, 2, &r.spare)
             elif key.word == KEY_IFA:
-                p = read_str(p, &req.ifa, 2, &r.spare)
+                p = read_str(at(key, KEY_IFA), &req.ifa, 2, &r.spare)
             elif key.word == KEY_LMT:
-                p = read_flag(p, &lmt, 2, &r.spare)
+                p = read_flag(at(key, KEY_LMT), &lmt, 2, &r.spare)
             elif key.word == KEY_DNT:
-                p = read_flag(p, &dnt, 2, &r.spare)
+                p = read_flag(at(key, KEY_DNT), &dnt, 2, &r.spare)
             elif key.word == KEY_GEO:
-                p = read_geo(r, p)
+                p = read_geo(r, at(key, KEY_GEO))
             else:
-                p = skip_value(p, 2)
+                p = skip_value(at(key, key.word), 2)
             key = next_key(p, r.spare)
-        p = key.at
+        p = key.begin
     else:
         p = skip_value(p, 1)
     req.lmt = lmt or dnt
@@ -123,10 +121,12 @@ cdef inline const char* read_segments(Reader r, const char* p, Span* out) noexce
         id.n = 0
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
-            p = key.at
-            p = read_str(p, &id, 6, &r.spare) if key.word == KEY_ID else skip_value(p, 6)
+            if key.word == KEY_ID:
+                p = read_str(at(key, KEY_ID), &id, 6, &r.spare)
+            else:
+                p = skip_value(at(key, key.word), 6)
             key = next_key(p, r.spare)
-        p = key.at
+        p = key.begin
         if p == NULL or not (id.p == NULL or add_str(r, out, id)):
             return NULL
         p = next_item(p)
@@ -148,15 +148,14 @@ cdef inline const char* read_data(Reader r, const char* p) noexcept nogil:
         before = out.n
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
-            p = key.at
             if key.word == KEY_SEGMENT:
                 r.strs_n = out.at + before     # a second `segment` of the same data
                 out.n = before
-                p = read_segments(r, p, out)
+                p = read_segments(r, at(key, KEY_SEGMENT), out)
             else:
-                p = skip_value(p, 4)
+                p = skip_value(at(key, key.word), 4)
             key = next_key(p, r.spare)
-        p = key.at
+        p = key.begin
         p = next_item(p)
     return p
 
@@ -178,15 +177,14 @@ cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bi
         return skip_value(p, 2)
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_CONSENT:
-            p = read_consent(r, p, consent, 3)
+            p = read_consent(r, at(key, KEY_CONSENT), consent, 3)
         elif key.word == KEY_EIDS:
-            p = read_eids(r, p, eids, 3)
+            p = read_eids(r, at(key, KEY_EIDS), eids, 3)
         else:
-            p = skip_value(p, 3)
+            p = skip_value(at(key, key.word), 3)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     return p
 
 cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
@@ -200,27 +198,26 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     if p[0] == c'{':
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
-            p = key.at
             if key.word == KEY_ID:
-                p = read_str(p, &id, 2, &r.spare)
+                p = read_str(at(key, KEY_ID), &id, 2, &r.spare)
             elif key.word == KEY_BUYERUID:
-                p = read_str(p, &buyeruid, 2, &r.spare)
+                p = read_str(at(key, KEY_BUYERUID), &buyeruid, 2, &r.spare)
             elif key.word == KEY_GENDER:
-                p = read_str(p, &gender, 2, &r.spare)
+                p = read_str(at(key, KEY_GENDER), &gender, 2, &r.spare)
             elif key.word == KEY_YOB:
-                p = read_int32(p, &r.req.yob, 0, 2, &r.spare)
+                p = read_int32(at(key, KEY_YOB), &r.req.yob, 0, 2, &r.spare)
             elif key.word == KEY_DATA:
-                p = read_data(r, p)
+                p = read_data(r, at(key, KEY_DATA))
             elif key.word == KEY_CONSENT:
-                p = read_consent(r, p, &consent, 2)
+                p = read_consent(r, at(key, KEY_CONSENT), &consent, 2)
             elif key.word == KEY_EIDS:
-                p = read_eids(r, p, &eids, 2)
+                p = read_eids(r, at(key, KEY_EIDS), &eids, 2)
             elif key.word == KEY_EXT:
-                p = read_user_ext(r, p, &ext_consent, &ext_eids)
+                p = read_user_ext(r, at(key, KEY_EXT), &ext_consent, &ext_eids)
             else:
-                p = skip_value(p, 2)
+                p = skip_value(at(key, key.word), 2)
             key = next_key(p, r.spare)
-        p = key.at
+        p = key.begin
     else:
         p = skip_value(p, 1)
     r.user_id = id.p != NULL or buyeruid.p != NULL or eids or ext_eids
@@ -248,19 +245,18 @@ cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* opt
         return skip_value(p, depth)
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_GDPR:
-            p = read_flag(p, gdpr, depth + 1, &r.spare)
+            p = read_flag(at(key, KEY_GDPR), gdpr, depth + 1, &r.spare)
         elif key.word == KEY_US_PRIVACY:
-            p = read_us_privacy(r, p, optout, depth + 1)
+            p = read_us_privacy(r, at(key, KEY_US_PRIVACY), optout, depth + 1)
         elif key.word == KEY_COPPA:
-            p = read_flag(p, coppa, depth + 1, &r.spare)
+            p = read_flag(at(key, KEY_COPPA), coppa, depth + 1, &r.spare)
         elif key.word == KEY_EXT and depth == 1:
-            p = read_regs(r, p, &ext_gdpr, &ext_optout, &ext_coppa, 2)
+            p = read_regs(r, at(key, KEY_EXT), &ext_gdpr, &ext_optout, &ext_coppa, 2)
         else:
-            p = skip_value(p, depth + 1)
+            p = skip_value(at(key, key.word), depth + 1)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     gdpr[0] |= ext_gdpr
     optout[0] |= ext_optout
     coppa[0] |= ext_coppa

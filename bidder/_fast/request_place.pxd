@@ -16,10 +16,12 @@ cdef inline const char* read_publisher(Reader r, const char* p, Str* out) noexce
         return skip_value(p, 2)
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
-        p = read_str(p, out, 3, &r.spare) if key.word == KEY_ID else skip_value(p, 3)
+        if key.word == KEY_ID:
+            p = read_str(at(key, KEY_ID), out, 3, &r.spare)
+        else:
+            p = skip_value(at(key, key.word), 3)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     return p
 
 cdef inline const char* read_property(Reader r, const char* p, Property* out) noexcept nogil:
@@ -30,27 +32,26 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
     out.there = True
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        p = key.at
         if key.word == KEY_DOMAIN:
-            p = read_str(p, &out.domain, 2, &r.spare)
+            p = read_str(at(key, KEY_DOMAIN), &out.domain, 2, &r.spare)
         elif key.word == KEY_PAGE:
-            p = read_str(p, &out.page, 2, &r.spare)
+            p = read_str(at(key, KEY_PAGE), &out.page, 2, &r.spare)
         elif key.word == KEY_BUNDLE:
-            p = read_str(p, &out.bundle, 2, &r.spare)
+            p = read_str(at(key, KEY_BUNDLE), &out.bundle, 2, &r.spare)
         elif key.word == KEY_PUBLISHER:
-            p = read_publisher(r, p, &out.publisher)
+            p = read_publisher(r, at(key, KEY_PUBLISHER), &out.publisher)
         elif key.word == KEY_CAT:
-            p = read_strs(r, p, &out.cat, 2)
+            p = read_strs(r, at(key, KEY_CAT), &out.cat, 2)
         elif key.word == KEY_SECTIONCAT:
-            p = read_strs(r, p, &out.sectioncat, 2)
+            p = read_strs(r, at(key, KEY_SECTIONCAT), &out.sectioncat, 2)
         elif key.word == KEY_PAGECAT:
-            p = read_strs(r, p, &out.pagecat, 2)
+            p = read_strs(r, at(key, KEY_PAGECAT), &out.pagecat, 2)
         elif key.word == KEY_CATTAX:
-            p = read_code(p, &out.cattax, 2, &r.spare)
+            p = read_code(at(key, KEY_CATTAX), &out.cattax, 2, &r.spare)
         else:
-            p = skip_value(p, 2)
+            p = skip_value(at(key, key.word), 2)
         key = next_key(p, r.spare)
-    p = key.at
+    p = key.begin
     return p
 
 cdef inline Str host_of(Str url) noexcept nogil:

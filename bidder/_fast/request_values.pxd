@@ -62,7 +62,7 @@ cdef inline const char* read_id(const char* p, Str* out, Str* raw, int depth, ch
 cdef inline const char* read_decimal(const char* p, Decimal* out, bint* ok, int depth, char** spare) noexcept nogil:
     """A number, or a string that holds one and nothing else."""
     cdef const char* end
-    if not is_digit(p[0]):
+    if not is_digit(p[0]) and p[0] != c'-':
         return odd_decimal(p, out, ok, depth, spare)
     end = scan_decimal(p, out)
     ok[0] = end != NULL

@@ -24,8 +24,6 @@ cdef class Writer:
     cdef bint reserve(self, size_t more) noexcept nogil
     cdef void put(self, const char* text, size_t n) noexcept nogil
     cdef void put_str(self, Str text) noexcept nogil
-    cdef void put_escaped(self, Str text) noexcept nogil
-    cdef void put_price(self, int64_t nano) noexcept nogil
     # Most bytes that put_bid will write.
     cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, Str imp_id_raw, Str deal) noexcept nogil
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil

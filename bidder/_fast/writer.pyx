@@ -9,8 +9,30 @@ Prices: nano-USD for one impression in, CPM as a JSON number out, exact in six d
 from bidder._fast.book cimport (
     PIECE_BID_ID, PIECE_DEAL, PIECE_IMP_ID, PIECE_NOTICE_TOKEN, PIECE_PAGE_TOKEN, PIECE_PRICE, PIECE_TEXT, Piece,
 )
-from bidder._fast.tokens cimport BID_ID_BYTES, TOKEN_CHARS
+from bidder._fast.tokens cimport TOKEN_CHARS
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+
+    /* Four bytes as eight digits of hexadecimal, in one word. */
+    static inline void eight_digits(const uint8_t* four, char* out)
+    {
+        const uint64_t ones = 0x0101010101010101ull;
+        uint64_t d = (uint64_t)four[0] | (uint64_t)four[1] << 16 | (uint64_t)four[2] << 32 | (uint64_t)four[3] << 48;
+        d = (d >> 4 | d << 8) & 0x0f * ones;
+        d += '0' * ones + ((d + 6 * ones) >> 4 & ones) * ('a' - '9' - 1);
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        d = __builtin_bswap64(d);
+    #endif
+        memcpy(out, &d, 8);
+    }
+    """
+    void eight_digits(const uint8_t* four, char* out) noexcept nogil
 
 cdef const char* HEX = b"0123456789abcdef"
 cdef const char* DEAL_KEY = b',"dealid":"'
@@ -20,6 +42,56 @@ cdef enum:
     DEAL_KEY_CHARS = 11
     ESCAPED = 6                # most characters that a byte takes: \u00XX
     NANO_PER_CPM = 1_000_000
+
+
+cdef char* write_escaped(char* out, Str text) noexcept nogil:
+    """As the inside of a JSON string; `text` is UTF-8."""
+    cdef uint32_t i
+    cdef uint8_t byte
+    for i in range(text.n):
+        byte = <uint8_t>text.p[i]
+        if byte < 0x20:
+            memcpy(out, b"\\u00", 4)
+            out[4] = HEX[byte >> 4]
+            out[5] = HEX[byte & 15]
+            out += 6
+            continue
+        if byte == c'"' or byte == c'\\':
+            out[0] = c'\\'
+            out += 1
+        out[0] = <char>byte
+        out += 1
+    return out
+
+
+cdef char* write_whole(char* out, uint64_t number) noexcept nogil:
+    cdef char digits[PRICE_CHARS]
+    cdef int at = PRICE_CHARS
+    if number < 10:
+        out[0] = <char>(c'0' + number)
+        return out + 1
+    while number:
+        at -= 1
+        digits[at] = <char>(c'0' + number % 10)
+        number //= 10
+    memcpy(out, &digits[at], PRICE_CHARS - at)
+    return out + (PRICE_CHARS - at)
+
+
+cdef char* write_price(char* out, int64_t nano) noexcept nogil:
+    cdef uint32_t rest = <uint32_t>(nano % NANO_PER_CPM)
+    cdef int n = 6, i
+    out = write_whole(out, <uint64_t>(nano // NANO_PER_CPM))
+    if rest == 0:
+        return out
+    out[0] = c'.'
+    while rest % 10 == 0:
+        rest //= 10
+        n -= 1
+    for i in range(n, 0, -1):
+        out[i] = <char>(c'0' + rest % 10)
+        rest //= 10
+    return out + 1 + n
 
 
 cdef class Writer:
@@ -51,50 +123,6 @@ cdef class Writer:
     cdef void put_str(self, Str text) noexcept nogil:
         self.put(text.p, text.n)
 
-    cdef void put_escaped(self, Str text) noexcept nogil:
-        """As the inside of a JSON string; `text` is UTF-8."""
-        cdef char* out = self.p + self.n
-        cdef uint32_t i
-        cdef uint8_t byte
-        for i in range(text.n):
-            byte = <uint8_t>text.p[i]
-            if byte < 0x20:
-                memcpy(out, b"\\u00", 4)
-                out[4] = HEX[byte >> 4]
-                out[5] = HEX[byte & 15]
-                out += 6
-                continue
-            if byte == c'"' or byte == c'\\':
-                out[0] = c'\\'
-                out += 1
-            out[0] = <char>byte
-            out += 1
-        self.n = out - self.p
-
-    cdef void put_price(self, int64_t nano) noexcept nogil:
-        cdef char digits[PRICE_CHARS]
-        cdef int at = PRICE_CHARS, last
-        cdef int64_t whole = nano // NANO_PER_CPM, rest = nano % NANO_PER_CPM
-        cdef int i
-        if rest:
-            for i in range(6):
-                at -= 1
-                digits[at] = <char>(c'0' + rest % 10)
-                rest //= 10
-            at -= 1
-            digits[at] = c'.'
-        while True:
-            at -= 1
-            digits[at] = <char>(c'0' + whole % 10)
-            whole //= 10
-            if whole == 0:
-                break
-        last = PRICE_CHARS
-        if nano % NANO_PER_CPM:
-            while digits[last - 1] == c'0':
-                last -= 1
-        self.put(&digits[at], last - at)
-
     cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, Str imp_id_raw, Str deal) noexcept nogil:
         cdef const Piece* piece = book.pieces + creative.piece_first
         cdef const Piece* end = piece + creative.piece_count
@@ -114,25 +142,31 @@ cdef class Writer:
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil:
         cdef const Piece* piece = book.pieces + creative.piece_first
         cdef const Piece* end = piece + creative.piece_count
-        cdef int i
+        cdef char* out = self.p + self.n
         while piece < end:
             if piece.kind == PIECE_TEXT:
-                self.put(book.blob + piece.at, piece.n)
+                memcpy(out, book.blob + piece.at, piece.n)
+                out += piece.n
             elif piece.kind == PIECE_NOTICE_TOKEN:
-                self.put(splices.notice, TOKEN_CHARS)
+                memcpy(out, splices.notice, TOKEN_CHARS)
+                out += TOKEN_CHARS
             elif piece.kind == PIECE_PAGE_TOKEN:
-                self.put(splices.page, TOKEN_CHARS)
+                memcpy(out, splices.page, TOKEN_CHARS)
+                out += TOKEN_CHARS
             elif piece.kind == PIECE_IMP_ID:
-                self.put_str(splices.imp_id_raw)
+                memcpy(out, splices.imp_id_raw.p, splices.imp_id_raw.n)
+                out += splices.imp_id_raw.n
             elif piece.kind == PIECE_PRICE:
-                self.put_price(splices.price)
+                out = write_price(out, splices.price)
             elif piece.kind == PIECE_BID_ID:
-                for i in range(BID_ID_BYTES):
-                    self.p[self.n] = HEX[splices.bid_id[i] >> 4]
-                    self.p[self.n + 1] = HEX[splices.bid_id[i] & 15]
-                    self.n += 2
+                eight_digits(splices.bid_id, out)
+                eight_digits(splices.bid_id + 4, out + 8)
+                eight_digits(splices.bid_id + 8, out + 16)
+                out += BID_ID_CHARS
             elif piece.kind == PIECE_DEAL and splices.deal.p is not NULL:
-                self.put(DEAL_KEY, DEAL_KEY_CHARS)
-                self.put_escaped(splices.deal)
-                self.put(b'"', 1)
+                memcpy(out, DEAL_KEY, DEAL_KEY_CHARS)
+                out = write_escaped(out + DEAL_KEY_CHARS, splices.deal)
+                out[0] = c'"'
+                out += 1
             piece += 1
+        self.n = out - self.p
