@@ -1,7 +1,8 @@
 """A crowd of exchanges before one worker, in virtual time: the real connections, admission and control.
 
-Arrivals are Poisson with a seed; a poll returns every connection that has something to say and is read; serving and
-shedding advance the clock by what they cost. An exchange sends on a connection that owes it no answer, and loses the
+Arrivals are Poisson with a seed; a poll returns the connections that have something to say and are read, a batch at
+most, those first that have not been looked at for longest; serving and shedding advance the clock by what they cost, and
+the answers of a batch leave together. An exchange sends on a connection that owes it no answer, and loses the
 request where there is none (`depth` 1), or sends up to `depth` requests one behind the other. Times: s.
 """
 
@@ -20,6 +21,7 @@ from tests.http_wire import Wire, no_route, post
 
 NS = 1_000_000_000
 POLL_S = 5e-6
+BATCH = 32  # as bidder/_fast/reactor.pxd has it
 DEADLINE_S = 0.035
 
 
@@ -50,6 +52,7 @@ class Member:
         self.protocol = connections.protocol()
         self.protocol.connection_made(self.wire)
         self.owed: deque[tuple[float, Tally]] = deque()
+        self.ready = False  # stands in the line of those that have something to say
         self.unread_since: float | None = None
 
 
@@ -84,12 +87,11 @@ class Crowd:
 
         earns = {name.encode(): nano for name, _, nano in exchanges}
         self._connections = Connections(PythonHandler(serve, admission=self._admission, lanes=lanes), no_route)
-        self._connections.on_turn = self._mark
-        self._marked = False
         self._overload = Overload(self._connections, self._admission)
         self._overload.begin(self.now, 0.0)
         self._next_step = self.now + STEP_S
         self._next_arrival = self.now
+        self._line: deque[Member] = deque()
         self._cpu = 0.0
         self.members = [
             Member(name, self._connections) for name, share, _ in exchanges for _ in range(round(connections * share))
@@ -104,9 +106,6 @@ class Crowd:
         """Connections that are not read just now."""
         return self._connections.unread
 
-    def _mark(self) -> None:
-        self._marked = True
-
     def _work(self, seconds: float) -> None:
         self._clock.monotonic += round(seconds * NS)
         self._cpu += seconds
@@ -119,10 +118,7 @@ class Crowd:
         self._next_arrival = self.now + self._rng.expovariate(rate)
         while self.now < end:
             self._arrive(rate, tally)
-            ready = [member for member in self.members if member.owed and member.wire.reading]
-            if ready:
-                self._turn(ready)
-            else:
+            if not self._turn():
                 self._clock.monotonic = round(max(self.now, min(self._next_arrival, self._next_step)) * NS) + 1
             if self.now >= self._next_step:
                 self._step(tally)
@@ -134,6 +130,7 @@ class Crowd:
             member = self._free_member()
             if member is not None:
                 member.owed.append((self._next_arrival, tally))
+                self._ready(member)
             self._next_arrival += self._rng.expovariate(rate)
 
     def _free_member(self) -> Member | None:
@@ -144,29 +141,47 @@ class Crowd:
                 return member
         return None
 
-    def _turn(self, ready: Sequence[Member]) -> None:
+    def _ready(self, member: Member) -> None:
+        if not member.ready:
+            member.ready = True
+            self._line.append(member)
+
+    def _poll(self) -> list[Member]:
+        found: list[Member] = []
+        while self._line and len(found) < BATCH:
+            member = self._line.popleft()
+            member.ready = False
+            if member.owed and member.wire.reading:
+                found.append(member)
+        return found
+
+    def _turn(self) -> bool:
+        """False: nobody has anything to say."""
+        self._admission.polls()
+        batch = self._poll()
+        if not batch:
+            return False
+        self._admission.polled(len(batch) < BATCH)
         self._work(POLL_S)
-        for member in ready:
+        for member in batch:
             owed, served = len(member.owed), self._served
             data = member.request * owed
             view = memoryview(member.protocol.get_buffer(-1))
             view[: len(data)] = data
             view.release()
             member.protocol.buffer_updated(len(data))
-            answers = b"".join(member.wire.writes).split(b"HTTP/1.1 ")[1:]
-            member.wire.writes.clear()
-            served = self._served - served
-            self._work((owed - served) * self._shed_s)
-            for answer in answers:
+            self._work((owed - self._served + served) * self._shed_s)
+        for member in batch:
+            for answer in b"".join(member.wire.writes).split(b"HTTP/1.1 ")[1:]:
                 arrived, tally = member.owed.popleft()
                 if answer.startswith(b"204"):
                     tally.shed += 1
                 else:
                     tally.waits.append(self.now - arrived)
                     tally.good += self.now - arrived <= DEADLINE_S
-        if self._marked:
-            self._marked = False
-            self._admission.turn_ends()
+            member.wire.writes.clear()
+        self._admission.turn_ends(len(batch))
+        return True
 
     def _step(self, tally: Tally) -> None:
         self._next_step = self.now + STEP_S
@@ -175,6 +190,8 @@ class Crowd:
         for member in self.members:
             if member.wire.reading:
                 member.unread_since = None
+                if member.owed:
+                    self._ready(member)
             elif member.unread_since is None:
                 member.unread_since = self.now
             else:

@@ -87,6 +87,7 @@ cdef class Decider(BidHandler):
         cdef const char* out = NULL
         cdef Py_ssize_t n = 0
         self.admission.polls()
+        self.admission.since = self.admission.clear
         status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
                              PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), 0, &out, &n)
         return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""

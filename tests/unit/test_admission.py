@@ -14,35 +14,30 @@ MS = 1_000_000
 
 
 class Loop:
-    """One worker's loop as admission sees it: connections that are read in turn, each costing what `serve` says."""
+    """One worker's loop as admission sees it: connections that are read in turns, each costing what `serve` says."""
 
-    def __init__(self, cost_ns: int = MS // 10, connections: int = 12) -> None:
+    def __init__(self, cost_ns: int = MS // 10, connections: int = 40) -> None:
         self.clock = HandClock(0, 1_000 * MS)
         self.admission = Admission(self.clock)
         self.cost_ns = cost_ns
-        self.marks = 0
         handler = PythonHandler(self._serve, admission=self.admission, lanes={b"openx": 1, b"pubmatic": 2})
         self.connections = Connections(handler, no_route)
-        self.connections.on_turn = self._mark
         self.talks = [Conversation(self._serve, connections=self.connections) for _ in range(connections)]
 
     def _serve(self, exchange: bytes, body: bytes) -> tuple[int, bytes]:
         self.clock.monotonic += self.cost_ns
         return 200, b"{}"
 
-    def _mark(self) -> None:
-        self.marks += 1
-
-    def turn(self, reads: int, exchange: str = "openx") -> list[int]:
-        """What the reads of one poll are answered; the end of the turn is told if it was asked for."""
-        before = self.marks
+    def turn(self, reads: int, exchange: str = "openx", *, first: int = 0, every: bool = True) -> list[int]:
+        """What the connections from `first` on are answered in one turn; `every`: these were all that had come."""
         said = []
-        for talk in self.talks[:reads]:
+        self.admission.polls()
+        self.admission.polled(every)
+        for talk in self.talks[first : first + reads]:
             talk.wire.writes.clear()
             talk.feed(post(path=f"/bid/{exchange}"))
             said += talk.statuses
-        if self.marks > before:
-            self.admission.turn_ends()
+        self.admission.turn_ends(reads)
         return said
 
     def idle(self, ms: float) -> None:
@@ -58,11 +53,8 @@ def test_nothing_is_shed_while_turns_are_short() -> None:
 def test_what_comes_late_in_a_long_turn_is_shed() -> None:
     loop = Loop(cost_ns=2 * MS)
     loop.idle(5)
-    said = loop.turn(12)
-    # Reads 0 to 7 are not marked yet, and each looks like a poll of its own after a gap; from there on waits add up.
-    assert said[:5] == [200] * 5
-    assert said[-4:] == [204] * 4
-    assert said == sorted(said)
+    # Each waits for those before it: 0, 2, ... 10 ms.
+    assert loop.turn(12) == [200] * 6 + [204] * 6
 
 
 def test_a_turn_right_behind_a_long_one_has_waited_as_long() -> None:
@@ -78,14 +70,19 @@ def test_a_turn_that_the_poll_waited_for_has_not() -> None:
     assert loop.turn(3) == [200] * 3
 
 
-def test_short_turns_do_not_ask_for_their_end() -> None:
-    loop = Loop()
-    for _ in range(50):
-        loop.turn(7)
-        loop.idle(1)
-    assert loop.marks == 0
-    loop.turn(8)
-    assert loop.marks == 1
+def test_what_a_poll_left_behind_has_waited_since_the_last_one_that_left_nothing() -> None:
+    loop = Loop(cost_ns=MS)
+    loop.turn(1)
+    assert loop.turn(7, every=False) == [200] * 7
+    assert loop.turn(4, first=8) == [200, 200, 204, 204], "8 ms, and one more each"
+
+
+def test_who_was_read_lately_cannot_have_waited_long() -> None:
+    loop = Loop(cost_ns=MS)
+    loop.turn(7, every=False)
+    loop.turn(7, every=False, first=7)
+    assert loop.turn(2, every=False, first=7) == [200] * 2, "they said nothing more when they were read, 7 ms ago"
+    assert loop.turn(2, first=20) == [204] * 2, "these may have been ready all the time"
 
 
 def test_a_stall_of_the_loop_counts_as_waiting() -> None:
@@ -134,6 +131,7 @@ def test_a_shed_request_is_counted_with_its_reason_and_without_what_was_not_read
     began = world.clock.monotonic
     world.clock.monotonic += 11 * MS
     world.decider.admission.stalled(began)
+    world.decider.admission.polls()
     talk.feed(post(b"this is not even JSON"))
     assert talk.statuses == [204]
     rows = world.drain()
