@@ -15,7 +15,8 @@ from tests.bench.lines cimport NOBODY, Line, Place, choose, first_closed, leave,
 from tests.bench.schedule cimport next_due
 from tests.bench.sockets cimport (
     EAGAIN, EINTR, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, close, dial,
-    epoll_create1, epoll_event, epoll_wait, errno, iovec, is_connected, now_ns, recv, send, watch, writev,
+    epoll_create1, epoll_event, epoll_wait, errno, iovec, is_connected, now_ns, recv, send, wait_for, watch,
+    writev,
 )
 
 LIMITS = {"rate": 1e7, "seconds": 600.0, "connections": 8192, "depth": 1024}
@@ -206,7 +207,7 @@ cdef class Load:
                 return
             self.reopen(at)
             polled = now_ns()
-            n = epoll_wait(self.epoll, found, EVENTS, 0)
+            n = wait_for(self.epoll, found, EVENTS, start + <int64_t>due - polled if due < last else 0)
             for i in range(n):
                 self.hear(found[i].data.u32, found[i].events)
             if n < EVENTS:

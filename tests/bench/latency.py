@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
                     capacity * share / 100, args.seconds, args.connections, args.depth, deadline_ms=PATIENCE_MS
                 )
                 with swapping(server, campaign, args.swaps) as swaps:
-                    result = openloop.run(server, mix, plan)
+                    result = openloop.run(server, mix, plan, at_ease=True)
                 row = {
                     "load": f"{share} %",
                     "offered/s": round(result["offered"]),

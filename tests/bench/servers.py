@@ -64,11 +64,28 @@ def _answers(url: str, path: str = "/healthz") -> bool:
     return False
 
 
+def pin(pid: int, core: int) -> None:
+    """A process, all its threads and what they will start."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), {core})
+
+
+def family(pid: int) -> list[int]:
+    """The process, its children, theirs, and so on."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (task / "children").read_text(encoding="ascii").split())
+    return found
+
+
 @contextmanager
 def _process(command: list[str], url: str) -> Iterator[Server]:
     process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
     try:
-        os.sched_setaffinity(process.pid, {first_core()})
+        pin(process.pid, first_core())
         wait_until(lambda: _answers(url), 20, f"{command[0]} answers")
         yield Server([process.pid], url)
     finally:
@@ -116,6 +133,7 @@ def outbid(directory: Path, count: int, port_base: int, workers: int = 1) -> Ite
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=CHECKOUT,
+        env=os.environ | {"OUTBID_BIDDER_CONNECTIONS_PER_PEER": "0"},  # one address is all exchanges at once
     )
     assert process.stdout is not None
     try:
@@ -125,9 +143,8 @@ def outbid(directory: Path, count: int, port_base: int, workers: int = 1) -> Ite
         ready = json.loads(line)
         verb(state, "campaign", "import", str(_campaign_file(directory, count)), "--wait")
         if workers == 1:
-            for role, pids in ready["pids"].items():
-                for pid in pids:
-                    os.sched_setaffinity(pid, {first_core() if role == "worker" else last_core()})
+            for pid in family(process.pid):
+                pin(pid, first_core() if pid in ready["pids"]["worker"] else last_core())
         ours = ready["pids"]["worker"]
         yield Server([*ours, *ready["pids"]["supervisor"]], ready["bid"], state, tuple(ours))
     finally:

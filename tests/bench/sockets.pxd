@@ -2,6 +2,10 @@
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 
+cdef enum:
+    WAKE_NS = 10_000             # what a timer is late, and more
+    NAP_NS = 1_000_000
+
 cdef extern from "<errno.h>" nogil:
     int errno
     enum: EAGAIN
@@ -70,6 +74,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_create1(int flags) noexcept
     int epoll_ctl(int epoll, int what, int fd, epoll_event* event) noexcept
     int epoll_wait(int epoll, epoll_event* found, int most, int timeout_ms) noexcept
+    int epoll_pwait2(int epoll, epoll_event* found, int most, const timespec* timeout, const void* signals) noexcept
 
 cdef inline int64_t now_ns() noexcept nogil:
     cdef timespec at
@@ -97,6 +102,16 @@ cdef inline bint is_connected(int fd) noexcept nogil:
     cdef int error = -1
     cdef socklen_t n = sizeof(error)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 and error == 0
+
+cdef inline int wait_for(int epoll, epoll_event* found, int most, int64_t ns) noexcept nogil:
+    """What is there, or comes within `ns` less the time that waking takes; a short wait is none."""
+    cdef timespec timeout
+    timeout.tv_sec = 0
+    timeout.tv_nsec = min(ns, NAP_NS) - WAKE_NS
+    if timeout.tv_nsec < WAKE_NS:
+        return epoll_wait(epoll, found, most, 0)
+    return epoll_pwait2(epoll, found, most, &timeout, NULL)
+
 
 cdef inline bint watch(int epoll, int what, int fd, uint32_t number, uint32_t events) noexcept nogil:
     cdef epoll_event event
