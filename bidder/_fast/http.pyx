@@ -384,6 +384,7 @@ cdef class BidProtocol(Peer):
         cdef Ending ending = CLOSES if close else STAYS if self.head.minor else STAYS_10
         cdef int status = self.verdict
         if status == 0:
+            self.shared.admission.lane = 0   # for whoever answers without asking it
             if self.head.coding == GZIP:
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)
             else:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import astuple
 
+from bidder._fast import favour
 from bidder._fast.http import Connections
 from bidder.events.schema import Kind, Row
 from bidder.money.tokens import BidIds
@@ -203,3 +204,11 @@ def test_of_one_batch_those_who_waited_too_long_get_no_bid_and_the_others_theirs
     assert [[answer.status for answer in peer.told(2)] for peer in old] == [[204, 204]] * 8
     assert [[answer.status for answer in peer.told(2)] for peer in fresh] == [[200, 200]] * 8
     assert bidder.reasons() == {Reason.OVERLOAD: 16}
+
+
+def test_a_connection_that_asks_for_an_unknown_exchange_is_in_no_exchanges_line(bidders: Bidders) -> None:
+    bidder = bidders()
+    body = bodies(1)[0]
+    bad = post(b"\x1f\x8b", "Content-Encoding: gzip")
+    bidder.answers([post(body), post(body, path="/bid/nobody"), post(body), bad], 4)
+    assert favour.sort(bidder.hall.connections, 1.0, 0.0, 0.0, [2]) == 2
