@@ -52,7 +52,7 @@ class Bidder:
     """A world behind a hall; bid ids, ties and throttles are the same in every one."""
 
     def __init__(self, directory: Path) -> None:
-        self.world = World(directory, CAMPAIGNS, bid_ids=BidIds(lambda n: bytes(n)))
+        self.world = World(directory, CAMPAIGNS, bid_ids=BidIds(bytes))
         self.world.fund("c-thin", 9_000_000)
         self.world.pace("c-throttled", 2**31)
         self.hall = Hall(Connections(self.world.decider, no_route, max_body_bytes=50_000))
