@@ -96,11 +96,12 @@ class World:
         public_url: str = PUBLIC_URL,
         book: bool = True,
         bid_ids: BidIds | None = None,
+        purses: int = 64,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
-        self.purses = Purses(directory / "purses", 64)
+        self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
         self.counter_file = CounterFile(directory / "counters")

@@ -1,6 +1,7 @@
 """The book of campaigns and the matcher over it; the layout is `book_layout.pxd` and docs/book.md."""
 
 import os
+from collections.abc import Sequence
 
 from bidder._fast.book_check import BookError as BookError
 from bidder._fast.request import Reader
@@ -54,6 +55,11 @@ class Matcher:
     def matches(self, reader: Reader, exchange_key: int, now_s: int, imp_index: int) -> list[int]:
         """Keys of the campaigns whose targeting accepts this imp of what `reader` last parsed, by descending
         highest price. Flights, switches, budgets and creatives are not looked at. ValueError: no such imp."""
+
+    def matches_each(
+        self, reader: Reader, exchange_key: int, now_s: int, asked: Sequence[tuple[int, int | None]]
+    ) -> list[list[int]]:
+        """As an auction asks: imp after imp of one request, of each as many campaigns at most (None: all)."""
 
     def price(self, campaign_key: int) -> int:
         """nano-USD that the campaign would bid on what `matches` was last asked for; KeyError: not in the book."""

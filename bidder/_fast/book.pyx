@@ -503,14 +503,21 @@ cdef class Matcher(Probe):
         return 1 if posting_has(&posting, slot) else 2
 
     def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
-        if imp_index >= reader.req.imps.n:
-            raise ValueError(f"imp {imp_index}: the request has {reader.req.imps.n}")
+        return self.matches_each(reader, exchange_key, now_s, [(imp_index, None)])[0]
+
+    def matches_each(self, Reader reader not None, int exchange_key, int64_t now_s, asked):
+        cdef uint32_t imp_index
+        found = []
         self.begin_request(reader, exchange_key, now_s)
-        self.begin_imp(&reader.imps[reader.req.imps.at + imp_index])
-        keys = []
-        while (slot := self.next_slot()) >= 0:
-            keys.append(self.book.campaigns[<uint32_t>slot].key)
-        return keys
+        for imp_index, most in asked:
+            if imp_index >= reader.req.imps.n:
+                raise ValueError(f"imp {imp_index}: the request has {reader.req.imps.n}")
+            self.begin_imp(&reader.imps[reader.req.imps.at + imp_index])
+            keys = []
+            while (most is None or len(keys) < most) and (slot := self.next_slot()) >= 0:
+                keys.append(self.book.campaigns[<uint32_t>slot].key)
+            found.append(keys)
+        return found
 
     def price(self, uint32_t campaign_key):
         cdef uint32_t slot

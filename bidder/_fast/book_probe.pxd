@@ -9,6 +9,7 @@ from bidder._fast.request cimport Deal, Imp, Reader, Request, Size, Str
 cdef enum:
     FOLD_MAX = 1024            # bytes; longer texts are in no book
     FOLD_ROOM = 16_384         # of all texts of one request
+    CATEGORY_MAX = 512         # bytes; longer categories are in no book
 
 cdef enum:
     LINEAR = 64                # values held up to which looking at each of them is fastest

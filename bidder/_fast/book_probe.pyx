@@ -310,8 +310,9 @@ cdef class Probe:
         cdef Py_ssize_t n
         if cat.p == NULL:
             return
-        self.ask(D_CAT, cat.p, cat.n, plan)
-        for n in range(<Py_ssize_t>cat.n - 1, 0, -1):
+        if cat.n <= CATEGORY_MAX:
+            self.ask(D_CAT, cat.p, cat.n, plan)
+        for n in range(min(<Py_ssize_t>cat.n - 1, <Py_ssize_t>CATEGORY_MAX), 0, -1):
             if cat.p[n] == b'-':
                 self.ask(D_CAT, cat.p, n, plan)
 

@@ -37,6 +37,10 @@ cdef inline bint is_bid(const Head* head, const char* text) noexcept nogil:
     return head.path_n >= PREFIX_N and memcmp(text + head.path_at, b"/bid/", PREFIX_N) == 0
 
 
+cdef inline bint is_post(const Head* head, const char* text) noexcept nogil:
+    return head.method_n == 4 and memcmp(text + head.method_at, b"POST", 4) == 0
+
+
 cdef class Room:
     def __len__(self):
         return self.n
@@ -194,8 +198,9 @@ cdef class BidProtocol(Peer):
         self.phase = READING_HEAD
         self.since = -1
         self.head_status = head_read(head, data, n)
-        if (self.head_status == DONE and is_bid(head, data) and head.method_n == 4 and not head.chunked and not head.expect
-                and head.coding == IDENTITY and 0 < head.content_length <= min(n - head.next, self.shared.max_body_bytes)):
+        if (self.head_status == DONE and is_bid(head, data) and is_post(head, data) and not head.chunked
+                and not head.expect and not head.expect_other and head.coding == IDENTITY
+                and 0 < head.content_length <= min(n - head.next, self.shared.max_body_bytes)):
             self.ticket = self.shared.handler.foresee(
                 data + head.path_at + PREFIX_N, self.exchange_n(data + head.path_at), data + head.next,
                 head.content_length)
@@ -352,7 +357,7 @@ cdef class BidProtocol(Peer):
         if self.head.content_length > self.shared.max_body_bytes:
             return 413
         if self.bid:
-            if self.head.method_n != 4 or memcmp(text + self.head.method_at, b"POST", 4) != 0:
+            if not is_post(&self.head, text):
                 self.verdict = 405 if self.shared.handler.knows(path + PREFIX_N, self.exchange_n(path)) else 404
             elif self.head.coding == OTHER:
                 self.verdict = 415
@@ -379,6 +384,7 @@ cdef class BidProtocol(Peer):
         cdef Ending ending = CLOSES if close else STAYS if self.head.minor else STAYS_10
         cdef int status = self.verdict
         if status == 0:
+            self.shared.admission.lane = 0   # for whoever answers without asking it
             if self.head.coding == GZIP:
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)
             else:

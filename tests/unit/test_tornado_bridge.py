@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-import socket
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
