@@ -1,8 +1,8 @@
 """A crowd of exchanges before one worker, in virtual time: the real connections, admission and control.
 
 Arrivals are Poisson with a seed; a poll returns the connections that have something to say and are read, a batch at
-most, those first that have not been looked at for longest; serving and shedding advance the clock by what they cost, and
-the answers of a batch leave together. An exchange sends on a connection that owes it no answer, and loses the
+most, those first that have not been looked at for longest; serving and shedding advance the clock by what they cost,
+and the answers of a batch leave together. An exchange sends on a connection that owes it no answer, and loses the
 request where there is none (`depth` 1), or sends up to `depth` requests one behind the other. Times: s.
 """
 

@@ -1,8 +1,9 @@
 """The auction of one imp among our own campaigns: who bids, with which creative, at what price."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book cimport Book, CampaignRec, Matcher
+from bidder._fast.book cimport Book, CampaignRec
 from bidder._fast.frequency cimport Caps
+from bidder._fast.matcher cimport Matcher
 from bidder._fast.purses cimport Purse, Purses
 from bidder._fast.request cimport Deal, Imp, Reader, Str
 

@@ -10,12 +10,13 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 """
 
 from libc.stdint cimport INT64_MAX
-from bidder._fast.book cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE, CreativeRec, Piece, StrRef
+from bidder._fast.book cimport CreativeRec, Piece, StrRef
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
     REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
 )
+from bidder._fast.matcher cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE
 from bidder._fast.memory cimport fetch
 from bidder._fast.purses cimport Half
 from bidder._fast.request cimport pack3

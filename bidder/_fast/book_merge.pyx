@@ -14,6 +14,7 @@ import zlib
 from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, PIECE_TEXT, StrRef
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_part cimport *
+from bidder._fast.book_summary cimport summarise
 
 cdef enum:
     DENSE_WORTH = 4            # a bitmap is scanned faster than slots: it may cost this many times their bytes
@@ -405,28 +406,17 @@ cdef class Merger:
         return 0
 
     cdef int write_summaries(self) except -1:
-        """Which blocks of a bitmap have a bit at all, and of excludes: which have all."""
         cdef const uint64_t* bitmaps = <const uint64_t*>self.section(S_BITMAPS)
         cdef uint64_t* summary = <uint64_t*>self.section(S_SUMMARIES)
-        cdef uint64_t words = summary_words(self.head), b, block, i, some, every, last
-        cdef uint64_t blocks = self.words // BLOCK_WORDS
-        cdef const uint64_t* at
+        cdef uint64_t words = summary_words(self.head), b
         cdef uint32_t v
-        cdef bytearray excluding = bytearray(self.bitmaps)
-        cdef char* excludes = excluding
+        cdef set excluding = set()
         for v in range(self.value_count):
             if self.values[v].dense & DENSE_EXC:
-                excludes[self.values[v].exc_at] = 1
+                excluding.add(self.values[v].exc_at)
         for b in range(self.bitmaps):
-            for block in range(blocks):
-                at = bitmaps + b * self.words + block * BLOCK_WORDS
-                some, every = 0, ~<uint64_t>0
-                for i in range(<uint64_t>BLOCK_WORDS):
-                    last = self.campaigns - min(<uint64_t>self.campaigns, block * BLOCK + i * 64)
-                    some |= at[i]
-                    every &= at[i] | (0 if last >= 64 else ~<uint64_t>0 << last)
-                if some if not excludes[b] else every == ~<uint64_t>0:
-                    summary[b * words + (block >> 6)] |= <uint64_t>1 << (block & 63)
+            summarise(bitmaps + b * self.words, self.words // BLOCK_WORDS, self.campaigns, b in excluding,
+                      summary + b * words)
         return 0
 
     cdef int write_named(self, int section, int kind) except -1:

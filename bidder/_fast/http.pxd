@@ -3,13 +3,12 @@
 from libc.stdint cimport int64_t, uint64_t
 from bidder._fast.admission cimport Admission, Standing
 from bidder._fast.answers cimport Outbox
+from bidder._fast.backlog cimport Backlog
 from bidder._fast.framing cimport Body, Head
 from bidder._fast.handler cimport BidHandler
-from bidder._fast.peer cimport Peer
 
 cdef enum:
     INBOX_BYTES = 65_536         # one read where the loop reads for us, shared by all connections of a worker
-    ROOM_BYTES = 4_096           # least room behind a request that is not whole yet
     AWAY_BYTES = 65_536          # read ahead while Tornado answers; then reading stops
 
 cdef enum:
@@ -48,12 +47,10 @@ cdef class Connections:
     cdef public bint draining    # from now on the last answer of every connection says close
     cdef readonly uint64_t refused   # requests whose framing, size or time was not accepted
 
-cdef class BidProtocol(Peer):
+cdef class BidProtocol(Backlog):
     """One connection, as an asyncio BufferedProtocol."""
     cdef Connections shared
     cdef object guest            # the answer that Tornado is writing, while AWAY
-    cdef char* own               # owned; NULL unless bytes wait for more, or for Tornado
-    cdef Py_ssize_t own_n, own_cap
     cdef Head head
     cdef Body body
     cdef int head_status         # what `head_read` said ahead of time; ASK: it was not asked
@@ -75,8 +72,6 @@ cdef class BidProtocol(Peer):
     cdef double body_began       # as `since`
     cdef double since            # when this phase began, or last moved on; < 0: since the last sweep
 
-    # Memory for the next bytes: our own where some wait there, else *room of *n bytes.
-    cdef int make_room(self, char** room, Py_ssize_t* n) except -1
     # data[:n] has come, where `make_room` said; `more`: perhaps not all of it. It is answered by `answer`; between the
     # two the handler is told of the first request in it.
     cdef int receive(self, char* data, Py_ssize_t n, bint more) except -1
@@ -84,9 +79,7 @@ cdef class BidProtocol(Peer):
     cdef int foresee(self, char* data, Py_ssize_t n) except -1
 
     cdef int consume(self, char* data, Py_ssize_t n) except -1
-    cdef int keep(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1
-    cdef int enlarge(self, Py_ssize_t capacity) except -1
-    cdef void forget(self) noexcept
+    cdef int keep_rest(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1
 
     cdef int admit(self, const char* text, Py_ssize_t n) except -1
     cdef Py_ssize_t exchange_n(self, const char* path) noexcept

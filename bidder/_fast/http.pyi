@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol as Shape
 
+from bidder._fast.backlog import Backlog
 from bidder._fast.handler import BidHandler
-from bidder._fast.peer import Peer
 
 class _Guest(Shape):
     """Whoever answers one request that is not a bid; the connection tells it what it must know."""
@@ -72,7 +72,7 @@ class Connections:
     def abort(self) -> int:
         """Drop every connection at once, answered or not; how many."""
 
-class BidProtocol(Peer):
+class BidProtocol(Backlog):
     """One connection, as the loop and a route see it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None: ...

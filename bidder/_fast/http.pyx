@@ -16,15 +16,16 @@ import zlib
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memcmp, memmove
 from bidder._fast.admission cimport IN_FAVOUR, LATE, OUT_OF_FAVOUR, Admission
 from bidder._fast.answers cimport CLOSES, STAYS, STAYS_10, Ending, Outbox
+from bidder._fast.backlog cimport Backlog
 from bidder._fast.framing cimport (
     DONE, GZIP, IDENTITY, MORE, OTHER, Head, body_begin, body_read, head_begin, head_read,
 )
 from bidder._fast.handler cimport BidHandler
-from bidder._fast.peer cimport AHEAD, UNREAD, WRITING, Peer
+from bidder._fast.peer cimport AHEAD, UNREAD, WRITING
 
 cdef enum:
     PREFIX_N = 5                     # of "/bid/"
@@ -93,12 +94,10 @@ cdef class Connections:
             (<BidProtocol>member).check(now)
 
     def close_idle(self):
-        cdef int closed = 0
-        for member in list(self.members):
-            if (<BidProtocol>member).phase == IDLE:
-                (<BidProtocol>member).close()
-                closed += 1
-        return closed
+        idle = [member for member in self.members if (<BidProtocol>member).phase == IDLE]
+        for member in idle:
+            (<BidProtocol>member).close()
+        return len(idle)
 
     def abort(self):
         for member in list(self.members):
@@ -106,7 +105,7 @@ cdef class Connections:
         return len(self.members)
 
 
-cdef class BidProtocol(Peer):
+cdef class BidProtocol(Backlog):
     def __init__(self, Connections shared not None):
         cdef uint64_t lot
         self.shared = shared
@@ -117,9 +116,6 @@ cdef class BidProtocol(Peer):
         shared.lots += 1
         lot = shared.lots * <uint64_t>0x9E3779B97F4A7C15  # as even as a draw, and the same in every run
         self.lot = <double>(lot >> 11) / <double>(1 << 53)
-
-    def __dealloc__(self):
-        free(self.own)
 
     # --- called by the loop
 
@@ -161,14 +157,6 @@ cdef class BidProtocol(Peer):
         self.receive(room.at, n, n == room.n)
         self.shared.handler.batch_named()
         self.answer()
-
-    cdef int make_room(self, char** room, Py_ssize_t* n) except -1:
-        if self.own != NULL:
-            if self.own_cap - self.own_n < ROOM_BYTES:
-                self.enlarge(2 * self.own_cap)
-            room[0] = self.own + self.own_n
-            n[0] = self.own_cap - self.own_n
-        return 0
 
     cdef int receive(self, char* data, Py_ssize_t n, bint more) except -1:
         cdef Admission admission = self.shared.admission
@@ -214,7 +202,7 @@ cdef class BidProtocol(Peer):
         admission.standing = LATE if self.late else self.standing
         if self.phase == AWAY:
             if self.own == NULL:
-                self.keep(self.come, 0, self.come_n)
+                self.keep_rest(self.come, 0, self.come_n)
             if self.own_n > AWAY_BYTES:
                 self.stop(AHEAD)
         elif self.own == NULL:
@@ -307,42 +295,15 @@ cdef class BidProtocol(Peer):
                 break
         if self.phase >= LINGERING:
             return 0
-        self.keep(data, at, n)
+        self.keep_rest(data, at, n)
         return self.flush()
 
-    cdef int keep(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1:
-        """data[at:n] waits in memory of our own."""
-        cdef Py_ssize_t rest = n - at
-        cdef Py_ssize_t whole = rest
-        if rest == 0:
-            self.forget()
-            return 0
+    cdef int keep_rest(self, char* data, Py_ssize_t at, Py_ssize_t n) except -1:
+        """data[at:n] waits for what is still to come of its request."""
+        cdef Py_ssize_t whole = n - at
         if self.phase == READING_BODY and self.head.content_length > 0:
             whole = self.head.next + self.head.content_length
-        if data != self.own:
-            self.enlarge(whole + ROOM_BYTES)
-            memcpy(self.own, data + at, rest)
-        else:
-            if at:
-                memmove(self.own, self.own + at, rest)
-            self.enlarge(whole + ROOM_BYTES)
-        self.own_n = rest
-        return 0
-
-    cdef int enlarge(self, Py_ssize_t capacity) except -1:
-        cdef char* more
-        if capacity > self.own_cap:
-            more = <char*>realloc(self.own, capacity)
-            if more == NULL:
-                raise MemoryError()
-            self.own = more
-            self.own_cap = capacity
-        return 0
-
-    cdef void forget(self) noexcept:
-        free(self.own)
-        self.own = NULL
-        self.own_n = self.own_cap = 0
+        return self.keep(data, at, n, whole)
 
     # --- a request
 

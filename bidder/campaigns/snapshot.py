@@ -10,7 +10,7 @@ at a start, that is the newest of the kept files that is good.
 import os
 from pathlib import Path
 
-from bidder._fast.book import Book, BookError, Matcher
+from bidder._fast.book import Book, BookError
 from bidder.campaigns.compile import sync_directory
 from bidder.campaigns.stamp import is_stamped, stamp, stamp_of
 
@@ -48,7 +48,6 @@ def current_generation(state: Path) -> int | None:
 
 def _open(path: Path, generation: int, *, whole: bool = False) -> Book:
     book = Book.open(path, checked=not whole and is_stamped(path))
-    Matcher(book)  # also says whether this host knows the book's time zones
     if book.revision != generation:
         raise BookError(f"{path}: holds generation {book.revision}")
     return book

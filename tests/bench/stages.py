@@ -2,8 +2,8 @@
 
 Bytes of whole requests are handed to the protocol as the loop would; counted is all that `buffer_updated` does until
 the answer is written. Instructions do not depend on what else the machine does. A stage is the rooms that it is
-compiled from: read (request, json), match (book, book_probe), auction (auction, rules, decision), caps, purse, tokens
-(with OpenSSL), write, count, http (http, framing, answers), and what libc and the interpreter do for them.
+compiled from: read (request, json), match (matcher, book_probe), auction (auction, rules, decision), caps, purse,
+tokens (with OpenSSL), write, count, http (http, framing, answers), and what libc and the interpreter do for them.
 """
 
 import shutil
@@ -30,9 +30,10 @@ from tests.bench import servers, table
 
 NOW_S = 1_790_000_000
 STAGES = {
-    "request": "read", "json": "read", "book": "match", "book_probe": "match", "auction": "auction", "rules": "auction",
-    "decision": "auction", "frequency": "caps", "purses": "purse", "tokens": "tokens", "writer": "write",
-    "counters": "count", "board": "count", "clock": "count", "http": "http", "framing": "http", "answers": "http",
+    "request": "read", "json": "read", "matcher": "match", "book": "match", "book_probe": "match",
+    "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps",
+    "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
+    "http": "http", "framing": "http", "answers": "http", "peer": "http", "backlog": "http", "admission": "http",
 }  # fmt: skip
 MANY = 10**15  # nano-USD: no purse runs dry
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bidder._fast.book import Matcher
+from bidder._fast.matcher import Matcher
 from bidder._fast.request import Reader
 from tests.bench import campaigns as generated
 from tests.bench.servers import bodies as requests

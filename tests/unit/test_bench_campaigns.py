@@ -4,7 +4,7 @@ import statistics
 from itertools import islice
 from pathlib import Path
 
-from bidder._fast.book import Matcher
+from bidder._fast.matcher import Matcher
 from bidder._fast.request import Reader
 from bidder.simulator.traffic import requests
 from tests.bench.campaigns import campaigns

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bidder._fast.book import Matcher
+from bidder._fast.matcher import Matcher
 from bidder._fast.request import Reader
 from tests.books import book, campaign, creative
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder._fast.book import Book, BookError, Matcher
+from bidder._fast.book import Book, BookError
+from bidder._fast.matcher import Matcher
 from bidder._fast.request import Reader
 from tests.book_rows import ENTRY, HEADER, ROW, Section
 from tests.books import EXCHANGES, book, campaign, creative, write

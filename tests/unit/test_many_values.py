@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bidder._fast.book import Matcher
+from bidder._fast.matcher import Matcher
 from bidder._fast.request import Reader
 from bidder.money.units import nano_from_cpm
 from tests.books import EXCHANGES, bodies, book, campaign

@@ -1,0 +1,88 @@
+"""Which campaigns of a book accept a request: all of `targeting`, nothing else."""
+
+from cython cimport final
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from bidder._fast.book cimport Book, CampaignRec
+from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
+from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_rules cimport Version
+from bidder._fast.request cimport Imp, Reader, Str
+
+cdef enum:                     # Matcher.near: why no campaign was left, from the imp's side
+    NEAR_DEAL = 1              # some campaign fell by its deals only now,
+    NEAR_FORMAT = 2            # by the formats of its creatives,
+    NEAR_SIZE = 4,             # by their sizes,
+    NEAR_SECURE = 8            # by what is insecure in all of them
+
+cdef struct Plan:              # private: one dimension of the current request
+    const uint64_t* base       # NULL: every campaign
+    uint32_t dimension
+    uint32_t inc_first, inc_end
+    uint32_t exc_first, exc_end
+
+cdef class Matcher(Probe):
+    """Finds the campaigns of one book that accept a request; keeps its working memory between requests.
+
+    begin_request once a request, begin_imp once an imp, then next_slot until it is -1:
+    slots in ascending order, which is descending price_max. Flight, switch, purse and
+    creative are the auction's business; all of `targeting` is the matcher's.
+    What begin_request was given must stay as it is until the next one.
+    """
+    cdef Book book
+    cdef readonly uint32_t near      # NEAR_ bits of this imp, as far as next_slot has looked
+    # `exchange`: key. `now_s`: unix seconds.
+    cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil
+    cdef void begin_imp(self, const Imp* imp) noexcept nogil
+    cdef int64_t next_slot(self) noexcept nogil
+    # The next slots that next_slot will look at, as far as they stand in one block; how many.
+    cdef int peek(self, uint32_t* slots, int most) noexcept nogil
+    cdef void fetch_filter(self, const CampaignRec* campaign) noexcept nogil
+    # Price of this slot for the current request: price times every multiplier that applies.
+    # 0 where a multiplier of zero applies: it does not bid.
+    cdef int64_t price_of(self, uint32_t slot) noexcept nogil
+    # Key of the request's bundle or domain where the book names it, else 0 (for counters).
+    cdef uint32_t inventory_key(self) noexcept nogil
+    # Key of a deal id that the book names, else 0.
+    cdef uint32_t deal_key(self, Str deal) noexcept nogil
+    # Does the campaign include deals at all, and this one? (0: it lists none; 1: lists this; 2: lists others only)
+    cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil
+    # Private from here on.
+    cdef const Dimension* dimensions
+    cdef const uint32_t* value_ids
+    cdef const Filter* filters
+    cdef const Point* points
+    cdef const Multiplier* multipliers
+    cdef const When* whens
+    cdef uint32_t dimension_count, of_request    # dimensions in all; those of the request stand first
+    cdef const uint64_t* deal_base   # NULL: no campaign includes deals
+    cdef Version osv
+    cdef Plan plans[25]
+    cdef uint32_t plan_count, request_plans
+    cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
+    cdef uint64_t* accepted          # by block: what the request's own dimensions accept,
+    cdef uint64_t* accepted_at       # if that was worked out for this request: then its serial number
+    cdef uint64_t serial
+    cdef int64_t blocks, block
+    cdef const uint64_t* summaries
+    cdef uint64_t summary_n          # words of one
+    cdef uint64_t* open_request      # bit n: block n may hold a campaign that the request's own dimensions accept,
+    cdef uint64_t* open_imp          # and this imp's too
+    cdef uint64_t* scratch
+    cdef bint request_summed, imp_summed
+    cdef uint32_t near_most          # the bit of `near` beside which no other matters
+    cdef uint64_t now[8]             # of this block: accepted for this imp
+    cdef uint32_t word
+    cdef uint64_t bits
+    @final
+    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
+    @final
+    cdef void settle_plans(self, uint32_t first) noexcept nogil
+    @final
+    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
+    cdef bint enter(self, int64_t block) noexcept nogil
+    cdef int64_t block_after(self, int64_t block) noexcept nogil
+    cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil
+    cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil
+    cdef bint next_block(self) noexcept nogil
+    cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
+    cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil

@@ -1,0 +1,404 @@
+"""The matcher: which campaigns of a book accept a request.
+
+    begin_request -> values of the request -> postings (book_layout: Value)
+    begin_imp     -> values of the imp     -> postings
+    next_slot     -> blocks of 512 slots: per dimension (base | includes) & ~excludes, all of them ANDed,
+                     one block at a time, so that an auction that has its winner stops paying
+                  -> filters of the few campaigns that have any
+
+A dimension that no campaign constrains is not looked at, nor is a block that the summaries call empty, but for the
+first few. Nothing is allocated per request but the growth of lists. Prices: nano-USD for one impression.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from bidder._fast.book cimport QUARTER_S
+from bidder._fast.book_layout cimport *
+from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_has
+from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
+from bidder._fast.memory cimport fetch
+from bidder._fast.request cimport Imp, Reader, Str
+
+cdef extern from *:
+    int __builtin_ctzll(unsigned long long) noexcept nogil
+
+cdef enum:
+    UNSUMMED = 2               # blocks that are entered without asking the summaries
+
+
+cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
+    return <uint32_t>1 << (dimension - D_DEAL)
+
+
+cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
+    """Of two reasons the greater is told: formats, sizes, deals, secure."""
+    return bit == 0 or dimension == D_SECURE or (bit != NEAR_SECURE and (
+        dimension == D_DEAL or (dimension == D_SIZE and bit == NEAR_FORMAT)))
+
+
+cdef class Matcher(Probe):
+    def __cinit__(self, Book book not None):
+        cdef uint32_t i
+        self.book = book
+        self.attach(book.base, book.numbers)
+        self.dimensions = <const Dimension*>book.section(S_DIMENSIONS)
+        self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
+        self.filters = <const Filter*>book.section(S_FILTERS)
+        self.points = <const Point*>book.section(S_POINTS)
+        self.multipliers = <const Multiplier*>book.section(S_MULTIPLIERS)
+        self.whens = <const When*>book.section(S_WHENS)
+        self.dimension_count = book.count(S_DIMENSIONS)
+        for i in range(self.dimension_count):
+            if self.dimensions[i].id < D_DEAL:
+                self.of_request = i + 1
+            elif self.dimensions[i].id == D_DEAL and self.dimensions[i].base != NO_BITMAP:
+                self.deal_base = self.bitmaps + <uint64_t>self.dimensions[i].base * self.head.words
+        self.blocks = self.head.words // BLOCK_WORDS
+        self.block = self.blocks
+        self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
+        self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
+        self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
+        self.summary_n = summary_words(self.head)
+        self.open_request = <uint64_t*>calloc(3 * self.summary_n + 1, sizeof(uint64_t))
+        if self.accepted == NULL or self.accepted_at == NULL or self.open_request == NULL:
+            raise MemoryError
+        self.open_imp = self.open_request + self.summary_n
+        self.scratch = self.open_imp + self.summary_n
+
+    def __dealloc__(self):
+        free(self.accepted)
+        free(self.accepted_at)
+        free(self.open_request)
+
+    cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
+        cdef uint32_t i
+        if now_s // QUARTER_S != self.book.quarter:
+            self.book.new_quarter(now_s)
+        self.look_at(reader)
+        self.serial += 1
+        self.osv = version_of(self.req.osv)
+        self.plan_count = 0
+        for i in range(self.of_request):
+            self.plan(i, NULL, exchange)
+        self.settle_plans(0)
+        self.held_of_request = self.held_n
+        self.request_plans = self.plan_count
+        self.request_incs = self.incs.count
+        self.request_excs = self.excs.count
+        self.request_summed = False
+        self.block = self.blocks
+        self.bits = 0
+
+    cdef void begin_imp(self, const Imp* imp) noexcept nogil:
+        cdef uint32_t i
+        self.look_at_imp()
+        self.plan_count = self.request_plans
+        self.incs.count = self.request_incs
+        self.excs.count = self.request_excs
+        self.near = self.near_most = 0
+        self.imp_summed = False
+        for i in range(self.of_request, self.dimension_count):
+            if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
+                self.plan(i, imp, 0)
+        self.settle_plans(self.request_plans)
+        for i in range(self.request_plans, self.plan_count):
+            if more_telling(self.plans[i].dimension, self.near_most):
+                self.near_most = near_bit(self.plans[i].dimension)
+        self.block = -1
+        self.word = BLOCK_WORDS
+        self.bits = 0
+
+    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil:
+        cdef const Dimension* dimension = &self.dimensions[number]
+        cdef Plan* plan = &self.plans[self.plan_count]
+        plan.dimension = dimension.id
+        plan.base = NULL
+        if dimension.base != NO_BITMAP:
+            plan.base = self.bitmaps + <uint64_t>dimension.base * self.head.words
+            fetch(plan.base, 1)
+        self.gather(dimension.id, imp, exchange, self.plan_count)
+        self.plan_count += 1
+
+    cdef void settle_plans(self, uint32_t first) noexcept nogil:
+        """Answer what was asked for the plans from this one on; keep those that can refuse a campaign."""
+        cdef Plan* plan
+        cdef uint32_t n, q = 0, kept = first
+        self.resolve()
+        for n in range(first, self.plan_count):
+            plan = &self.plans[n]
+            plan.inc_first = self.incs.count
+            plan.exc_first = self.excs.count
+            while q < self.question_n and self.questions[q].plan == n:
+                self.answer(&self.questions[q])
+                q += 1
+            plan.inc_end = self.incs.count
+            plan.exc_end = self.excs.count
+            if plan.base != NULL or plan.exc_end > plan.exc_first:
+                self.plans[kept] = plan[0]
+                kept += 1
+        self.plan_count = kept
+
+    # The campaigns: block by block.
+
+    cdef int64_t next_slot(self) noexcept nogil:
+        cdef uint64_t slot
+        cdef const CampaignRec* campaign
+        while True:
+            while self.bits == 0:
+                self.word += 1
+                if self.word >= BLOCK_WORDS:
+                    if not self.next_block():
+                        return -1
+                    self.word = 0
+                self.bits = self.now[self.word]
+            slot = self.block * BLOCK + self.word * 64 + __builtin_ctzll(self.bits)
+            self.bits &= self.bits - 1
+            campaign = &self.book.campaigns[slot]
+            if campaign.extra & F_FILTERS and not self.passes(campaign):
+                continue
+            if not campaign.extra & (F_RAISED | F_PLAIN) or self.priced_here(campaign, slot):
+                return slot
+
+    cdef int peek(self, uint32_t* slots, int most) noexcept nogil:
+        cdef uint64_t bits
+        cdef uint32_t word
+        cdef int n = 0
+        if self.bits == 0 and self.word + 1 >= BLOCK_WORDS:
+            if not self.next_block():
+                return 0
+            self.word = 0
+            self.bits = self.now[0]
+        bits = self.bits
+        word = self.word
+        while n < most:
+            while bits == 0:
+                word += 1
+                if word >= BLOCK_WORDS:
+                    return n
+                bits = self.now[word]
+            slots[n] = <uint32_t>(self.block * BLOCK + word * 64 + __builtin_ctzll(bits))
+            bits &= bits - 1
+            n += 1
+        return n
+
+    cdef void fetch_filter(self, const CampaignRec* campaign) noexcept nogil:
+        if campaign.extra & (F_FILTERS | F_MULTIPLIERS):
+            fetch(&self.filters[campaign.extra_at], sizeof(Filter))
+
+    cdef bint next_block(self) noexcept nogil:
+        """To the next block in which this imp is accepted; False where there is none."""
+        while not self.broken:
+            self.block = self.block_after(self.block)
+            if self.block >= self.blocks:
+                break
+            if self.enter(self.block):
+                return True
+        self.block = self.blocks
+        self.word = BLOCK_WORDS
+        return False
+
+    cdef int64_t block_after(self, int64_t block) noexcept nogil:
+        """The next one worth entering. Winners mostly stand in the first ones, so these are entered as they come."""
+        cdef const uint64_t* open
+        cdef uint64_t bits
+        cdef uint32_t n
+        block += 1
+        if block < UNSUMMED or block >= self.blocks:
+            return block
+        if not self.request_summed:
+            self.request_summed = True
+            memset(self.open_request, 255, self.summary_n * sizeof(uint64_t))
+            for n in range(self.request_plans):
+                self.sum_up(&self.plans[n], self.open_request)
+        if not self.imp_summed:
+            self.imp_summed = True
+            memcpy(self.open_imp, self.open_request, self.summary_n * sizeof(uint64_t))
+            for n in range(self.request_plans, self.plan_count):
+                self.sum_up(&self.plans[n], self.open_imp)
+        # A block that has nothing for this imp may still tell why not.
+        open = self.open_imp if self.near & self.near_most or not self.near_most else self.open_request
+        bits = open[block >> 6] >> (block & 63)
+        if bits:
+            return block + __builtin_ctzll(bits)
+        for n in range(<uint32_t>(block >> 6) + 1, <uint32_t>self.summary_n):
+            if open[n]:
+                return <int64_t>n * 64 + __builtin_ctzll(open[n])
+        return self.blocks
+
+    cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil:
+        """open &= blocks in which this plan can leave anything."""
+        cdef uint64_t* some = self.scratch
+        cdef const uint64_t* words
+        cdef const Posting* posting
+        cdef const uint32_t* slot
+        cdef uint32_t n
+        cdef uint64_t i
+        if plan.base != NULL:
+            words = self.summary_of(plan.base)
+            memcpy(some, words, self.summary_n * sizeof(uint64_t))
+            for n in range(plan.inc_first, plan.inc_end):
+                posting = &self.incs.items[n]
+                if posting.dense != NULL:
+                    words = self.summary_of(posting.dense)
+                    for i in range(self.summary_n):
+                        some[i] |= words[i]
+                else:
+                    slot = posting.first
+                    while slot < posting.end:
+                        some[slot[0] // (BLOCK * 64)] |= <uint64_t>1 << (slot[0] // BLOCK & 63)
+                        slot += 1
+            for i in range(self.summary_n):
+                open[i] &= some[i]
+        for n in range(plan.exc_first, plan.exc_end):
+            posting = &self.excs.items[n]
+            if posting.dense != NULL:
+                words = self.summary_of(posting.dense)
+                for i in range(self.summary_n):
+                    open[i] &= ~words[i]
+
+    cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil:
+        return self.summaries + <uint64_t>(bitmap - self.bitmaps) // self.head.words * self.summary_n
+
+    cdef bint enter(self, int64_t block) noexcept nogil:
+        """What this imp accepts of a block; False where that is nothing."""
+        cdef uint64_t* accept = self.accepted + block * BLOCK_WORDS
+        cdef uint64_t before[8]
+        cdef int64_t left
+        cdef uint32_t n
+        cdef bint some
+        cdef int i
+        if self.accepted_at[block] != self.serial:
+            self.accepted_at[block] = self.serial
+            left = self.book.slot_count - block * BLOCK
+            for i in range(BLOCK_WORDS):
+                accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
+                left -= 64
+            for n in range(self.request_plans):
+                if not self.narrow(&self.plans[n], accept, block):
+                    break
+        some = block_any(accept)
+        memcpy(self.now, accept, sizeof(self.now))
+        for n in range(self.request_plans, self.plan_count if some else 0):
+            memcpy(before, self.now, sizeof(before))
+            some = self.narrow(&self.plans[n], self.now, block)
+            for i in range(BLOCK_WORDS):
+                if before[i] & ~self.now[i]:
+                    self.near |= near_bit(self.plans[n].dimension)
+                    break
+            if not some:
+                break
+        return some
+
+    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil:
+        """accept &= (base | includes) & ~excludes; False where nothing is left."""
+        return block_narrow(
+            accept, plan.base, self.incs.items + plan.inc_first, self.incs.items + plan.inc_end,
+            self.excs.items + plan.exc_first, self.excs.items + plan.exc_end, block)
+
+    # One campaign: what the index alone does not decide.
+
+    cdef bint passes(self, const CampaignRec* campaign) noexcept nogil:
+        cdef const Filter* filter = &self.filters[campaign.extra_at]
+        cdef uint32_t i, hour
+        cdef int32_t age
+        if campaign.extra & F_HOURS:
+            hour = self.book.zone_hour[filter.zone]
+            if not filter.hours[hour >> 6] >> (hour & 63) & 1:
+                return False
+        if campaign.extra & F_AGE:
+            age = self.book.year - self.req.yob
+            if self.req.yob == 0 or age < filter.age_min or age > filter.age_max:
+                return False
+        if campaign.extra & F_ALL:
+            for i in range(filter.all_first, filter.all_first + filter.all_count):
+                if not self.holds(self.value_ids[i]):
+                    return False
+        if campaign.extra & F_OSV and not (
+                self.osv.known and version_compare(&self.osv, filter.osv_min) >= 0
+                and version_compare(&self.osv, filter.osv_max) <= 0):
+            return False
+        if campaign.extra & F_RADIUS:
+            if not self.req.has_point:
+                return False
+            for i in range(filter.point_first, filter.point_first + filter.point_count):
+                if point_reaches(&self.points[i], self.req.lat, self.req.lon):
+                    return True
+            return False
+        return True
+
+    cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil:
+        """Of a campaign with two slots, is this the one for the current request?"""
+        return (self.price_of(slot) > campaign.price) == ((campaign.extra & F_RAISED) != 0)
+
+    cdef int64_t price_of(self, uint32_t slot) noexcept nogil:
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const Filter* filter
+        cdef const Multiplier* multiplier
+        cdef uint32_t factors[16]
+        cdef uint32_t i, k, v, applied = 0
+        cdef bint some
+        if not campaign.extra & F_MULTIPLIERS:
+            return campaign.price
+        filter = &self.filters[campaign.extra_at]
+        for i in range(filter.multiplier_first, filter.multiplier_first + filter.multiplier_count):
+            multiplier = &self.multipliers[i]
+            some = True
+            for k in range(multiplier.when_first, multiplier.when_first + multiplier.when_count):
+                some = False
+                for v in range(self.whens[k].value_first, self.whens[k].value_first + self.whens[k].value_count):
+                    if self.holds(self.value_ids[v]):
+                        some = True
+                        break
+                if not some:
+                    break
+            if some and applied < 16:
+                factors[applied] = multiplier.factor
+                applied += 1
+        return price_times(campaign.price, factors, applied)
+
+    cdef uint32_t inventory_key(self) noexcept nogil:
+        return self.bundle_term or self.domain_term
+
+    cdef uint32_t deal_key(self, Str deal) noexcept nogil:
+        cdef int64_t id = self.find(D_DEAL, deal.p, deal.n) if deal.p != NULL else -1
+        return self.values[id].term if id >= 0 else 0
+
+    cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil:
+        cdef const Value* value
+        cdef Posting posting
+        cdef int64_t id
+        if self.deal_base == NULL or self.deal_base[slot >> 6] >> (slot & 63) & 1:
+            return 0
+        id = self.find(D_DEAL, deal.p, deal.n) if deal.p != NULL else -1
+        if id < 0:
+            return 2
+        value = &self.values[id]
+        self.aim(&posting, value.dense & DENSE_INC, value.inc_at, value.inc_count)
+        return 1 if posting_has(&posting, slot) else 2
+
+    def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
+        return self.matches_each(reader, exchange_key, now_s, [(imp_index, None)])[0]
+
+    def matches_each(self, Reader reader not None, int exchange_key, int64_t now_s, asked):
+        cdef uint32_t imp_index
+        found = []
+        self.begin_request(reader, exchange_key, now_s)
+        for imp_index, most in asked:
+            if imp_index >= reader.req.imps.n:
+                raise ValueError(f"imp {imp_index}: the request has {reader.req.imps.n}")
+            self.begin_imp(&reader.imps[reader.req.imps.at + imp_index])
+            keys = []
+            while (most is None or len(keys) < most) and (slot := self.next_slot()) >= 0:
+                keys.append(self.book.campaigns[<uint32_t>slot].key)
+            found.append(keys)
+        return found
+
+    def price(self, uint32_t campaign_key):
+        cdef uint32_t slot
+        for slot in range(self.book.slot_count):
+            if self.book.campaigns[slot].key == campaign_key:
+                return self.price_of(slot)
+        raise KeyError(campaign_key)
