@@ -66,7 +66,7 @@ cdef class Matcher(Probe):
     cdef const uint64_t* summaries
     cdef uint64_t summary_n          # words of one
     cdef uint64_t* open_request      # bit n: block n may hold a campaign that the request's own dimensions accept,
-    cdef uint64_t* open_imp          # and this imp's too
+    cdef uint64_t* open_imp          # this imp's
     cdef uint64_t* scratch
     cdef bint request_summed, imp_summed
     cdef uint32_t near_most          # the bit of `near` beside which no other matters

@@ -202,30 +202,37 @@ cdef class Matcher(Probe):
 
     cdef int64_t block_after(self, int64_t block) noexcept nogil:
         """The next one worth entering. Winners mostly stand in the first ones, so these are entered as they come."""
-        cdef const uint64_t* open
+        cdef bint told = self.near & self.near_most or not self.near_most
         cdef uint64_t bits
         cdef uint32_t n
         block += 1
-        if block < UNSUMMED or block >= self.blocks:
+        if block == 0 or block >= self.blocks or (block < UNSUMMED and not told):
+            return block
+        if not self.imp_summed:
+            self.imp_summed = True
+            memset(self.open_imp, 255, self.summary_n * sizeof(uint64_t))
+            for n in range(self.request_plans, self.plan_count):
+                self.sum_up(&self.plans[n], self.open_imp)
+        if told:
+            bits = 0
+            for n in range(<uint32_t>self.summary_n):
+                bits |= self.open_imp[n]
+            if bits == 0:
+                return self.blocks      # there is nothing for this imp, whatever the request
+        if block < UNSUMMED:
             return block
         if not self.request_summed:
             self.request_summed = True
             memset(self.open_request, 255, self.summary_n * sizeof(uint64_t))
             for n in range(self.request_plans):
                 self.sum_up(&self.plans[n], self.open_request)
-        if not self.imp_summed:
-            self.imp_summed = True
-            memcpy(self.open_imp, self.open_request, self.summary_n * sizeof(uint64_t))
-            for n in range(self.request_plans, self.plan_count):
-                self.sum_up(&self.plans[n], self.open_imp)
-        # A block that has nothing for this imp may still tell why not.
-        open = self.open_imp if self.near & self.near_most or not self.near_most else self.open_request
-        bits = open[block >> 6] >> (block & 63)
-        if bits:
-            return block + __builtin_ctzll(bits)
-        for n in range(<uint32_t>(block >> 6) + 1, <uint32_t>self.summary_n):
-            if open[n]:
-                return <int64_t>n * 64 + __builtin_ctzll(open[n])
+        # A block that has nothing for this imp may still tell why not, as long as that is not told.
+        for n in range(<uint32_t>(block >> 6), <uint32_t>self.summary_n):
+            bits = self.open_request[n] & (self.open_imp[n] if told else ~<uint64_t>0)
+            if n == block >> 6:
+                bits &= ~<uint64_t>0 << (block & 63)
+            if bits:
+                return <int64_t>n * 64 + __builtin_ctzll(bits)
         return self.blocks
 
     cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil:
