@@ -182,6 +182,26 @@ def test_a_lone_campaign_far_down_is_found_through_each_dimension(tmp_path: Path
         assert compared.check(random.Random(1), request | change) == 1
 
 
+def test_an_imp_finds_what_one_before_it_passed_over(tmp_path: Path) -> None:
+    """Few campaigns name the country, so that they are a list, in which the first imp has come further."""
+    kinds = [{"targeting": {"country": {"include": ["DEU"]}}}] * (9 * BLOCK)
+    for block, deal in ((0, "d-none"), (4, "d-2"), (5, "d-3"), (6, "d-rare"), (8, "d-2")):
+        kinds[block * BLOCK + 7] = {"targeting": {"country": {"include": ["ISL"]}, "deal": {"include": [deal]}}}
+    prices = [f"{(20_000 - n) / 1_000:.3f}" for n in range(len(kinds))]
+    found = [campaign(id=f"c-{n}", bid={"cpm_usd": prices[n]}, **kind) for n, kind in enumerate(kinds)]
+    matcher, reader = Matcher(book(tmp_path / "book", found)), Reader()
+    imps = [
+        {"id": name, "banner": {"w": 300, "h": 250}, "pmp": {"deals": [{"id": name}]}}
+        for name in ("d-rare", "d-2", "d-3", "d-9")
+    ]
+    request = {"id": "r", "imp": imps, "device": {"geo": {"country": "ISL"}}}
+    assert reader.parse(json.dumps(request).encode()) == 0
+    asked = [(0, None), (1, 1), (2, None), (3, None), (1, None), (0, None)]
+    keys = [block * BLOCK + 8 for block in (6, 4, 5, 8)]
+    wanted = [[keys[0]], [keys[1]], [keys[2]], [], [keys[1], keys[3]], [keys[0]]]
+    assert matcher.matches_each(reader, EXCHANGES["openx"], NOW_S, asked) == wanted
+
+
 def test_bench_campaigns_with_rare_ones_among_them_are_found_as_one_by_one(tmp_path: Path) -> None:
     dice = random.Random(9)
     found = list(generated.campaigns(2_000))
