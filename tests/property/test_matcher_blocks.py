@@ -184,7 +184,7 @@ def test_a_lone_campaign_far_down_is_found_through_each_dimension(tmp_path: Path
 
 def test_an_imp_finds_what_one_before_it_passed_over(tmp_path: Path) -> None:
     """Few campaigns name the country, so that they are a list, in which the first imp has come further."""
-    kinds = [{"targeting": {"country": {"include": ["DEU"]}}}] * (9 * BLOCK)
+    kinds = [{"targeting": {"country": {"include": ["DEU"]}, "deal": {"include": ["d-none"]}}}] * (9 * BLOCK)
     for block, deal in ((0, "d-none"), (4, "d-2"), (5, "d-3"), (6, "d-rare"), (8, "d-2")):
         kinds[block * BLOCK + 7] = {"targeting": {"country": {"include": ["ISL"]}, "deal": {"include": [deal]}}}
     prices = [f"{(20_000 - n) / 1_000:.3f}" for n in range(len(kinds))]
