@@ -221,7 +221,7 @@ def test_a_value_named_thousands_of_times_costs_no_more_than_as_many_unknown_one
         return min(costs)
 
     known = cost(["a", "c", "b"] * 5_000, 32 * BLOCK)
-    assert known < 4 * cost([f"u-{n}" for n in range(14_997)] + ["a", "c", "b"], 32 * BLOCK)
+    assert known < 6 * cost([f"u-{n}" for n in range(14_997)] + ["a", "c", "b"], 32 * BLOCK)
 
 
 def test_bench_campaigns_with_rare_ones_among_them_are_found_as_one_by_one(tmp_path: Path) -> None:
