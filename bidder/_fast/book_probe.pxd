@@ -61,6 +61,8 @@ cdef class Probe:
     cdef void resolve(self) noexcept nogil
     # Adds the postings of this value, if the book names it.
     cdef void answer(self, const Question* question) noexcept nogil
+    # A value that is named many times counts once: leaves one of each posting from `first` on.
+    cdef void unite(self, Postings* list, uint32_t first) noexcept nogil
     # Does the request, or the current imp, have the value?
     cdef bint holds(self, uint32_t value) noexcept nogil
     # Value id, or -1 where the book does not name it.

@@ -13,7 +13,7 @@ from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, postings_add
+from bidder._fast.book_postings cimport Posting, Postings, postings_add
 from bidder._fast.memory cimport fetch
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
 
@@ -21,6 +21,15 @@ from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
 cdef int _by_id(const void* a, const void* b) noexcept nogil:
     cdef uint32_t x = (<const uint32_t*>a)[0], y = (<const uint32_t*>b)[0]
     return (x > y) - (x < y)
+
+
+cdef int _by_place(const void* a, const void* b) noexcept nogil:
+    """Postings of one value have one place; a bitmap's `first` is only a number, but its own."""
+    cdef const Posting* x = <const Posting*>a
+    cdef const Posting* y = <const Posting*>b
+    if x.dense != y.dense:
+        return 1 if x.dense > y.dense else -1
+    return (x.first > y.first) - (x.first < y.first)
 
 
 cdef class Probe:
@@ -203,6 +212,17 @@ cdef class Probe:
             self.aim(postings_add(&self.incs), value.dense & DENSE_INC, value.inc_at, value.inc_count)
         if value.exc_count:
             self.aim(postings_add(&self.excs), value.dense & DENSE_EXC, value.exc_at, value.exc_count)
+
+    cdef void unite(self, Postings* list, uint32_t first) noexcept nogil:
+        cdef uint32_t i, kept = first
+        if list.count == first:
+            return
+        qsort(&list.items[first], list.count - first, sizeof(Posting), _by_place)
+        for i in range(first + 1, list.count):
+            if _by_place(&list.items[i], &list.items[kept]) != 0:
+                kept += 1
+                list.items[kept] = list.items[i]
+        list.count = kept + 1
 
     cdef void aim(self, Posting* posting, bint dense, uint32_t at, uint32_t count) noexcept nogil:
         """At the beginning of the postings that a value names."""

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 from bidder._fast.book cimport QUARTER_S
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_has
-from bidder._fast.book_probe cimport Probe
+from bidder._fast.book_probe cimport LINEAR, Probe
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.memory cimport fetch
 from bidder._fast.request cimport Imp, Reader, Str
@@ -125,15 +125,19 @@ cdef class Matcher(Probe):
     cdef void settle_plans(self, uint32_t first) noexcept nogil:
         """Answer what was asked for the plans from this one on; keep those that can refuse a campaign."""
         cdef Plan* plan
-        cdef uint32_t n, q = 0, kept = first
+        cdef uint32_t n, asked, q = 0, kept = first
         self.resolve()
         for n in range(first, self.plan_count):
             plan = &self.plans[n]
             plan.inc_first = self.incs.count
             plan.exc_first = self.excs.count
+            asked = q
             while q < self.question_n and self.questions[q].plan == n:
                 self.answer(&self.questions[q])
                 q += 1
+            if q - asked > LINEAR:
+                self.unite(&self.incs, plan.inc_first)
+                self.unite(&self.excs, plan.exc_first)
             plan.inc_end = self.incs.count
             plan.exc_end = self.excs.count
             if plan.base != NULL or plan.exc_end > plan.exc_first:

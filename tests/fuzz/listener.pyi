@@ -18,5 +18,6 @@ def run(
 
     `last` and `progress` as for the reader. `oracle(data, requests)`: (target, body) of each request that
     was read of the input given in one piece, to the handler or to the route.
-    AssertionError: answers depend on how bytes are split, a promise is broken, or what the oracle raised.
+    AssertionError: answers depend on how bytes are split, or on who else is in the batch; a promise is broken; or
+    what the oracle raised.
     """

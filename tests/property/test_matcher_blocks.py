@@ -6,6 +6,7 @@ in a block. Imps of one request are asked for in any order, and some not to the 
 
 import json
 import random
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,6 +181,47 @@ def test_a_lone_campaign_far_down_is_found_through_each_dimension(tmp_path: Path
         {"device": {"geo": {"country": "DEU", "zip": "7"}}},
     ):
         assert compared.check(random.Random(1), request | change) == 1
+
+
+def test_an_imp_finds_what_one_before_it_passed_over(tmp_path: Path) -> None:
+    """Few campaigns name the country, so that they are a list, in which the first imp has come further."""
+    kinds = [{"targeting": {"country": {"include": ["DEU"]}, "deal": {"include": ["d-none"]}}}] * (9 * BLOCK)
+    for block, deal in ((0, "d-none"), (4, "d-2"), (5, "d-3"), (6, "d-rare"), (8, "d-2")):
+        kinds[block * BLOCK + 7] = {"targeting": {"country": {"include": ["ISL"]}, "deal": {"include": [deal]}}}
+    prices = [f"{(20_000 - n) / 1_000:.3f}" for n in range(len(kinds))]
+    found = [campaign(id=f"c-{n}", bid={"cpm_usd": prices[n]}, **kind) for n, kind in enumerate(kinds)]
+    matcher, reader = Matcher(book(tmp_path / "book", found)), Reader()
+    imps = [
+        {"id": name, "banner": {"w": 300, "h": 250}, "pmp": {"deals": [{"id": name}]}}
+        for name in ("d-rare", "d-2", "d-3", "d-9")
+    ]
+    request = {"id": "r", "imp": imps, "device": {"geo": {"country": "ISL"}}}
+    assert reader.parse(json.dumps(request).encode()) == 0
+    asked = [(0, None), (1, 1), (2, None), (3, None), (1, None), (0, None)]
+    keys = [block * BLOCK + 8 for block in (6, 4, 5, 8)]
+    wanted = [[keys[0]], [keys[1]], [keys[2]], [], [keys[1], keys[3]], [keys[0]]]
+    assert matcher.matches_each(reader, EXCHANGES["openx"], NOW_S, asked) == wanted
+
+
+def test_a_value_named_thousands_of_times_costs_no_more_than_as_many_unknown_ones(tmp_path: Path) -> None:
+    """In each of the blocks it would be looked at as often."""
+    aims = [{"segment": {"any": ["a"], "none": ["b"]}}, {"segment": {"any": ["b", "c"]}}]
+    found = [campaign(id=f"c-{n}", targeting=aims[n % 2]) for n in range(64 * BLOCK)]
+    matcher, reader = Matcher(book(tmp_path / "book", found)), Reader()
+
+    def cost(segments: list[str], wanted: int) -> float:
+        data = [{"segment": [{"id": name} for name in segments]}]
+        request = {"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "user": {"data": data}}
+        assert reader.parse(json.dumps(request).encode()) == 0
+        costs = []
+        for _ in range(5):
+            began = time.process_time()
+            assert len(matcher.matches(reader, EXCHANGES["openx"], NOW_S, 0)) == wanted
+            costs.append(time.process_time() - began)
+        return min(costs)
+
+    known = cost(["a", "c", "b"] * 5_000, 32 * BLOCK)
+    assert known < 6 * cost([f"u-{n}" for n in range(14_997)] + ["a", "c", "b"], 32 * BLOCK)
 
 
 def test_bench_campaigns_with_rare_ones_among_them_are_found_as_one_by_one(tmp_path: Path) -> None:
