@@ -41,6 +41,7 @@ cdef class Probe:
     cdef NumberId* numbers           # of the book, for all its probes: NUMBER_IDS a dimension
     cdef Question* questions         # owned
     cdef uint32_t question_n, question_cap
+    cdef readonly uint32_t asked     # questions of this request so far, those of its imps too
     cdef uint32_t* held              # ids of values that the request has, then those that this imp has; owned
     cdef uint32_t held_n, held_cap, held_of_request, held_sorted
     cdef const Request* req

@@ -68,6 +68,7 @@ cdef class Probe:
         self.held_n = self.held_of_request = self.held_sorted = 0
         self.question_n = self.folded_n = 0
         self.broken = False
+        self.asked = 0
 
     cdef void look_at_imp(self) noexcept nogil:
         """A new imp: nothing of the last one is held any more."""
@@ -177,6 +178,7 @@ cdef class Probe:
         cdef uint64_t mask = self.head.table[S_INDEX].count - 1
         cdef uint64_t entry
         cdef uint32_t i
+        self.asked += self.question_n
         for i in range(self.question_n):
             if self.questions[i].value == UNKNOWN:
                 entry = self.index[self.questions[i].hash & mask]

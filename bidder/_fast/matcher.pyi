@@ -11,7 +11,14 @@ class Matcher:
     near: int
     """Why campaigns that accept the request were lost to this imp, bits: 1 deals, 2 formats, 4 sizes, 8 secure."""
 
+    asked: int
+    """Questions about values of the last request and its imps, of which each costs the same."""
+
     def __init__(self, book: Book) -> None: ...
+    @property
+    def postings(self) -> int:
+        """That are looked at in each block, for the last imp."""
+
     def matches(self, reader: Reader, exchange_key: int, now_s: int, imp_index: int) -> list[int]:
         """Keys of the campaigns whose targeting accepts this imp of what `reader` last parsed, by descending
         highest price. Flights, switches, budgets and creatives are not looked at. ValueError: no such imp."""

@@ -390,6 +390,10 @@ cdef class Matcher(Probe):
         self.aim(&posting, value.dense & DENSE_INC, value.inc_at, value.inc_count)
         return 1 if posting_has(&posting, slot) else 2
 
+    @property
+    def postings(self):
+        return self.incs.count + self.excs.count
+
     def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
         return self.matches_each(reader, exchange_key, now_s, [(imp_index, None)])[0]
 

@@ -60,6 +60,7 @@ cdef class Reactor:
     cdef list gone               # closed in this turn: events and readings may still point to them
     cdef bint turning            # answers are collected, and sent at the end of the batch
     cdef bint called             # settle_all is on its way
+    cdef object interrupt        # raised in the middle of a batch, to be raised at its end; else None
     cdef char* inbox             # owned, BATCH_BYTES
     cdef Reading[32] readings
     cdef Segment* segments       # owned

@@ -12,6 +12,7 @@ Nothing is closed and no protocol is told so in the middle of a turn: links come
 
 import logging
 import socket
+import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -130,8 +131,9 @@ cdef class SocketLink(Link):
             self.rest_at = 0
         if self.rest_n + n > self.rest_cap:
             more = <char*>realloc(self.rest, 2 * (self.rest_n + n))
-            if more == NULL:
-                raise MemoryError()
+            if more == NULL:           # what was sent already has no end now
+                self.broken = True
+                return self.ends()
             self.rest = more
             self.rest_cap = 2 * (self.rest_n + n)
         memcpy(self.rest + self.rest_n, data, n)
@@ -329,7 +331,7 @@ cdef class Reactor:
             link = <SocketLink>reading.link
             try:
                 link.protocol.receive(reading.at, reading.n, reading.more)
-            except Exception:
+            except BaseException:
                 self.fail(link)
         self.connections.handler.batch_named()
         for i in range(n):
@@ -338,12 +340,21 @@ cdef class Reactor:
                 continue
             try:
                 link.protocol.answer()
-            except Exception:
+            except BaseException:
                 self.fail(link)
-        return self.send_all()
+        self.send_all()
+        if self.interrupt is not None:
+            interrupt, self.interrupt = self.interrupt, None
+            raise interrupt
+        return 0
 
     cdef int fail(self, SocketLink link) except -1:
-        log.exception("a connection failed, and is dropped")
+        """Of whatever an answer raised: the others of the batch get theirs. An interrupt goes on when they have."""
+        failure = sys.exc_info()[1]
+        if isinstance(failure, Exception):
+            log.exception("a connection failed, and is dropped")
+        else:
+            self.interrupt = failure
         self.out.drop()
         link.abort()
         return 0

@@ -6,7 +6,6 @@ in a block. Imps of one request are asked for in any order, and some not to the 
 
 import json
 import random
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -203,25 +202,19 @@ def test_an_imp_finds_what_one_before_it_passed_over(tmp_path: Path) -> None:
     assert matcher.matches_each(reader, EXCHANGES["openx"], NOW_S, asked) == wanted
 
 
-def test_a_value_named_thousands_of_times_costs_no_more_than_as_many_unknown_ones(tmp_path: Path) -> None:
-    """In each of the blocks it would be looked at as often."""
+def test_a_value_named_thousands_of_times_is_looked_at_once_in_each_block(tmp_path: Path) -> None:
     aims = [{"segment": {"any": ["a"], "none": ["b"]}}, {"segment": {"any": ["b", "c"]}}]
-    found = [campaign(id=f"c-{n}", targeting=aims[n % 2]) for n in range(64 * BLOCK)]
-    matcher, reader = Matcher(book(tmp_path / "book", found)), Reader()
+    matcher = Matcher(book(tmp_path / "book", [campaign(id=f"c-{n}", targeting=aims[n % 2]) for n in range(4 * BLOCK)]))
+    reader = Reader()
 
-    def cost(segments: list[str], wanted: int) -> float:
+    def postings(segments: list[str]) -> int:
         data = [{"segment": [{"id": name} for name in segments]}]
         request = {"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "user": {"data": data}}
         assert reader.parse(json.dumps(request).encode()) == 0
-        costs = []
-        for _ in range(5):
-            began = time.process_time()
-            assert len(matcher.matches(reader, EXCHANGES["openx"], NOW_S, 0)) == wanted
-            costs.append(time.process_time() - began)
-        return min(costs)
+        assert len(matcher.matches(reader, EXCHANGES["openx"], NOW_S, 0)) == 2 * BLOCK
+        return matcher.postings
 
-    known = cost(["a", "c", "b"] * 5_000, 32 * BLOCK)
-    assert known < 6 * cost([f"u-{n}" for n in range(14_997)] + ["a", "c", "b"], 32 * BLOCK)
+    assert postings(["a", "c", "b"] * 5_000) == postings(["a", "c", "b"])
 
 
 def test_bench_campaigns_with_rare_ones_among_them_are_found_as_one_by_one(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -149,10 +148,9 @@ def test_the_longest_category_that_a_campaign_may_name_is_found(tmp_path: Path) 
 
 
 def test_a_category_of_nothing_but_dashes_does_not_keep_the_worker(tmp_path: Path) -> None:
-    """Each dash is the end of a parent: looked at in full length they took 16 s."""
+    """Each dash is the end of a parent: asked about in full length they took 16 s."""
     compiled = Matcher(book(tmp_path / "b", [campaign(targeting={"cat": {"include": ["IAB1"]}})]))
     reader = Reader()
     assert reader.parse(json.dumps(asked([], ["-" * 250_000], [])).encode()) == 0
-    began = time.process_time()
     assert compiled.matches(reader, 1, NOW_S, 0) == []
-    assert time.process_time() - began < 0.5
+    assert compiled.asked < 600

@@ -318,6 +318,21 @@ def test_a_connection_that_fails_in_a_batch_is_dropped_alone(hall: Halls, caplog
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_an_interrupt_in_a_batch_goes_on_when_the_others_have_their_answers(hall: Halls) -> None:
+    def route(*request: object) -> None:
+        raise KeyboardInterrupt
+
+    place = hall(route=route)
+    peers = place.enter_all(4)
+    for n, peer in enumerate(peers):
+        peer.say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" if n == 1 else post(b"%d" % n))
+    with pytest.raises(KeyboardInterrupt):
+        place.turn()
+    rest = [peer for n, peer in enumerate(peers) if n != 1]
+    assert told(rest) == [[b"0"], [b"2"], [b"3"]]
+    assert place.connections.count == 3
+
+
 def test_abort_drops_all_at_once_answered_or_not(hall: Halls) -> None:
     place = hall(lambda exchange, body: (200, body * 100_000))
     peers = place.enter_all(100, receive_bytes=8_192)
