@@ -1,11 +1,12 @@
 """A book's cost: to make, to change, to open, to share between workers, and to come back with when one is killed.
 
-Made by the real builder from shards on disk (without fetching them), and by as many processes as there are cores; `CPU s`
-is of all of them, `MB` theirs at once, without pages of files. Phases: parts (with the start and a look at each shard),
-merge, check. `edit` is the next book after one campaign has changed: one part, and the merge. `open` is a book that has
-been checked in this boot, `whole` one that has not. Workers are real ones, but without a whole host (solo.py).
-`private` is what a second worker has alone after bids, beside a first one; `more` is that beyond the smallest size's.
-`back`: from kill -9 of the only worker to the next 200 on a new connection, every kill on a host that has just begun.
+Made by the real builder from shards that lie on disk, by as many processes as there are cores: `CPU s` is of all of
+them, `MB` theirs at once, without pages of files. Phases: parts (with the start and a look at each shard), merge, check.
+`edit` is the next book after one campaign has changed: one part, and the merge. `open` is of a book that has been checked
+in this boot, `whole` of one that has not. Workers are real, the rest of their host is missing (tests/bench/solo.py).
+`private` is what a second worker has alone after bids, beside a first one; `more` what it has beyond the least of all
+rows; `tables` the kernel's page tables for it, which are in neither. `back` is from kill -9 of the only worker to the
+next 200 on a new connection, each time on a host that has just begun.
 """
 
 import http.client
