@@ -1,9 +1,9 @@
 """A book's cost: to make, to change, to open, to share between workers, and to come back with when one is killed.
 
 Made by the real builder from shards that lie on disk, by as many processes as there are cores: `CPU s` is of all of
-them, `MB` theirs at once, without pages of files. Phases: parts (with the start and a look at each shard), merge, check.
-`edit` is the next book after one campaign has changed: one part, and the merge. `open` is of a book that has been checked
-in this boot, `whole` of one that has not. Workers are real, the rest of their host is missing (tests/bench/solo.py).
+them, `MB` theirs at once, without pages of files. Phases: parts (with the start and a look at each shard), merge,
+check. `edit` is the next book after one campaign has changed: one part, and the merge. `open` is of a book that has been
+checked in this boot, `whole` of one that has not. Workers are real, the rest of their host is missing (solo.py).
 `private` is what a second worker has alone after bids, beside a first one; `more` what it has beyond the least of all
 rows; `tables` the kernel's page tables for it, which are in neither. `back` is from kill -9 of the only worker to the
 next 200 on a new connection, each time on a host that has just begun.
@@ -54,6 +54,12 @@ def bid(server: servers.Server, bodies: Sequence[bytes]) -> None:
         connection.close()
 
 
+def tables_mb(pid: int) -> float:
+    """The kernel's page tables of one process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) for line in status if line.startswith("VmPTE:")) / 1024
+
+
 def back_ms(server: servers.Server, body: bytes) -> float:
     """Kill the worker; milliseconds to a bid on a new connection, asked for every one of them."""
     address = server.url.removeprefix("http://")
@@ -87,7 +93,7 @@ def measure(directory: Path, count: int, kills: int) -> dict[str, Any]:
     every = servers.bodies()
     with solo.running(state, settings, workers=2) as server:
         bid(server, every)
-        second = memory(server.workers[1])
+        second, tables = memory(server.workers[1]), tables_mb(server.workers[1])
     back = []
     for _ in range(kills):
         with solo.running(state, settings) as server:
@@ -98,6 +104,7 @@ def measure(directory: Path, count: int, kills: int) -> dict[str, Any]:
         "check s": made.check_s, "CPU s": made.cpu_s, "MB": round(made.memory_mb), "book MB": round(made.bytes / MB),
         "edit s": edit.wall_s, "edit CPU s": edit.cpu_s, "open ms": opened * 1000, "whole s": whole,
         "private MB": second["Private_Clean"] + second["Private_Dirty"], "pss MB": second["Pss"],
+        "tables MB": tables,
         "back ms": median(back), "worst ms": max(back),
     }  # fmt: skip
 
