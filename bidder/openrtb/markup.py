@@ -124,14 +124,14 @@ def _opening(url: str) -> tuple[list[tuple[int, bytes]], str]:
 
 def _closing(campaign: Mapping[str, Any], creative: Mapping[str, Any]) -> str:
     """What follows the markup, up to the deal."""
-    ids = f'"cid":{encode_basestring(campaign["id"])},"crid":{encode_basestring(creative.get("crid") or creative["id"])}'
+    cid, crid = encode_basestring(campaign["id"]), encode_basestring(creative.get("crid") or creative["id"])
     apis = creative.get("api") or []
-    attr = _listed("attr", creative.get("attr"))
     # `apis` since 2.6; a single one is said the way that 2.5 knows too
     api = _listed("apis", apis) if len(apis) != 1 else f',"api":{apis[0]}'
     language = f',"language":{encode_basestring(creative["language"])}' if creative.get("language") else ""
     return (
-        f'"{_listed("adomain", creative.get("adomain"))},{ids}{_listed("cat", creative.get("cat"))}{attr}{api}{language}'
+        f'"{_listed("adomain", creative.get("adomain"))},"cid":{cid},"crid":{crid}{_listed("cat", creative.get("cat"))}'
+        f"{_listed('attr', creative.get('attr'))}{api}{language}"
         f',"w":{creative["w"]},"h":{creative["h"]},"mtype":1'
     )
 
@@ -159,4 +159,3 @@ def _listed(name: str, values: Sequence[str | int] | None) -> str:
 def _member(name: str, values: tuple[str | int, ...]) -> str:
     """Campaigns of one advertiser say the same again and again."""
     return f',"{name}":[{",".join([encode_basestring(one) if isinstance(one, str) else str(one) for one in values])}]'
-
