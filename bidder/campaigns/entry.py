@@ -277,13 +277,13 @@ class RecordReader:
             language=(ord(language[0]) - 97) * 26 + ord(language[1]) - 96 if language else 0,
             w=body.get("w") or 0,
             h=body.get("h") or 0,
-            attr=_bits(body.get("attr") or ()),
-            api=_bits(body.get("api") or ()),
+            attr=_bits(body["attr"]) if body.get("attr") else 0,
+            api=_bits(body["api"]) if body.get("api") else 0,
             not_approved=_bits(
-                exchanges[name]
-                for name, state in (body.get("approval") or {}).items()
-                if state != "approved" and name in exchanges
-            ),
+                exchanges[name] for name, state in body["approval"].items() if state != "approved" and name in exchanges
+            )
+            if body.get("approval")
+            else 0,
             bundle=body.get("bundle") or "",
             adomain=[domain.lower() for domain in body.get("adomain") or ()],
             cat=body.get("cat") or [],

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from bidder.campaigns.dimension import Dimension
@@ -26,6 +27,7 @@ OTHERS = {Dimension.SEGMENT, Dimension.USER_ID, Dimension.FORMAT, Dimension.SIZE
 LISTED = [dimension for dimension in Dimension if dimension not in OTHERS]
 
 
+@lru_cache(16_384)  # sizes, formats and codes: few, and said by every campaign
 def number(value: int) -> bytes:
     return value.to_bytes(8, "little", signed=True)
 

@@ -8,7 +8,7 @@ a creative of another type gets no pieces, and the auction passes it over.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, IntFlag
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -59,7 +59,7 @@ def pieces(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url:
     url = _checked(public_url)
     opening, text = _opening(url)
     found = list(opening)
-    for part in _adm(creative, url):
+    for part in _adm(creative["adm"], url):
         if isinstance(part, Piece):
             if text:
                 found.append((_TEXT, text.encode()))
@@ -75,7 +75,7 @@ def flags(creative: Mapping[str, Any], public_url: str) -> int:
     """CreativeFlag of the markup as a page will see it: macros filled, namespaces aside."""
     if creative["type"] != "banner":
         return int(CreativeFlag.NONE)
-    adm = "".join([part for part in _adm(creative, _checked(public_url)) if isinstance(part, str)])
+    adm = "".join([part for part in _adm(creative["adm"], _checked(public_url)) if isinstance(part, str)])
     lower = adm.lower()
     found = CreativeFlag.NONE
     if "<script" in lower:
@@ -124,41 +124,38 @@ def _opening(url: str) -> tuple[list[tuple[int, bytes]], str]:
 
 def _closing(campaign: Mapping[str, Any], creative: Mapping[str, Any]) -> str:
     """What follows the markup, up to the deal."""
+    cid, crid = encode_basestring(campaign["id"]), encode_basestring(creative.get("crid") or creative["id"])
     apis = creative.get("api") or []
-    optional = {
-        "adomain": creative.get("adomain"),
-        "cid": campaign["id"],
-        "crid": creative.get("crid") or creative["id"],
-        "cat": creative.get("cat"),
-        "attr": creative.get("attr"),
-        "api": apis[0] if len(apis) == 1 else None,
-        "apis": apis if len(apis) > 1 else None,  # since 2.6; a single one is said the way that 2.5 knows too
-        "language": creative.get("language"),
-        "w": creative["w"],
-        "h": creative["h"],
-        "mtype": 1,
-    }
-    return '"' + "".join([f',"{key}":{_json(value)}' for key, value in optional.items() if value])
+    # `apis` since 2.6; a single one is said the way that 2.5 knows too
+    api = _listed("apis", apis) if len(apis) != 1 else f',"api":{apis[0]}'
+    language = f',"language":{encode_basestring(creative["language"])}' if creative.get("language") else ""
+    return (
+        f'"{_listed("adomain", creative.get("adomain"))},"cid":{cid},"crid":{crid}{_listed("cat", creative.get("cat"))}'
+        f"{_listed('attr', creative.get('attr'))}{api}{language}"
+        f',"w":{creative["w"]},"h":{creative["h"]},"mtype":1'
+    )
 
 
-def _adm(creative: Mapping[str, Any], url: str) -> Iterator[str | Piece]:
+@lru_cache(4)  # flags and pieces of a creative are asked for one after the other
+def _adm(adm: str, url: str) -> list[str | Piece]:
     """The markup with its macros filled; a banner that places no pixel gets it at the end."""
-    adm: str = creative["adm"]
+    found: list[str | Piece] = []
     for part in _MACRO.split(adm if "{pixel}" in adm else adm + "{pixel}"):
         if part == "{click_url}":
-            yield f"{url}/click/"
-            yield Piece.PAGE_TOKEN
+            found += (f"{url}/click/", Piece.PAGE_TOKEN)
         elif part == "{pixel}":
-            yield f'<img src="{url}/imp/'
-            yield Piece.PAGE_TOKEN
-            yield '" width="1" height="1" alt="" style="display:none">'
+            found += (f'<img src="{url}/imp/', Piece.PAGE_TOKEN, '" width="1" height="1" alt="" style="display:none">')
         elif part:
-            yield part
+            found.append(part)
+    return found
 
 
-def _json(value: Any) -> str:
-    if isinstance(value, str):
-        return encode_basestring(value)
-    if isinstance(value, list):
-        return f"[{','.join([_json(one) for one in value])}]"
-    return str(int(value))
+def _listed(name: str, values: Sequence[str | int] | None) -> str:
+    """A member of the bid; nothing where there are no values."""
+    return _member(name, tuple(values)) if values else ""
+
+
+@lru_cache(16_384)
+def _member(name: str, values: tuple[str | int, ...]) -> str:
+    """Campaigns of one advertiser say the same again and again."""
+    return f',"{name}":[{",".join([encode_basestring(one) if isinstance(one, str) else str(one) for one in values])}]'

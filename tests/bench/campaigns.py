@@ -13,6 +13,7 @@ import random
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from bidder.simulator import world
@@ -22,7 +23,18 @@ SEED = 7
 BROAD_EVERY = 3
 ADVERTISERS = 5_000
 CATEGORIES = tuple(generate.CATEGORIES.values())
+EXAMPLES = 240  # campaigns of examples/campaigns.jsonl, which stand for this number
+EXAMPLE_FILE = Path(__file__).resolve().parents[2] / "examples" / "campaigns.jsonl"
 BUDGET_USD = "1000000000"
+
+
+def bodies(count: int) -> Iterator[dict[str, Any]]:
+    """What a bench of so many campaigns has: the examples without their limits, or generated ones."""
+    if count == EXAMPLES:
+        for line in EXAMPLE_FILE.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line) | {"budget": {"total_usd": BUDGET_USD}}
+    else:
+        yield from campaigns(count)
 
 
 def campaigns(count: int, seed: int = SEED) -> Iterator[dict[str, Any]]:

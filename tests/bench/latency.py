@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench import openloop, servers, table, wrk
+from tests.bench.campaigns import bodies as campaign_bodies
 from tests.free_ports import free_port_base
 
 CAPACITY_S = 3
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
     facts, rows = table.machine(), []
     with tempfile.TemporaryDirectory(prefix="outbid-bench-") as name:
         mix = wrk.write_bodies(Path(name) / "mix", servers.bodies())
-        campaign = next(servers.campaign_bodies(args.campaigns))["id"]
+        campaign = next(campaign_bodies(args.campaigns))["id"]
         base = args.port_base or free_port_base()
         with servers.outbid(Path(name), args.campaigns, base) as server:
             capacity = args.capacity or wrk.run(server, mix, 64, CAPACITY_S).rps

@@ -3,13 +3,14 @@
 The book is one mapping that all workers of a host share: PSS counts shared pages by their share, `private` what a
 worker has alone. Where load and workers share the cores, requests/s say little; CPU a request depends less on that.
 `spread` is the busiest worker's share of the CPU by the mean's: 1.00 is even.
+With more than 100,000 campaigns in any row, every host is one of workers only (tests/bench/solo.py).
 """
 
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import servers, table, wrk
+from tests.bench import servers, solo, table, wrk
 from tests.free_ports import free_port_base
 
 
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
     parser = table.parser("scale", __doc__)
     parser.add_argument("--workers", type=table.numbers, default=[1, 2])
     parser.add_argument("--campaigns", type=table.numbers, default=[1_000], help="sizes of the book: 1000,1000000")
+    solo.option(parser)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--port-base", type=int)
@@ -34,13 +36,14 @@ def main(arguments: list[str]) -> int:
     if missing := wrk.missing():
         print(f"bench scale: {missing}", file=sys.stderr)
         return 1
-    facts, rows = table.machine(), []
+    host, what = solo.host_of(args.campaigns, args.solo)
+    facts, rows = table.machine() | {"host": what}, []
     with tempfile.TemporaryDirectory(prefix="outbid-bench-") as name:
         mix = wrk.write_bodies(Path(name) / "mix", servers.bodies())
         for count in args.campaigns:
             for workers in args.workers:
                 base = args.port_base or free_port_base()
-                with servers.outbid(Path(name), count, base, workers) as server:
+                with host(Path(name), count, base, workers) as server:
                     alone = [servers.Server([pid], server.url) for pid in server.workers]
                     before = [one.cpu_s() for one in alone]
                     run = wrk.run(server, mix, args.connections, args.seconds)

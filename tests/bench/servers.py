@@ -12,17 +12,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bidder.simulator.traffic import requests
-from tests.bench.campaigns import campaigns
+from tests.bench.campaigns import bodies as campaign_bodies
 from tests.conditions import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-EXAMPLES = 240  # campaigns of examples/campaigns.jsonl, which stand for this number
 BODIES = 4_000
 SEED = 11
 START_S = 300.0
@@ -158,15 +156,6 @@ def verb(state: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, cwd=CHECKOUT, stdout=subprocess.DEVNULL, timeout=START_S)
 
 
-def campaign_bodies(count: int) -> Iterator[dict[str, Any]]:
-    """The examples without their limits, or so many generated ones."""
-    if count == EXAMPLES:
-        for line in (CHECKOUT / "examples" / "campaigns.jsonl").read_text(encoding="utf-8").splitlines():
-            yield json.loads(line) | {"budget": {"total_usd": "1000000000"}}
-    else:
-        yield from campaigns(count)
-
-
 def _campaign_file(directory: Path, count: int) -> Path:
     path = directory / f"campaigns-{count}.jsonl"
     with path.open("w", encoding="utf-8") as file:
@@ -177,11 +166,11 @@ def _campaign_file(directory: Path, count: int) -> Path:
 
 def sort_out(url: str, every: Sequence[bytes]) -> tuple[list[bytes], list[bytes], float]:
     """Bodies that are bid on, those that are not, and the mean size of a bid's answer in bytes."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"))
     bid, nobid, size = [], [], 0
-    for body in every:
-        connection.request("POST", "/bid/generic", body)
-        answer = connection.getresponse()
-        size += len(answer.read())
-        (bid if answer.status == 200 else nobid).append(body)
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"))) as connection:
+        for body in every:
+            connection.request("POST", "/bid/generic", body)
+            answer = connection.getresponse()
+            size += len(answer.read())
+            (bid if answer.status == 200 else nobid).append(body)
     return bid, nobid, size / max(1, len(bid))

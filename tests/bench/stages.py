@@ -27,6 +27,7 @@ from bidder.money.tokens import BidIds, Key, Sealer
 from bidder.settings import SHIPPED_EXCHANGES
 from tests import books
 from tests.bench import servers, table
+from tests.bench.campaigns import bodies as campaign_bodies
 
 NOW_S = 1_790_000_000
 STAGES = {
@@ -41,7 +42,7 @@ MANY = 10**15  # nano-USD: no purse runs dry
 def prepare(directory: Path, count: int) -> None:
     """The files that a worker maps."""
     purses = Purses(directory / "purses", count + 64)
-    records = books.records(servers.campaign_bodies(count))
+    records = books.records(campaign_bodies(count))
     for record in records:
         slot = purses.slot_of(record.key)
         purses.close_half(slot, 0)
