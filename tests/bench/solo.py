@@ -35,7 +35,7 @@ LEASE = 10**15  # nano-USD: no purse runs dry
 START_S = 60.0
 END = [(signal.SIGTERM, 15.0)]
 
-Host = Callable[[Path, int, int, int], AbstractContextManager[Server]]
+Host = Callable[..., AbstractContextManager[Server]]
 
 
 def host_of(sizes: Sequence[int], solo: bool) -> tuple[Host, str]:
