@@ -5,8 +5,8 @@ them, `MB` theirs at once, without pages of files. Phases: parts (with the start
 check. `edit` is the next book after one campaign has changed: one part, and the merge. `open` is of a book that was
 checked in this boot, `whole` of one that was not. Workers are real, the rest of their host is missing (solo.py).
 `private` is what a second worker has alone after both have had the same bids, `anon` the part that is not of files;
-`more` what is private beyond the least of all rows; `tables` the kernel's page tables for it, which are in neither. `back` is from kill -9 of the only worker to the
-next 200 on a new connection, each time on a host that has just begun.
+`more` what is private beyond the least of all rows; `tables` the kernel's page tables for it, which are in neither.
+`back` is from kill -9 of the only worker to the next 200 on a new connection, each time on a host that has just begun.
 """
 
 import http.client
