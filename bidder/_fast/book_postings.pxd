@@ -11,6 +11,22 @@ cdef extern from *:
     } Posting;
     typedef uint64_t Block __attribute__((vector_size(64), aligned(8), may_alias));
 
+    /* The first of these ascending slots that is not below `slot`; soon found where it is near. */
+    static inline const uint32_t *slots_from(const uint32_t *at, const uint32_t *end, uint64_t slot) {
+        size_t step = 1;
+        while (at + step < end && at[step] < slot) {
+            at += step;
+            step *= 2;
+        }
+        if (end - at > (ptrdiff_t)step)
+            end = at + step;
+        while (at < end) {
+            const uint32_t *middle = at + (end - at) / 2;
+            if (*middle < slot) at = middle + 1; else end = middle;
+        }
+        return at;
+    }
+
     /* words |= the posting's bits of one block. */
     static inline void posting_set(Posting *posting, uint64_t *words, uint64_t block) {
         const uint32_t *at = posting->at, *end = posting->end;
@@ -21,10 +37,20 @@ cdef extern from *:
         }
         if (at > posting->first && at[-1] >= first)
             at = posting->first;       /* an imp before this one has looked further on, but not here */
+        if (at < end && *at < first)
+            at = slots_from(at, end, first);
         for (; at < end && *at < first + 512; at++)
-            if (*at >= first)
-                words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
+            words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
         posting->at = at;
+    }
+
+    /* Bit n: a sparse posting has a slot in the n-th block from this slot on, of 64. */
+    static inline uint64_t posting_blocks(const Posting *posting, uint64_t from) {
+        const uint32_t *at = slots_from(posting->first, posting->end, from);
+        uint64_t found = 0;
+        for (; at < posting->end && *at < from + 64 * 512; at++)
+            found |= (uint64_t)1 << ((*at - from) >> 9);
+        return found;
     }
 
     static inline int block_any(const uint64_t *words) {
@@ -63,6 +89,7 @@ cdef extern from *:
     bint block_narrow(uint64_t* accept, const uint64_t* base, Posting* inc, Posting* inc_end,
                       Posting* exc, Posting* exc_end, uint64_t block) noexcept nogil
     bint block_any(const uint64_t* words) noexcept nogil
+    uint64_t posting_blocks(const Posting* posting, uint64_t first) noexcept nogil
 
 cdef struct Postings:          # a list that only ever grows
     Posting* items

@@ -65,10 +65,10 @@ cdef class Matcher(Probe):
     cdef int64_t blocks, block
     cdef const uint64_t* summaries
     cdef uint64_t summary_n          # words of one
-    cdef uint64_t* open_request      # bit n: block n may hold a campaign that the request's own dimensions accept,
-    cdef uint64_t* open_imp          # this imp's
-    cdef uint64_t* scratch
-    cdef bint request_summed, imp_summed
+    cdef int64_t request_window, imp_window      # 64 blocks for which the next two hold; -1: none
+    cdef uint64_t request_open       # bit n: its block n may hold a campaign that the request's own dimensions accept,
+    cdef uint64_t imp_open           # that this imp's do
+    cdef bint missed                 # a block that was entered had nothing for this imp: the summaries are worth their price
     cdef uint32_t near_most          # the bit of `near` beside which no other matters
     cdef uint64_t now[8]             # of this block: accepted for this imp
     cdef uint32_t word
@@ -82,7 +82,9 @@ cdef class Matcher(Probe):
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef int64_t block_after(self, int64_t block) noexcept nogil
     cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil
-    cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil
+    cdef uint64_t open_of_request(self, int64_t window) noexcept nogil
+    cdef uint64_t open_of_imp(self, int64_t window) noexcept nogil
+    cdef uint64_t open_of(self, const Plan* plan, int64_t window) noexcept nogil
     cdef bint next_block(self) noexcept nogil
     cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
     cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil

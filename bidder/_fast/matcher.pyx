@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 
 from bidder._fast.book cimport QUARTER_S
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_has
+from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_blocks, posting_has
 from bidder._fast.book_probe cimport LINEAR, Probe
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.memory cimport fetch
@@ -24,9 +24,6 @@ from bidder._fast.request cimport Imp, Reader, Str
 
 cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
-
-cdef enum:
-    UNSUMMED = 2               # blocks that are entered without asking the summaries
 
 
 cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
@@ -62,16 +59,12 @@ cdef class Matcher(Probe):
         self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
         self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
         self.summary_n = summary_words(self.head)
-        self.open_request = <uint64_t*>calloc(3 * self.summary_n + 1, sizeof(uint64_t))
-        if self.accepted == NULL or self.accepted_at == NULL or self.open_request == NULL:
+        if self.accepted == NULL or self.accepted_at == NULL:
             raise MemoryError
-        self.open_imp = self.open_request + self.summary_n
-        self.scratch = self.open_imp + self.summary_n
 
     def __dealloc__(self):
         free(self.accepted)
         free(self.accepted_at)
-        free(self.open_request)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
         cdef uint32_t i
@@ -88,7 +81,7 @@ cdef class Matcher(Probe):
         self.request_plans = self.plan_count
         self.request_incs = self.incs.count
         self.request_excs = self.excs.count
-        self.request_summed = False
+        self.request_window = -1
         self.block = self.blocks
         self.bits = 0
 
@@ -99,7 +92,8 @@ cdef class Matcher(Probe):
         self.incs.count = self.request_incs
         self.excs.count = self.request_excs
         self.near = self.near_most = 0
-        self.imp_summed = False
+        self.imp_window = -1
+        self.missed = False
         for i in range(self.of_request, self.dimension_count):
             if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
                 self.plan(i, imp, 0)
@@ -200,75 +194,67 @@ cdef class Matcher(Probe):
                 break
             if self.enter(self.block):
                 return True
+            self.missed = True
         self.block = self.blocks
         self.word = BLOCK_WORDS
         return False
 
     cdef int64_t block_after(self, int64_t block) noexcept nogil:
-        """The next one worth entering. Winners mostly stand in the first ones, so these are entered as they come."""
+        """The next one worth entering: as long as each has something they come one by one, then as the summaries say."""
         cdef bint told = self.near & self.near_most or not self.near_most
         cdef uint64_t bits
-        cdef uint32_t n
+        cdef int64_t window
         block += 1
-        if block == 0 or block >= self.blocks or (block < UNSUMMED and not told):
+        if not self.missed or block >= self.blocks:
             return block
-        if not self.imp_summed:
-            self.imp_summed = True
-            memset(self.open_imp, 255, self.summary_n * sizeof(uint64_t))
-            for n in range(self.request_plans, self.plan_count):
-                self.sum_up(&self.plans[n], self.open_imp)
-        if told:
-            bits = 0
-            for n in range(<uint32_t>self.summary_n):
-                bits |= self.open_imp[n]
-            if bits == 0:
-                return self.blocks      # there is nothing for this imp, whatever the request
-        if block < UNSUMMED:
-            return block
-        if not self.request_summed:
-            self.request_summed = True
-            memset(self.open_request, 255, self.summary_n * sizeof(uint64_t))
-            for n in range(self.request_plans):
-                self.sum_up(&self.plans[n], self.open_request)
-        # A block that has nothing for this imp may still tell why not, as long as that is not told.
-        for n in range(<uint32_t>(block >> 6), <uint32_t>self.summary_n):
-            bits = self.open_request[n] & (self.open_imp[n] if told else ~<uint64_t>0)
-            if n == block >> 6:
+        for window in range(block >> 6, <int64_t>self.summary_n):
+            # A block that has nothing for this imp may still tell why not, as long as that is not told.
+            bits = self.open_of_imp(window) if told else ~<uint64_t>0
+            if window == block >> 6:
                 bits &= ~<uint64_t>0 << (block & 63)
             if bits:
-                return <int64_t>n * 64 + __builtin_ctzll(bits)
+                bits &= self.open_of_request(window)
+            if bits:
+                return window * 64 + __builtin_ctzll(bits)
         return self.blocks
 
-    cdef void sum_up(self, const Plan* plan, uint64_t* open) noexcept nogil:
-        """open &= blocks in which this plan can leave anything."""
-        cdef uint64_t* some = self.scratch
-        cdef const uint64_t* words
-        cdef const Posting* posting
-        cdef const uint32_t* slot
+    cdef uint64_t open_of_request(self, int64_t window) noexcept nogil:
         cdef uint32_t n
-        cdef uint64_t i
+        if self.request_window != window:
+            self.request_window = window
+            self.request_open = ~<uint64_t>0
+            for n in range(self.request_plans):
+                if self.request_open:
+                    self.request_open &= self.open_of(&self.plans[n], window)
+        return self.request_open
+
+    cdef uint64_t open_of_imp(self, int64_t window) noexcept nogil:
+        cdef uint32_t n
+        if self.imp_window != window:
+            self.imp_window = window
+            self.imp_open = ~<uint64_t>0
+            # Those of few values last: that no campaign is secure, or has the size, is told by bitmaps.
+            for n in range(self.plan_count, self.request_plans, -1):
+                if self.imp_open:
+                    self.imp_open &= self.open_of(&self.plans[n - 1], window)
+        return self.imp_open
+
+    cdef uint64_t open_of(self, const Plan* plan, int64_t window) noexcept nogil:
+        """Bit n: this plan can leave something in block 64 * window + n."""
+        cdef const Posting* posting
+        cdef uint64_t open = ~<uint64_t>0
+        cdef uint32_t n
         if plan.base != NULL:
-            words = self.summary_of(plan.base)
-            memcpy(some, words, self.summary_n * sizeof(uint64_t))
+            open = self.summary_of(plan.base)[window]
             for n in range(plan.inc_first, plan.inc_end):
                 posting = &self.incs.items[n]
-                if posting.dense != NULL:
-                    words = self.summary_of(posting.dense)
-                    for i in range(self.summary_n):
-                        some[i] |= words[i]
-                else:
-                    slot = posting.first
-                    while slot < posting.end:
-                        some[slot[0] // (BLOCK * 64)] |= <uint64_t>1 << (slot[0] // BLOCK & 63)
-                        slot += 1
-            for i in range(self.summary_n):
-                open[i] &= some[i]
+                open |= self.summary_of(posting.dense)[window] if posting.dense != NULL else \
+                    posting_blocks(posting, <uint64_t>window * 64 * BLOCK)
         for n in range(plan.exc_first, plan.exc_end):
             posting = &self.excs.items[n]
             if posting.dense != NULL:
-                words = self.summary_of(posting.dense)
-                for i in range(self.summary_n):
-                    open[i] &= ~words[i]
+                open &= ~self.summary_of(posting.dense)[window]
+        return open
 
     cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil:
         return self.summaries + <uint64_t>(bitmap - self.bitmaps) // self.head.words * self.summary_n
