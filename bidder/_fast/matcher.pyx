@@ -207,6 +207,8 @@ cdef class Matcher(Probe):
         block += 1
         if not self.missed or block >= self.blocks:
             return block
+        if block == 1 and not (told and self.open_of_imp(0) == 0):
+            return block               # cheaper entered than summed up
         for window in range(block >> 6, <int64_t>self.summary_n):
             # A block that has nothing for this imp may still tell why not, as long as that is not told.
             bits = self.open_of_imp(window) if told else ~<uint64_t>0

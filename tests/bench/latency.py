@@ -32,7 +32,7 @@ def swapping(server: servers.Server, campaign: str, every_s: float) -> Iterator[
         assert server.state is not None
         while not stop.wait(every_s):
             verb = ("pause", "resume")[len(done) % 2]
-            servers.verb(server.state, "campaign", verb, campaign, "--wait")
+            servers.verb(server.state, "campaign", verb, campaign)  # whose leases may take longer than the book
             done.append(verb)
 
     thread = threading.Thread(target=swap)

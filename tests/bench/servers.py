@@ -151,8 +151,8 @@ def outbid(directory: Path, count: int, port_base: int, workers: int = 1) -> Ite
 
 
 def verb(state: Path, *arguments: str) -> None:
-    """An operator's verb on this host, out of the way of the load."""
-    command = ["nice", "-n", "19", sys.executable, "-m", "bidder", *arguments, "--state", str(state)]
+    """An operator's verb on this host, where the workers are not."""
+    command = ["taskset", "-c", str(last_core()), sys.executable, "-m", "bidder", *arguments, "--state", str(state)]
     subprocess.run(command, check=True, cwd=CHECKOUT, stdout=subprocess.DEVNULL, timeout=START_S)
 
 
