@@ -6,8 +6,8 @@
                      one block at a time, so that an auction that has its winner stops paying
                   -> filters of the few campaigns that have any
 
-A dimension that no campaign constrains is not looked at, nor is a block that the summaries call empty, but for the
-first few. Nothing is allocated per request but the growth of lists. Prices: nano-USD for one impression.
+A dimension that no campaign constrains is not looked at, nor, once a block had nothing for an imp, is one that the
+summaries call empty. Nothing is allocated per request but the growth of lists. Prices: nano-USD for one impression.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
