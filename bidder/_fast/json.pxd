@@ -73,9 +73,7 @@ cdef inline const char* skip_escapes(const char* p) noexcept nogil:
 
 cdef inline const char* skip_string(const char* p) noexcept nogil:
     """From the opening quote over the closing one."""
-    cdef size_t n = short_length(p + 1)
-    if n == 16:
-        n += plain_length(p + 17)
+    cdef size_t n = plain_length(p + 1)
     p += n + 1
     return p + 1 if p[0] == c'"' else skip_escapes(p)
 

@@ -113,11 +113,11 @@ cdef extern from *:
     /* As short_length, however far it is. */
     static inline size_t plain_length(const char* p)
     {
-        size_t n = 0, more;
-        do {
+        size_t n = short_length(p), more = n;
+        while (__builtin_expect(more == 16, 0)) {
             more = short_length(p + n);
             n += more;
-        } while (more == 16);
+        }
         return n;
     }
 

@@ -12,7 +12,7 @@ summaries call empty. Nothing is allocated per request but the growth of lists. 
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from bidder._fast.book cimport QUARTER_S
 from bidder._fast.book_layout cimport *

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from bidder._fast.json cimport is_closing, is_digit
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
-from bidder._fast.json_text cimport plain_length, short_length
+from bidder._fast.json_text cimport plain_length
 from bidder._fast.request cimport UNREADABLE_CURRENCY, Reader, Span, Str, pack3
 from bidder._fast.request_keys cimport first_item, is_item, next_item
 from bidder._fast.request_odd cimport odd_decimal, odd_int, odd_str, odd_value
@@ -27,9 +27,7 @@ cdef inline const char* skip_value(const char* p, int depth) noexcept nogil:
     """Over any value, checked."""
     cdef size_t n
     if p[0] == c'"':
-        n = short_length(p + 1)
-        if n == 16:
-            n += plain_length(p + 17)
+        n = plain_length(p + 1)
         if p[1 + n] == c'"':
             return p + 2 + n
     elif is_digit(p[0]) and (p[1] == c',' or is_closing(p[1])):
@@ -40,9 +38,7 @@ cdef inline const char* read_str(const char* p, Str* out, int depth, char** spar
     """A string, or a number as its text."""
     cdef size_t n
     if p[0] == c'"':
-        n = short_length(p + 1)
-        if n == 16:
-            n += plain_length(p + 17)
+        n = plain_length(p + 1)
         if p[1 + n] == c'"':
             out.n = <uint32_t>n
             out.p = p + 1 if n else NULL
