@@ -191,7 +191,7 @@ cdef class FrequencyTable:
         return False
 
     cdef bint claim(self, Seen* bucket, uint64_t key, int64_t now_s, Seen** slot, uint64_t* window) noexcept nogil:
-        """A slot for a new key: a free one, else the one whose window ends first; False: somebody was faster.
+        """A slot for a new key: the first free one, else the one whose window ends first; False: somebody was faster.
 
         `window` is what stood there. The key is set first: until its window is set too, who looks finds the
         window of another, over in all cases but a bucket full of running ones.
@@ -202,6 +202,8 @@ cdef class FrequencyTable:
         slot[0] = NULL
         for i in range(BUCKET):
             key_there = atomic_read(<int64_t*> &bucket[i].key)
+            if <uint64_t> key_there == key:
+                return False           # has come in since `add` looked here
             ends = atomic_load64(&bucket[i].window)
             if slot[0] is NULL or key_there == 0 or ends < window[0]:
                 slot[0], window[0], there = &bucket[i], ends, key_there

@@ -135,6 +135,12 @@ def test_workers_that_count_at_once_never_pass_the_cap_where_there_is_room(tmp_p
     assert counted == [CAP] * KEYS
 
 
+def test_workers_that_open_the_same_windows_at_the_same_moment_open_each_once(tmp_path: Path) -> None:
+    FrequencyTable(tmp_path / "frequency", 1 << 18)
+    opened = race(tmp_path / "frequency", 20_000, rounds=1, cap=1)
+    assert sum(opened) == len(opened)
+
+
 def test_workers_that_fight_for_old_places_pass_the_cap_by_one_each_at_most(tmp_path: Path) -> None:
     table = FrequencyTable(tmp_path / "frequency", 256)
     for old in range(1_000, 1_256):
@@ -145,11 +151,14 @@ def test_workers_that_fight_for_old_places_pass_the_cap_by_one_each_at_most(tmp_
     assert min(counted) >= CAP - WORKERS + 1
 
 
-def race(path: Path, keys: int) -> list[int]:
-    """Four processes count every key as often as they can, in the same order; how often each key was counted."""
+def race(path: Path, keys: int, *, rounds: int = CAP + 1, cap: int = CAP) -> list[int]:
+    """Four processes count every key once a round, in the same order; how often each key was counted."""
     results: SimpleQueue[list[int]] = FORK.SimpleQueue()
     start = FORK.Barrier(WORKERS)
-    workers = [FORK.Process(target=_count_all, args=(path, keys, start, results), daemon=True) for _ in range(WORKERS)]
+    workers = [
+        FORK.Process(target=_count_all, args=(path, keys, rounds, cap, start, results), daemon=True)
+        for _ in range(WORKERS)
+    ]
     for worker in workers:
         worker.start()
     tallies = [results.get() for _ in workers]
@@ -159,11 +168,11 @@ def race(path: Path, keys: int) -> list[int]:
     return [sum(tally[key] for tally in tallies) for key in range(keys)]
 
 
-def _count_all(path: Path, keys: int, start: Barrier, results: SimpleQueue[list[int]]) -> None:
+def _count_all(path: Path, keys: int, rounds: int, cap: int, start: Barrier, results: SimpleQueue[list[int]]) -> None:
     table = FrequencyTable(path)
     tally = [0] * keys
     start.wait(10)
-    for _ in range(CAP + 1):
+    for _ in range(rounds):
         for key in range(keys):
-            tally[key] += table.count(key + 1, NOW_S, 600, CAP)
+            tally[key] += table.count(key * 8 + 1 | key << 20, NOW_S, 600, cap)
     results.put(tally)
