@@ -19,12 +19,12 @@ Worker = namedtuple("Worker", "row pid ready book_revision heartbeat_ms connecti
 
 
 cdef class Board:
-    def __init__(self, path):
+    def __init__(self, path, *, bint private=False):
         cdef Py_buffer view
         path = Path(path)
-        if not path.exists():
+        if not private and not path.exists():
             create(path, MAGIC, sizeof(BoardPage))
-        self._map = attach(path, MAGIC, sizeof(BoardPage))
+        self._map = attach(path, MAGIC, sizeof(BoardPage), private=private)
         PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
         self.page = <BoardPage*> view.buf   # stays: nobody but us holds the map, and we never close it
         PyBuffer_Release(&view)

@@ -228,30 +228,32 @@ cdef class Decider(BidHandler):
 
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil:
         """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
-        cdef Candidate best
-        cdef const Imp* imp
         cdef uint32_t i
         cdef uint8_t why, reason = REASON_NONE
         self.writer.n = 0
         for i in range(desk.reader.req.imps.n):
-            imp = &desk.reader.imps[desk.reader.req.imps.at + i]
-            why = self.obstacle(desk, i)
-            if why == REASON_NONE:
-                if desk.opened != <int>i:
-                    desk.auction.open_imp(imp, i)
-                while desk.auction.next_best(&best):
-                    why = self.bid_one(desk, imp, &best, written[0] == 0)
-                    if why == REASON_NONE:
-                        written[0] += 1
-                        break
-                    desk.auction.refuse(why)
-                else:
-                    why = desk.auction.reason
+            why = self.bid_imp(desk, i, written)
             if why > reason:
                 reason = why
         if written[0]:
             self.writer.put(b"]}]}", CLOSING_CHARS)
         return reason
+
+    cdef uint8_t bid_imp(self, Desk desk, uint32_t number, int* written) noexcept nogil:
+        cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
+        cdef Candidate best
+        cdef uint8_t why = self.obstacle(desk, number)
+        if why != REASON_NONE:
+            return why
+        if desk.opened != <int>number:
+            desk.auction.open_imp(imp, number)
+        while desk.auction.next_best(&best):
+            why = self.bid_one(desk, imp, &best, written[0] == 0)
+            if why == REASON_NONE:
+                written[0] += 1
+                return REASON_NONE
+            desk.auction.refuse(why)
+        return desk.auction.reason
 
     cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil:
         """Reserve, seal, write, count; REASON_NONE, or why this candidate cannot bid after all."""

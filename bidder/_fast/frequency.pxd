@@ -25,7 +25,7 @@ cdef class FrequencyTable:
     cdef char* head            # first page of the file
     cdef object _map           # keeps the mapping alive
     cdef object _draw
-    cdef _open(self, path)
+    cdef _open(self, path, bint private=*)
     # Bids counted in the window that runs; 0: none runs.
     cdef uint32_t seen(self, uint64_t key, int64_t now_s) noexcept nogil
     # Counts one more, in the window that runs or in one that begins; False: it has `most` already.

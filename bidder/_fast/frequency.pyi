@@ -23,10 +23,12 @@ class FrequencyTable:
         now_s: int = 0,
         boot: bytes | None = None,
         draw: Callable[[int], bytes] = os.urandom,
+        private: bool = False,
     ) -> None:
         """Attach; with `capacity` (a power of two) create what is missing, or is of another boot or size.
 
-        `now_s`: when the first keys begin. MappingError: missing, or not such a file.
+        `now_s`: when the first keys begin. `private`: only to look at; what is counted stays with this object.
+        MappingError: missing, or not such a file.
         """
 
     @property

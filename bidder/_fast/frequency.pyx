@@ -94,14 +94,17 @@ cdef struct Block:             # what AES makes a key of
 # --- the table
 
 cdef class FrequencyTable:
-    def __init__(self, path, Py_ssize_t capacity=0, *, int64_t now_s=0, boot=None, draw=os.urandom):
+    def __init__(self, path, Py_ssize_t capacity=0, *, int64_t now_s=0, boot=None, draw=os.urandom,
+                 bint private=False):
         cdef bytes now
         if capacity and (capacity & (capacity - 1) or not BUCKET <= capacity <= 1 << 28):
             raise ValueError(f"capacity={capacity}: 0 (attach), or a power of two from {BUCKET} to {1 << 28}")
+        if private and capacity:
+            raise ValueError("a private table is that of a file that is there: capacity=0")
         path = Path(path)
         self._draw = draw
         if not capacity:
-            self._open(path)
+            self._open(path, private)
             return
         now = boot_id() if boot is None else boot
         if path.exists():
@@ -111,9 +114,9 @@ cdef class FrequencyTable:
         create(path, first_page(capacity, now, now_s, self._key()), PAGE + capacity * <Py_ssize_t> sizeof(Seen))
         self._open(path)
 
-    cdef _open(self, path):
+    cdef _open(self, path, bint private=False):
         cdef Py_buffer view
-        self._map = attach(path, MAGIC, PAGE)
+        self._map = attach(path, MAGIC, PAGE, private=private)
         PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
         self.head = <char*> view.buf   # stays: nobody but us holds the map, and we never close it
         PyBuffer_Release(&view)

@@ -36,10 +36,13 @@ def create(path: Path, first_page: bytes, size: int) -> None:
     draft.rename(path)
 
 
-def attach(path: Path, magic: bytes, size: int) -> mmap.mmap:
-    """The file at `path`, mapped writable; MappingError if it is missing, foreign or shorter than `size`."""
+def attach(path: Path, magic: bytes, size: int, *, private: bool = False) -> mmap.mmap:
+    """The file at `path`, mapped writable; MappingError if it is missing, foreign or shorter than `size`.
+
+    `private`: the file is opened to be read only, and what is written to the map stays with this process.
+    """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, (os.O_RDONLY if private else os.O_RDWR) | os.O_CLOEXEC)
     except FileNotFoundError:
         raise MappingError(f"{path}: missing; the supervisor (`outbid bidder`) creates it") from None
     try:
@@ -51,7 +54,7 @@ def attach(path: Path, magic: bytes, size: int) -> mmap.mmap:
             )
         if length < size:
             raise MappingError(f"{path}: {length} bytes, at least {size} wanted; stop outbid on this host, remove it")
-        return mmap.mmap(fd, length)
+        return mmap.mmap(fd, length, access=mmap.ACCESS_COPY if private else mmap.ACCESS_WRITE)
     finally:
         os.close(fd)
 

@@ -86,5 +86,6 @@ cdef class Matcher(Probe):
     cdef uint64_t open_of_imp(self, int64_t window) noexcept nogil
     cdef uint64_t open_of(self, const Plan* plan, int64_t window) noexcept nogil
     cdef bint next_block(self) noexcept nogil
-    cdef bint passes(self, const CampaignRec* campaign) noexcept nogil
+    # The filter that refuses the request, as a bit of CampaignRec.extra; 0: none does.
+    cdef uint32_t refuses(self, const CampaignRec* campaign) noexcept nogil
     cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil

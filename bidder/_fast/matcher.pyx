@@ -155,7 +155,7 @@ cdef class Matcher(Probe):
             slot = self.block * BLOCK + self.word * 64 + __builtin_ctzll(self.bits)
             self.bits &= self.bits - 1
             campaign = &self.book.campaigns[slot]
-            if campaign.extra & F_FILTERS and not self.passes(campaign):
+            if campaign.extra & F_FILTERS and self.refuses(campaign):
                 continue
             if not campaign.extra & (F_RAISED | F_PLAIN) or self.priced_here(campaign, slot):
                 return slot
@@ -299,34 +299,34 @@ cdef class Matcher(Probe):
 
     # One campaign: what the index alone does not decide.
 
-    cdef bint passes(self, const CampaignRec* campaign) noexcept nogil:
+    cdef uint32_t refuses(self, const CampaignRec* campaign) noexcept nogil:
         cdef const Filter* filter = &self.filters[campaign.extra_at]
         cdef uint32_t i, hour
         cdef int32_t age
         if campaign.extra & F_HOURS:
             hour = self.book.zone_hour[filter.zone]
             if not filter.hours[hour >> 6] >> (hour & 63) & 1:
-                return False
+                return F_HOURS
         if campaign.extra & F_AGE:
             age = self.book.year - self.req.yob
             if self.req.yob == 0 or age < filter.age_min or age > filter.age_max:
-                return False
+                return F_AGE
         if campaign.extra & F_ALL:
             for i in range(filter.all_first, filter.all_first + filter.all_count):
                 if not self.holds(self.value_ids[i]):
-                    return False
+                    return F_ALL
         if campaign.extra & F_OSV and not (
                 self.osv.known and version_compare(&self.osv, filter.osv_min) >= 0
                 and version_compare(&self.osv, filter.osv_max) <= 0):
-            return False
+            return F_OSV
         if campaign.extra & F_RADIUS:
             if not self.req.has_point:
-                return False
+                return F_RADIUS
             for i in range(filter.point_first, filter.point_first + filter.point_count):
                 if point_reaches(&self.points[i], self.req.lat, self.req.lon):
-                    return True
-            return False
-        return True
+                    return 0
+            return F_RADIUS
+        return 0
 
     cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil:
         """Of a campaign with two slots, is this the one for the current request?"""

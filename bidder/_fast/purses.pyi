@@ -34,11 +34,14 @@ class Purses:
     created: bool
     """This opening made the file: books compiled before name slots of another one and must be compiled again."""
 
-    def __init__(self, path: str | PathLike[str], capacity: int = 0, *, boot: bytes | None = None) -> None:
+    def __init__(
+        self, path: str | PathLike[str], capacity: int = 0, *, boot: bytes | None = None, private: bool = False
+    ) -> None:
         """`capacity` > 0 (the supervisor): create the file, or grow it to that; 0 (workers): attach to what is there.
 
         Where the machine has booted since (`boot`: 16 bytes, by default the kernel's), the supervisor's opening
         frees every half, as pages of another boot may be older than what was taken, and keeps who has which slot.
+        `private`: only to look at; what is taken from these or given to them, nobody else sees, and no file.
         MappingError if the file is missing (workers) or of another layout.
         """
     @property

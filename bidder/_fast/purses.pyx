@@ -80,13 +80,16 @@ cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept
 
 
 cdef class Purses:
-    def __init__(self, path, Py_ssize_t capacity=0, *, boot=None):
+    def __init__(self, path, Py_ssize_t capacity=0, *, boot=None, bint private=False):
         cdef bytes now
         cdef Header* head
         path = Path(path)
         if capacity < 0 or capacity > MOST:
             raise ValueError(f"capacity={capacity}: 0 (attach) to {MOST}")
+        if private and capacity:
+            raise ValueError("private purses are those of a file that is there: capacity=0")
         self.path = path
+        self.private = private
         self.created = False
         if capacity:
             now = boot_id() if boot is None else boot
@@ -111,7 +114,7 @@ cdef class Purses:
         cdef Py_buffer view
         if self._map is not None and self.capacity >= <Py_ssize_t> (<Header*> self.head).capacity:
             return
-        self._map = attach(self.path, MAGIC, PAGE)
+        self._map = attach(self.path, MAGIC, PAGE, private=self.private)
         PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
         self.head = <char*> view.buf   # stays: nobody but us holds the map, and we never close it
         PyBuffer_Release(&view)
