@@ -13,6 +13,11 @@ cdef enum:
     OPEN = -1                  # Candidate.deal: no deal
     NO_CREATIVE = -1
 
+cdef enum:                     # Candidate.standing: a higher one bids before any price of a lower one
+    STANDS_OPEN = 0
+    STANDS_DEAL = 1
+    STANDS_GUARANTEED = 2      # Deal.guaranteed
+
 cdef struct Terms:             # of one request, for all its imps
     uint8_t exchange           # key
     Str seat
@@ -25,6 +30,7 @@ cdef struct Candidate:
     uint32_t slot
     int32_t creative           # into Book.creatives
     int32_t deal               # into Reader.deals, or OPEN
+    uint8_t standing
 
 cdef class Auction:
     """Made for one book; works for one imp at a time: open_request, then open_imp and next_best until a purse gives."""
@@ -37,6 +43,7 @@ cdef class Auction:
     cdef const Imp* imp
     cdef uint64_t imp_seed
     cdef int64_t floor_least   # no option of this imp can be had for less; 0: one has no floor
+    cdef uint8_t standing_most # no candidate of this scan can stand higher
     cdef Candidate top[8]      # best first
     cdef int count
     cdef int64_t ahead         # slot that the matcher named and that nobody examined yet; < 0: see auction.pyx
@@ -56,9 +63,11 @@ cdef class Auction:
     cdef void refuse(self, uint8_t why) noexcept nogil
     # Counts the best candidate under its campaign's caps; not REASON_NONE: it must not bid.
     cdef uint8_t count_caps(self, const Candidate* best) noexcept nogil
+    cdef bint worth_a_look(self, int64_t price_max) noexcept nogil
     cdef void refuse_near(self) noexcept nogil
     cdef uint8_t capped(self, const CampaignRec* campaign, uint32_t level, uint32_t subject) noexcept nogil
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil
-    cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil
+    cdef uint8_t choose(self, uint32_t slot, int64_t full, int64_t price, uint64_t draw,
+                        Candidate* found) noexcept nogil
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw, int32_t* creative) noexcept nogil
     cdef void rank(self, const Candidate* candidate) noexcept nogil

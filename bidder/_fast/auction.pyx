@@ -1,8 +1,11 @@
 """The auction of one imp among our own campaigns.
 
-    matcher, dearest first -> flight, switch -> price x pacing -> deal, floor -> creative
+    matcher, deals first, then dearest first -> flight, switch -> price x pacing -> deal, floor -> creative
         -> frequency -> throttle -> purse looked at -> ranked; the caller reserves the best, or asks for the next
 
+A bid through a deal goes before every open one of ours, a guaranteed deal's before both: what buyer and publisher have
+agreed on is not lost to a price. So where a campaign has one of the imp's deals, those that have are scanned first, and
+the others only if none of them may bid.
 Scanning stops at the first campaign whose highest price is below the best candidate's.
 A request draws one random number; throttle and ties derive from it and the campaign's key,
 so a campaign throttled at one imp is throttled at all of them, and equal campaigns share.
@@ -22,9 +25,8 @@ from bidder._fast.purses cimport Half
 from bidder._fast.request cimport pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
 
-cdef enum:                     # Auction.ahead
-    NOT_ASKED = -2             # the matcher has more to say
-    EXHAUSTED = -1
+cdef enum:
+    NOT_ASKED = -2             # Auction.ahead: the matcher has more to say; it said -1 itself: no more in this scan
     AGREED_PRICE = 3           # Deal.at: the floor is the price
 
 cdef uint32_t USD = pack3(b"USD", 3)
@@ -99,7 +101,13 @@ cdef class Auction:
             floor = deal_floor(&self.reader.deals[i], imp, &currency)
             if floor < self.floor_least:
                 self.floor_least = floor
+        self.standing_most = STANDS_OPEN
         self.matcher.begin_imp(imp)
+        if self.matcher.scan_deals():
+            self.standing_most = STANDS_DEAL
+            for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
+                if self.reader.deals[i].guaranteed:
+                    self.standing_most = STANDS_GUARANTEED
 
     cdef void fetch_campaigns(self) noexcept nogil:
         cdef int i
@@ -127,20 +135,17 @@ cdef class Auction:
 
     cdef bint next_best(self, Candidate* best) noexcept nogil:
         cdef int i
-        cdef int64_t price_max
         while True:
             if self.ahead == NOT_ASKED:
                 self.ahead = self.matcher.next_slot()
-            if self.ahead < 0:
-                self.ahead = EXHAUSTED
+            if self.ahead >= 0 and self.worth_a_look(self.book.campaigns[self.ahead].price_max):
+                self.refuse(self.examine(<uint32_t>self.ahead))
+                self.ahead = NOT_ASKED
+            elif self.count == 0 and self.matcher.scan_others():
+                self.standing_most = STANDS_OPEN
+                self.ahead = NOT_ASKED
+            else:
                 break
-            price_max = self.book.campaigns[self.ahead].price_max
-            if self.count and price_max < self.top[0].price:
-                break
-            if price_max < self.floor_least and self.reason >= REASON_FLOOR:
-                break          # all that is left fails at the floor or before it
-            self.refuse(self.examine(<uint32_t>self.ahead))
-            self.ahead = NOT_ASKED
         if self.count == 0:
             self.refuse_near()
             return False
@@ -149,6 +154,13 @@ cdef class Auction:
         for i in range(self.count):
             self.top[i] = self.top[i + 1]
         return True
+
+    cdef bint worth_a_look(self, int64_t price_max) noexcept nogil:
+        """Can a campaign that bids so much at most still change what this scan has found?"""
+        if self.count and self.top[0].standing == self.standing_most and price_max < self.top[0].price:
+            return False
+        # Below the lowest floor all that is left fails there, or before it.
+        return price_max >= self.floor_least or self.reason < REASON_FLOOR
 
     cdef void refuse(self, uint8_t why) noexcept nogil:
         if why > self.reason:
@@ -185,25 +197,27 @@ cdef class Auction:
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const Purse* purse = purse_of(self.purses, campaign)
         cdef uint64_t draw = mixed(self.terms.seed ^ (<uint64_t>campaign.key << 32))
-        cdef int64_t price = self.matcher.price_of(slot)
+        cdef int64_t full = self.matcher.price_of(slot)
+        cdef int64_t price
         cdef Candidate candidate
         cdef uint8_t why
         if not campaign.flight_start_s <= self.terms.now_s < campaign.flight_end_s:
             return REASON_FLIGHT
         if purse is not NULL and purse.off:
             return REASON_CAMPAIGN_OFF
-        if price == 0:
+        if full == 0:
             return REASON_TARGETING        # a multiplier of 0 applies: of such requests it wants none
-        price = paced(price, 65536 if purse is NULL else purse.multiplier)
-        if self.count == TOP and price < self.top[TOP - 1].price:
+        price = paced(full, 65536 if purse is NULL else purse.multiplier)
+        if self.count == TOP and self.top[TOP - 1].standing == self.standing_most and self.top[TOP - 1].price > (
+                full if self.standing_most == STANDS_GUARANTEED else price):
             return REASON_NONE
-        why = self.choose(slot, price, draw, &candidate)
+        why = self.choose(slot, full, price, draw, &candidate)
         if why != REASON_NONE:
             return why
         why = self.capped(campaign, LEVEL_CAMPAIGN, campaign.key)
         if why != REASON_NONE:
             return why
-        if purse is not NULL and <uint32_t>(draw >> 32) > purse.throttle:
+        if purse is not NULL and <uint32_t>(draw >> 32) > purse.throttle and candidate.standing != STANDS_GUARANTEED:
             return REASON_PACED
         if purse is NULL or not holds(purse, candidate.price):
             return REASON_PURSE_EMPTY
@@ -212,16 +226,22 @@ cdef class Auction:
         self.rank(&candidate)
         return REASON_NONE
 
-    cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil:
-        """The dearest way for this campaign to bid: open, or through a deal that it lists; among equals the first."""
+    cdef uint8_t choose(self, uint32_t slot, int64_t full, int64_t price, uint64_t draw,
+                        Candidate* found) noexcept nogil:
+        """The best way for this campaign to bid: open, or through a deal that it lists; among equals the first.
+
+        `price` is `full` as pacing has it; a guaranteed deal is not paced: its pace is agreed on.
+        """
         cdef const Imp* imp = self.imp
         cdef const Deal* deal
         cdef uint8_t why, best_why = REASON_NONE
         cdef uint32_t i, currency = 0
-        cdef int64_t floor, offer
+        cdef int64_t floor, worth, offer
         cdef int32_t creative
+        cdef uint8_t standing
         cdef int listed = 0
         found.price = 0
+        found.standing = STANDS_OPEN
         for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
             deal = &self.reader.deals[i]
             listed = self.matcher.deal_listed(slot, deal.id)
@@ -230,17 +250,20 @@ cdef class Auction:
             if listed == 2:
                 continue
             floor = deal_floor(deal, imp, &currency)
-            offer = deal.floor if deal.at == AGREED_PRICE and deal.floor > 0 and price >= deal.floor else price
-            if offer <= found.price:
+            standing = STANDS_GUARANTEED if deal.guaranteed else STANDS_DEAL
+            worth = full if deal.guaranteed else price
+            offer = deal.floor if deal.at == AGREED_PRICE and deal.floor > 0 and worth >= deal.floor else worth
+            if standing < found.standing or (standing == found.standing and offer <= found.price):
                 continue
             why = REASON_NONE
             if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
-                why = floor_reason(price, floor, currency)
+                why = floor_reason(worth, floor, currency)
             if why == REASON_NONE:
                 why = self.choose_creative(slot, deal, draw, &creative)
             if why == REASON_NONE:
+                found.standing = standing
                 found.price = offer
                 found.creative = creative
                 found.deal = <int32_t>i
@@ -294,4 +317,6 @@ cdef class Auction:
 
 
 cdef inline bint before(const Candidate* a, const Candidate* b) noexcept nogil:
+    if a.standing != b.standing:
+        return a.standing > b.standing
     return a.price > b.price or (a.price == b.price and a.tie > b.tie)

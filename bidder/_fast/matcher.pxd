@@ -34,6 +34,10 @@ cdef class Matcher(Probe):
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil
     cdef void begin_imp(self, const Imp* imp) noexcept nogil
     cdef int64_t next_slot(self) noexcept nogil
+    # After begin_imp: the scan is of the campaigns that include one of the imp's deals; False: none does, it is of all.
+    cdef bint scan_deals(self) noexcept nogil
+    # After scan_deals: the scan begins anew, of all campaigns; False: it was of all.
+    cdef bint scan_others(self) noexcept nogil
     # The next slots that next_slot will look at, as far as they stand in one block; how many.
     cdef int peek(self, uint32_t* slots, int most) noexcept nogil
     cdef void fetch_filter(self, const CampaignRec* campaign) noexcept nogil
@@ -55,6 +59,8 @@ cdef class Matcher(Probe):
     cdef const When* whens
     cdef uint32_t dimension_count, of_request    # dimensions in all; those of the request stand first
     cdef const uint64_t* deal_base   # NULL: no campaign includes deals
+    cdef const uint64_t* nobody      # an empty base; owned
+    cdef Plan* deal_plan             # narrowed by scan_deals; NULL: it is not
     cdef Version osv
     cdef Plan plans[25]
     cdef uint32_t plan_count, request_plans
@@ -77,6 +83,7 @@ cdef class Matcher(Probe):
     cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
     @final
     cdef void settle_plans(self, uint32_t first) noexcept nogil
+    cdef void rewind(self) noexcept nogil
     @final
     cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil

@@ -59,12 +59,14 @@ cdef class Matcher(Probe):
         self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
         self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
         self.summary_n = summary_words(self.head)
-        if self.accepted == NULL or self.accepted_at == NULL:
+        self.nobody = <const uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
+        if self.accepted == NULL or self.accepted_at == NULL or self.nobody == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         free(self.accepted)
         free(self.accepted_at)
+        free(<void*>self.nobody)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
         cdef uint32_t i
@@ -91,9 +93,8 @@ cdef class Matcher(Probe):
         self.plan_count = self.request_plans
         self.incs.count = self.request_incs
         self.excs.count = self.request_excs
-        self.near = self.near_most = 0
-        self.imp_window = -1
-        self.missed = False
+        self.near_most = 0
+        self.deal_plan = NULL
         for i in range(self.of_request, self.dimension_count):
             if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
                 self.plan(i, imp, 0)
@@ -101,9 +102,33 @@ cdef class Matcher(Probe):
         for i in range(self.request_plans, self.plan_count):
             if more_telling(self.plans[i].dimension, self.near_most):
                 self.near_most = near_bit(self.plans[i].dimension)
+        self.rewind()
+
+    cdef void rewind(self) noexcept nogil:
+        self.near = 0
+        self.imp_window = -1
+        self.missed = False
         self.block = -1
         self.word = BLOCK_WORDS
         self.bits = 0
+
+    cdef bint scan_deals(self) noexcept nogil:
+        cdef Plan* plan
+        cdef uint32_t n
+        for n in range(self.request_plans, self.plan_count):
+            plan = &self.plans[n]
+            if plan.dimension == D_DEAL and plan.inc_end > plan.inc_first:
+                plan.base = self.nobody
+                self.deal_plan = plan
+        return self.deal_plan != NULL
+
+    cdef bint scan_others(self) noexcept nogil:
+        if self.deal_plan == NULL:
+            return False
+        self.deal_plan.base = self.deal_base
+        self.deal_plan = NULL
+        self.rewind()
+        return True
 
     cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil:
         cdef const Dimension* dimension = &self.dimensions[number]
@@ -201,7 +226,7 @@ cdef class Matcher(Probe):
 
     cdef int64_t block_after(self, int64_t block) noexcept nogil:
         """The next one worth entering: as long as each has something they come one by one, then as the summaries say."""
-        cdef bint told = self.near & self.near_most or not self.near_most
+        cdef bint told = self.near & self.near_most or not self.near_most or self.deal_plan != NULL
         cdef uint64_t bits
         cdef int64_t window
         block += 1
@@ -259,6 +284,8 @@ cdef class Matcher(Probe):
         return open
 
     cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil:
+        if bitmap == self.nobody:
+            return bitmap              # nobody in any block either
         return self.summaries + <uint64_t>(bitmap - self.bitmaps) // self.head.words * self.summary_n
 
     cdef bint enter(self, int64_t block) noexcept nogil:

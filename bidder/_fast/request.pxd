@@ -46,6 +46,7 @@ cdef struct Deal:
     int64_t floor              # nano-USD scale of `floor_currency` for one impression; -1: absent
     uint32_t floor_currency    # packed like Request.country; 0: absent, which means USD
     uint8_t at                 # 0: absent
+    bint guaranteed            # `guar`: who has agreed to it must bid
     Span wseat                 # in strs
     Span wadomain              # in strs
 

@@ -327,7 +327,7 @@ cdef bits(uint64_t set_):
 cdef view_deal(Reader r, Deal* deal):
     return {
         "id": text(deal.id), "floor": deal.floor, "floor_currency": packed_text(deal.floor_currency),
-        "at": deal.at, "wseat": texts(r, deal.wseat), "wadomain": texts(r, deal.wadomain),
+        "at": deal.at, "guaranteed": bool(deal.guaranteed), "wseat": texts(r, deal.wseat), "wadomain": texts(r, deal.wadomain),
     }
 
 

@@ -122,6 +122,8 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
             p = read_currency(r, at(key, KEY_BIDFLOORCUR), &deal.floor_currency, 6)
         elif key.word == KEY_AT:
             p = read_code(at(key, KEY_AT), &deal.at, 6, &r.spare)
+        elif key.word == KEY_GUAR:
+            p = read_flag(at(key, KEY_GUAR), &deal.guaranteed, 6, &r.spare)
         elif key.word == KEY_WSEAT:
             p = read_strs(r, at(key, KEY_WSEAT), &deal.wseat, 6)
         elif key.word == KEY_WADOMAIN:

@@ -58,6 +58,7 @@ cdef extern from *:
     #define KEY_BTYPE WORD('b', 't', 'y', 'p', 'e', 0, 0, 0)
     #define KEY_FORMAT WORD('f', 'o', 'r', 'm', 'a', 't', 0, 0)
     #define KEY_DEALS WORD('d', 'e', 'a', 'l', 's', 0, 0, 0)
+    #define KEY_GUAR WORD('g', 'u', 'a', 'r', 0, 0, 0, 0)
     #define KEY_WADOMAIN WORD('w', 'a', 'd', 'o', 'm', 'a', 'i', 'n')
     #define KEY_DOMAIN WORD('d', 'o', 'm', 'a', 'i', 'n', 0, 0)
     #define KEY_PAGE WORD('p', 'a', 'g', 'e', 0, 0, 0, 0)
@@ -116,7 +117,7 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_GUAR,
         KEY_NONE               # no member was left: `begin` is behind the closing bracket
     size_t key_length(uint64_t word) noexcept nogil
     uint64_t LONG(int number, size_t n) noexcept nogil

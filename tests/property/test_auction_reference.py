@@ -70,6 +70,7 @@ deals = records(
         "bidfloor": st.sampled_from(FLOORS),
         "bidfloorcur": st.sampled_from(["USD", "EUR"]),
         "at": st.sampled_from([1, 2, 3, 3]),
+        "guar": st.sampled_from([0, 1, 1]),
         "wseat": st.sampled_from([["outbid"], ["other"], ["other", "outbid"], []]),
         "wadomain": st.sampled_from([["acme.example"], ["example"], ["shop.acme.example"]]),
     },
@@ -219,10 +220,10 @@ def check(
 
 
 def check_bid(bid: dict[str, Any], offers: list[reference.Offer]) -> int:
-    """The bid is the dearest offer, or one of them; its price."""
-    best = max(offer.price for offer in offers)
+    """The bid is the dearest offer of those that stand highest, or one of them; its price."""
+    standing, best = max((offer.standing, offer.price) for offer in offers)
     assert round(bid["price"] * 1_000_000) == best
     (offer,) = [offer for offer in offers if offer.campaign == bid["cid"]]
-    assert offer.price == best
+    assert (offer.standing, offer.price) == (standing, best)
     assert (bid.get("dealid"), bid["crid"] in offer.creatives) == (offer.deal, True)
     return best

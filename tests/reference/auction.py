@@ -25,8 +25,9 @@ class Purse:
 
 @dataclass(frozen=True)
 class Offer:
-    """One way for a campaign to bid; `creatives` are those that may serve it."""
+    """One way for a campaign to bid; `creatives` are those that may serve it. A higher standing goes first."""
 
+    standing: int  # 0 open, 1 through a deal, 2 through a guaranteed one
     price: int
     campaign: str
     deal: str | None
@@ -104,16 +105,20 @@ def offer(campaign: Json, purse: Purse, request: Json, imp: Json, place: Place) 
         return Reason.FLIGHT
     if purse.off:
         return Reason.CAMPAIGN_OFF
-    price = max(1, nano_from_cpm(campaign["bid"]["cpm_usd"]) * purse.multiplier // 65_536)
-    ways = [way(campaign, price, deal, request, imp, place) for deal in options(campaign, imp)]
+    full = nano_from_cpm(campaign["bid"]["cpm_usd"])
+    price = max(1, full * purse.multiplier // 65_536)
+    ways = [
+        way(campaign, full if guaranteed(deal) else price, deal, request, imp, place)
+        for deal in options(campaign, imp)
+    ]
     open_to = [found for found in ways if isinstance(found, Offer)]
     if not open_to:
         return max((found for found in ways if isinstance(found, Reason)), default=Reason.DEAL)
     if campaign.get("frequency"):
         return Reason.FREQUENCY
-    if purse.throttled:
+    best = max(open_to, key=lambda found: (found.standing, found.price))  # the first of the dearest
+    if purse.throttled and best.standing < 2:
         return Reason.PACED
-    best = max(open_to, key=lambda found: found.price)  # the first of the dearest
     return best if purse.left >= best.price else Reason.PURSE_EMPTY
 
 
@@ -123,6 +128,10 @@ def options(campaign: Json, imp: Json) -> list[Json | None]:
     if not wanted:
         return [] if imp.get("pmp", {}).get("private_auction") else [None]
     return [deal for deal in deals(imp) if deal["id"] in wanted]
+
+
+def guaranteed(deal: Json | None) -> bool:
+    return deal is not None and deal.get("guar") == 1
 
 
 def way(campaign: Json, price: int, deal: Json | None, request: Json, imp: Json, place: Place) -> Offer | Reason:
@@ -140,7 +149,8 @@ def way(campaign: Json, price: int, deal: Json | None, request: Json, imp: Json,
     allowed = frozenset(name for name, reason in reasons.items() if reason is Reason.NONE)
     if not allowed:
         return max(reasons.values())
-    return Offer(price, campaign["id"], None if deal is None else deal["id"], allowed)
+    standing = 0 if deal is None else 1 + guaranteed(deal)
+    return Offer(standing, price, campaign["id"], None if deal is None else deal["id"], allowed)
 
 
 def creative_reason(creative: Json, request: Json, imp: Json, deal: Json | None, exchange: str) -> Reason:

@@ -259,6 +259,7 @@ def view_deal(deal: dict[str, Any]) -> View:
         "floor": floor(deal.get("bidfloor"), -1),
         "floor_currency": currency(deal.get("bidfloorcur")),
         "at": code(deal.get("at")),
+        "guaranteed": flag(deal.get("guar")),
         "wseat": texts(deal.get("wseat")),
         "wadomain": texts(deal.get("wadomain")),
     }
