@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.tracking": DOMAIN,
     "bidder.controller": DOMAIN,
     "bidder.canary": DOMAIN,
+    "bidder.explain": DOMAIN,
     "bidder.gateway": DOMAIN,
     "bidder.tornado_bridge": LEAF,
     "bidder.admission": set(),

@@ -32,6 +32,13 @@ cdef struct Candidate:
     int32_t deal               # into Reader.deals, or OPEN
     uint8_t standing
 
+# Why a campaign that refuses the imp in this dimension of the index is lost to it.
+cdef uint8_t lost_reason(uint32_t dimension) noexcept nogil
+# price x multiplier (16.16), at least 1.
+cdef int64_t paced(int64_t price, uint32_t multiplier) noexcept nogil
+cdef const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept nogil
+cdef uint64_t draw_of(uint64_t seed, const CampaignRec* campaign) noexcept nogil
+
 cdef class Auction:
     """Made for one book; works for one imp at a time: open_request, then open_imp and next_best until a purse gives."""
     cdef Reader reader

@@ -19,7 +19,8 @@ from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
     REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
 )
-from bidder._fast.matcher cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE
+from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS
+from bidder._fast.matcher cimport near_bit
 from bidder._fast.memory cimport fetch
 from bidder._fast.purses cimport Half
 from bidder._fast.request cimport pack3
@@ -40,13 +41,28 @@ cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
     return x ^ (x >> 31)
 
 
-cdef inline int64_t paced(int64_t price, uint32_t multiplier) noexcept nogil:
+cdef uint8_t lost_reason(uint32_t dimension) noexcept nogil:
+    if dimension == D_DEAL:
+        return REASON_DEAL
+    if dimension == D_FORMAT:
+        return REASON_FORMAT
+    if dimension == D_SIZE:
+        return REASON_SIZE
+    return REASON_SECURE if dimension == D_SECURE else REASON_TARGETING
+
+
+cdef int64_t paced(int64_t price, uint32_t multiplier) noexcept nogil:
     """price x multiplier (16.16), rounded down to a nano, at least 1; no overflow for any price."""
     cdef int64_t scaled = (price >> 16) * multiplier + (((price & 0xFFFF) * multiplier) >> 16)
     return scaled if scaled > 0 else 1
 
 
-cdef inline const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept nogil:
+cdef uint64_t draw_of(uint64_t seed, const CampaignRec* campaign) noexcept nogil:
+    """A campaign's random number for this request, the same at each of its imps."""
+    return mixed(seed ^ (<uint64_t>campaign.key << 32))
+
+
+cdef const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept nogil:
     """NULL where the host has no purse for this campaign (yet)."""
     if campaign.purse >= purses.capacity or purses.slots[campaign.purse].campaign != campaign.key:
         return NULL
@@ -168,14 +184,10 @@ cdef class Auction:
 
     cdef void refuse_near(self) noexcept nogil:
         """Campaigns that the matcher lost to this imp count like those that fell here."""
-        if self.matcher.near & NEAR_SECURE:
-            self.refuse(REASON_SECURE)
-        if self.matcher.near & NEAR_SIZE:
-            self.refuse(REASON_SIZE)
-        if self.matcher.near & NEAR_DEAL:
-            self.refuse(REASON_DEAL)
-        if self.matcher.near & NEAR_FORMAT:
-            self.refuse(REASON_FORMAT)
+        cdef uint32_t dimension
+        for dimension in range(<uint32_t>D_DEAL, <uint32_t>DIMENSIONS):
+            if self.matcher.near & near_bit(dimension):
+                self.refuse(lost_reason(dimension))
         if self.reason == REASON_NONE:
             self.reason = REASON_TARGETING     # no campaign came so far as to say why
 
@@ -196,7 +208,7 @@ cdef class Auction:
         """REASON_NONE: it is ranked, or too cheap to be."""
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const Purse* purse = purse_of(self.purses, campaign)
-        cdef uint64_t draw = mixed(self.terms.seed ^ (<uint64_t>campaign.key << 32))
+        cdef uint64_t draw = draw_of(self.terms.seed, campaign)
         cdef int64_t full = self.matcher.price_of(slot)
         cdef int64_t price
         cdef Candidate candidate

@@ -25,8 +25,9 @@ class Board:
     """That workers should serve: <state>/book/book-<revision>.bin; 0: none yet."""
 
     def __init__(self, path: str | PathLike[str], *, private: bool = False) -> None:
-        """Made if missing, unless `private`: only to look at, what is set stays with this object. What an earlier supervisor left stays: the next one sets every switch anew,
-        and releases the rows of workers that are gone. MappingError if the file has another layout."""
+        """Made if missing, unless `private`: only to look at, what is set stays with this object. What an earlier
+        supervisor left stays: the next one sets every switch anew, and releases the rows of workers that are gone.
+        MappingError if the file has another layout."""
     def exchange_off(self, key: int) -> bool: ...
     def set_exchange_off(self, key: int, off: bool) -> None: ...
     def claim(self, row: int, pid: int) -> None:

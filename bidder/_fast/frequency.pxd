@@ -23,6 +23,7 @@ cdef class FrequencyTable:
     cdef Seen* slots           # mapped, shared by all processes of the host
     cdef readonly Py_ssize_t capacity
     cdef char* head            # first page of the file
+    cdef readonly bint private # what is counted here stays here
     cdef object _map           # keeps the mapping alive
     cdef object _draw
     cdef _open(self, path, bint private=*)

@@ -14,6 +14,7 @@ class FrequencyTable:
     """
 
     capacity: int
+    private: bool
 
     def __init__(
         self,

@@ -103,6 +103,7 @@ cdef class FrequencyTable:
             raise ValueError("a private table is that of a file that is there: capacity=0")
         path = Path(path)
         self._draw = draw
+        self.private = private
         if not capacity:
             self._open(path, private)
             return

@@ -3,7 +3,7 @@
 from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec
-from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
+from bidder._fast.book_layout cimport D_DEAL, Dimension, Filter, Multiplier, Point, When
 from bidder._fast.book_probe cimport Probe
 from bidder._fast.book_rules cimport Version
 from bidder._fast.request cimport Imp, Reader, Str
@@ -13,6 +13,9 @@ cdef enum:                     # Matcher.near: why no campaign was left, from th
     NEAR_FORMAT = 2            # by the formats of its creatives,
     NEAR_SIZE = 4,             # by their sizes,
     NEAR_SECURE = 8            # by what is insecure in all of them
+
+cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
+    return <uint32_t>1 << (dimension - D_DEAL)
 
 cdef struct Plan:              # private: one dimension of the current request
     const uint64_t* base       # NULL: every campaign

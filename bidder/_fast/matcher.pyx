@@ -26,10 +26,6 @@ cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
 
 
-cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
-    return <uint32_t>1 << (dimension - D_DEAL)
-
-
 cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
     """Of two reasons the greater is told: formats, sizes, deals, secure."""
     return bit == 0 or dimension == D_SECURE or (bit != NEAR_SECURE and (

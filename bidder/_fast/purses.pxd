@@ -38,7 +38,7 @@ cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept
 cdef class Purses:
     cdef Purse* slots          # mapped, shared by all processes of the host
     cdef readonly Py_ssize_t capacity
-    cdef bint private          # what is taken here stays here
+    cdef readonly bint private          # what is taken here stays here
     cdef readonly bint created # by this opening: books compiled before name slots of another file
     cdef object _map           # keeps the mapping alive
     cdef char* head            # first page of the file

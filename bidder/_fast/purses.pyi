@@ -31,6 +31,7 @@ class PurseView(NamedTuple):
 
 class Purses:
     capacity: int
+    private: bool
     created: bool
     """This opening made the file: books compiled before name slots of another one and must be compiled again."""
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bidder.campaigns.dimension import Dimension
-from bidder.openrtb.codes import ALPHA3, pack3
+from bidder.openrtb.codes import ALPHA3, FORMATS, pack3, unpack3
 
 INVENTORY = {"site": 1, "app": 2, "dooh": 3}
 # Compared without case: text is folded as Python folds it.
@@ -52,3 +52,30 @@ def spelled(dimension: Dimension, value: Any, exchanges: Mapping[str, int]) -> l
             return [value.encode(), *pair]
         case _:
             return [(value.casefold() if dimension in FOLDED else value).encode()]
+
+
+def read_back(dimension: Dimension, raw: bytes, exchanges: Mapping[int, str]) -> str | None:
+    """The value that the index spells so, folded where it is compared so; None for the second spelling of a region."""
+    match dimension:
+        case Dimension.REGION:
+            return None if raw[2:3] != b"-" else raw.decode()
+        case Dimension.EXCHANGE:
+            return exchanges.get(_number(raw), str(_number(raw)))
+        case Dimension.COUNTRY:
+            return unpack3(_number(raw))
+        case Dimension.INVENTORY:
+            return {code: name for name, code in INVENTORY.items()}[_number(raw)]
+        case Dimension.GENDER:
+            return chr(_number(raw))
+        case Dimension.FORMAT:
+            return FORMATS[_number(raw)]
+        case Dimension.SIZE:
+            return f"{_number(raw) >> 32}x{_number(raw) & 0xFFFFFFFF}"
+        case Dimension.DEVICE_TYPE | Dimension.CONNECTION_TYPE | Dimension.USER_ID | Dimension.SECURE:
+            return str(_number(raw))
+        case _:
+            return raw.decode()
+
+
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw, "little", signed=True)

@@ -22,6 +22,7 @@ VERBS = (
     "sql",
     "status",
     "switch",
+    "explain",
     "stop",
     "start",
     "exchange",
