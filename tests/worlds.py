@@ -184,9 +184,16 @@ class World:
     def left(self, name: str) -> int:
         return self.purses.left(self.purses.slot_of(self.keys[name]), 0)
 
+    def bytes_of(self, body: Mapping[str, Any] | bytes) -> bytes:
+        return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def seed_next(self) -> int:
+        """With which another decision is where this one will be at its next request."""
+        return self.decider.seed
+
     def ask(self, body: Mapping[str, Any] | bytes, exchange: str = "openx") -> Answer:
         """The answer, and what was counted for it."""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        raw = self.bytes_of(body)
         status, answered = self.decider.answer(exchange.encode(), raw)
         return Answer(status, answered, self.drain())
 

@@ -32,7 +32,7 @@ cdef class Decider(BidHandler):
     cdef Row rows[63]
     cdef int row_count
     cdef list held             # bytes that rows point into
-    cdef uint64_t seed         # moves on with every request
+    cdef readonly uint64_t seed         # moves on with every request
     cdef readonly uint64_t requests, bids
     cdef Str hold(self, str text)
     cdef serve(self, str name, int key, str seat)

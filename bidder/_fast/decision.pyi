@@ -31,6 +31,8 @@ class Decider(BidHandler):
     system in production. An exchange that is not enabled is answered like an unknown one, 404.
     """
 
+    seed: int
+    """From which the next request's random number follows."""
     requests: int
     """Answered so far, tests and no-bids included; unknown exchanges not."""
     bids: int

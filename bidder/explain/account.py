@@ -202,14 +202,20 @@ def _tally(reasons: bytearray, steps: bytearray) -> list[tuple[Reason, str, int]
 
 
 def _closest(reasons: bytearray, present: list[Reason], candidates: list[int], most: int | None) -> list[int]:
-    """Slots of those that may bid, best first; then of those that fall, the closest first, the dearer of equals."""
-    slots = candidates[:most]
+    """Slots of those that may bid, best first; then of those that fall, the closest first, the dearer of equals.
+
+    Where there are too many of both, half of what is shown is of those that fall.
+    """
+    fallen: list[int] = []
     for reason in sorted(set(present), key=closeness, reverse=True):
         at = reasons.find(reason)
-        while at >= 0 and (most is None or len(slots) < most):
-            slots.append(at)
+        while at >= 0 and (most is None or len(fallen) < most):
+            fallen.append(at)
             at = reasons.find(reason, at + 1)
-    return slots
+    if most is not None:
+        candidates = candidates[: max(most - len(fallen), most // 2)]
+        fallen = fallen[: most - len(candidates)]
+    return candidates + fallen
 
 
 def _outranked(own: tuple[int, ...], best: tuple[int, ...], winner: str) -> str:

@@ -53,15 +53,14 @@ def of_host(state: Path, settings: Settings, *, clock: Clock | None = None, seed
     """The host in this state directory, running or not. BookError, MappingError: it has nothing to look at."""
     book = snapshot.current(state)
     shared = state / "shm"
-    return _stage(
+    return look_at(
         settings,
         book,
         Purses(shared / "purses", private=True),
         FrequencyTable(shared / "frequency", private=True),
         Board(shared / "board", private=True),
-        clock,
-        seed,
-        {},
+        clock=clock,
+        seed=seed,
     )
 
 
@@ -89,28 +88,30 @@ def of_campaigns(
         left_out = {record.body["id"]: f"status: {record.body['status']}" for record in records if not record.active}
         for fault in summary.left_out:
             left_out[fault.removeprefix("campaign ").partition(":")[0]] = fault
-        return _stage(
+        return look_at(
             settings,
             Book.open(directory / "book.bin"),
             Purses(directory / "purses", private=True),
             FrequencyTable(directory / "frequency", private=True),
             Board(directory / "board"),
-            clock,
-            seed,
-            left_out,
+            clock=clock,
+            seed=seed,
+            not_running=left_out,
         )
 
 
-def _stage(
+def look_at(
     settings: Settings,
     book: Book | None,
     purses: Purses,
     frequency: FrequencyTable,
     board: Board,
-    clock: Clock | None,
-    seed: int | None,
-    not_running: Mapping[str, str],
+    *,
+    clock: Clock | None = None,
+    seed: int | None = None,
+    not_running: Mapping[str, str] | None = None,
 ) -> Stage:
+    """`purses` and `frequency` must be private. `seed`: of throttles, ties and creatives, as of a Decider."""
     with tempfile.TemporaryDirectory(prefix="outbid-explain-") as scratch:
         explainer = Explainer(
             purses=purses,
@@ -133,7 +134,7 @@ def _stage(
         off=board.off,
         secure_notices=settings.tracking.public_url.startswith("https:"),
         slots=0 if book is None else book.slot_count,
-        not_running=not_running,
+        not_running=not_running or {},
     )
 
 
