@@ -144,19 +144,20 @@ cdef struct Postings:          # a list that only ever grows
     uint32_t count
     uint32_t room
 
-# Room for one more, uninitialised; NULL where there is no memory.
-cdef inline Posting* postings_add(Postings* list) noexcept nogil:
-    cdef uint32_t room
+# Room for `n` more, uninitialised; False where there is no memory.
+cdef inline bint postings_room(Postings* list, uint32_t n) noexcept nogil:
+    cdef uint32_t room = list.room or 64
     cdef Posting* items
-    if list.count == list.room:
-        room = 2 * list.room if list.room else 64
-        items = <Posting*>realloc(list.items, room * sizeof(Posting))
-        if items == NULL:
-            return NULL
-        list.items = items
-        list.room = room
-    list.count += 1
-    return &list.items[list.count - 1]
+    if list.room >= list.count + n:
+        return True
+    while room < list.count + n:
+        room *= 2
+    items = <Posting*>realloc(list.items, room * sizeof(Posting))
+    if items == NULL:
+        return False
+    list.items = items
+    list.room = room
+    return True
 
 # Is the slot in it? For a fresh posting only.
 cdef inline bint posting_has(const Posting* posting, uint32_t slot) noexcept nogil:
