@@ -20,7 +20,7 @@ from bidder._fast.outcome cimport (
     REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
 )
 from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS
-from bidder._fast.matcher cimport near_bit
+from bidder._fast.book_probe cimport near_bit
 from bidder._fast.memory cimport fetch
 from bidder._fast.purses cimport Half
 from bidder._fast.request cimport pack3

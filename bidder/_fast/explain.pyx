@@ -14,7 +14,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.auction cimport Auction, Candidate, draw_of, lost_reason, paced, purse_of
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, posting_has
+from bidder._fast.book_postings cimport Posting, block_narrow, posting_has
 from bidder._fast.decision cimport DESKS
 from bidder._fast.frequency cimport LEVEL_CREATIVE, FrequencyTable
 from bidder._fast.matcher cimport Matcher
@@ -70,7 +70,7 @@ cdef class Explainer(Decider):
         cdef uint64_t before[8]
         cdef uint64_t bits
         cdef int64_t block, left
-        cdef uint32_t n, slot
+        cdef uint32_t n, slot, near = 0
         cdef int i
         cdef uint8_t why
         cdef list candidates = []
@@ -88,7 +88,8 @@ cdef class Explainer(Decider):
                 left -= 64
             for n in range(matcher.plan_count):
                 memcpy(before, accept, sizeof(accept))
-                matcher.narrow(&matcher.plans[n], accept, block)
+                block_narrow(accept, &matcher.plans[n], &matcher.plans[n] + 1, matcher.incs.items, matcher.excs.items,
+                             block, &near)
                 why = lost_reason(matcher.plans[n].dimension)
                 for i in range(BLOCK_WORDS):
                     bits = before[i] & ~accept[i]

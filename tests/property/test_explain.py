@@ -24,7 +24,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("worlds")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(bodies, purses), min_size=4, max_size=10), st.lists(requests, min_size=4, max_size=8))
 def test_an_explanation_agrees_with_the_decision(
     directory: Path, written: list[tuple[dict[str, Any], reference.Purse]], asked: list[dict[str, Any]]
