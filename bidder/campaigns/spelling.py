@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from bidder.campaigns.dimension import Dimension
-from bidder.openrtb.codes import ALPHA3, FORMATS, pack3, unpack3
+from bidder.openrtb.codes import ALPHA2, ALPHA3, FORMATS, pack3, unpack3
 
 INVENTORY = {"site": 1, "app": 2, "dooh": 3}
 # Compared without case: text is folded as Python folds it.
@@ -54,11 +54,13 @@ def spelled(dimension: Dimension, value: Any, exchanges: Mapping[str, int]) -> l
             return [(value.casefold() if dimension in FOLDED else value).encode()]
 
 
-def read_back(dimension: Dimension, raw: bytes, exchanges: Mapping[int, str]) -> str | None:
-    """The value that the index spells so, folded where it is compared so; None for the second spelling of a region."""
+def read_back(dimension: Dimension, raw: bytes, exchanges: Mapping[int, str]) -> str:
+    """The value that the index spells so, folded where it is compared so; both spellings of a region are one value."""
     match dimension:
         case Dimension.REGION:
-            return None if raw[2:3] != b"-" else raw.decode()
+            if raw[2:3] == b"-":
+                return raw.decode()
+            return f"{ALPHA2[unpack3(_number(raw[:4]))]}-{raw[4:].decode()}"
         case Dimension.EXCHANGE:
             return exchanges.get(_number(raw), str(_number(raw)))
         case Dimension.COUNTRY:

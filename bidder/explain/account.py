@@ -253,8 +253,7 @@ class _Cases:
                 self._aims[slot] = Aims(texts[0], texts[1], texts[2], (counts[0] - hidden[0], counts[1] - hidden[1]))
 
     def _texts(self, dimension: Dimension, raws: list[bytes]) -> list[str]:
-        texts = [read_back(dimension, raw, self._stage.exchanges) for raw in raws]
-        return [text for text in texts if text is not None]
+        return list(dict.fromkeys(read_back(dimension, raw, self._stage.exchanges) for raw in raws))
 
     def of(self, slot: int) -> Case:
         step, explainer = self._steps[slot], self._stage.explainer

@@ -108,8 +108,7 @@ def offer(campaign: Json, purse: Purse, request: Json, imp: Json, place: Place) 
     full = nano_from_cpm(campaign["bid"]["cpm_usd"])
     price = max(1, full * purse.multiplier // 65_536)
     ways = [
-        way(campaign, full if guaranteed(deal) else price, deal, request, imp, place)
-        for deal in options(campaign, imp)
+        way(campaign, full if guaranteed(deal) else price, deal, request, imp, place) for deal in options(campaign, imp)
     ]
     open_to = [found for found in ways if isinstance(found, Offer)]
     if not open_to:
