@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,22 @@ def test_the_list_of_campaigns_is_a_table_for_people_and_json_for_programs(host:
     table = host.verb("campaign", "list").splitlines()
     assert len(table) == len(rows) + 1
     assert any(line.split()[:3] == ["cli", "conformance", "active"] for line in table)
+
+
+def test_an_explanation_on_a_running_host_is_what_the_host_answers(host: Host, traffic: Json, tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    argv = ("explain", str(file), "--exchange", "xandr", "--campaign", "cli", "--json")
+    with Asker(host.base) as asker:
+        for country, code in (("ESP", 0), ("USA", 1)):
+            body = request(SIZES.of("cli"), {"device": {"geo": {"country": country}}})
+            file.write_text(json.dumps(body), encoding="utf-8")
+            done = host.try_verb(*argv)
+            assert (done.returncode, done.stderr) == (code, "")
+            told = json.loads(done.stdout)
+            assert told["bid"] == bool(asker.ask(body, "xandr").campaigns)
+            (one,) = told["imps"][0]["closest"]
+            assert (one["campaign"], one["outcome"]) == ("cli", "falls" if code else "wins")
+            assert code == 0 or one["predicate"] == "country: USA not in include [ESP]"
 
 
 def test_every_change_says_its_revision(host: Host, traffic: Json) -> None:
