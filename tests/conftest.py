@@ -78,11 +78,16 @@ def memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
+def corpus_path() -> Path:
+    """Where real requests are, if they are at hand."""
+    chosen = os.environ.get("OUTBID_CORPUS")
+    return Path(chosen) if chosen else CHECKOUT.parent / "shared" / "corpus" / "openrtb" / "visible.jsonl"
+
+
 @pytest.fixture(scope="session")
 def corpus() -> list[bytes]:
     """Real bid requests, one a line; skips where they are not at hand ($OUTBID_CORPUS names them)."""
-    chosen = os.environ.get("OUTBID_CORPUS")
-    path = Path(chosen) if chosen else CHECKOUT.parent / "shared" / "corpus" / "openrtb" / "visible.jsonl"
+    path = corpus_path()
     if not path.exists():
         pytest.skip(f"no corpus at {path}; OUTBID_CORPUS names another place")
     return path.read_bytes().splitlines()

@@ -75,9 +75,7 @@ def test_the_list_of_campaigns_is_a_table_for_people_and_json_for_programs(host:
     assert any(line.split()[:3] == ["cli", "conformance", "active"] for line in table)
 
 
-def test_an_explanation_says_what_the_running_host_answered(
-    host: Host, traffic: Json, tmp_path: Path
-) -> None:
+def test_an_explanation_says_what_the_running_host_answered(host: Host, traffic: Json, tmp_path: Path) -> None:
     """The two requests that `traffic` ends with."""
     file = tmp_path / "request.json"
     for country, code, said in (("ESP", 0, ""), ("USA", 1, "country: USA not in include [ESP]")):

@@ -123,7 +123,7 @@ def _banner(imp: Json, bid: Json) -> Iterator[Finding]:
 def _size(banner: Json, interstitial: bool, bid: Json) -> Iterator[Finding]:
     formats = [dictionary(item) for item in items(banner.get("format"))]
     offered = [(number(f.get("w")), number(f.get("h"))) for f in [*formats, banner]]
-    offered = [(w, h) for w, h in offered if w > 0 and h > 0]
+    offered = [(w, h) for w, h in offered if w >= 1 and h >= 1]  # less than a pixel is no size
     flexible = [f for f in formats if number(f.get("wratio")) > 0 and number(f.get("hratio")) > 0]
     ranged = [key for key in ("wmin", "wmax", "hmin", "hmax") if number(banner.get(key)) > 0]
     w, h = bid.get("w"), bid.get("h")
