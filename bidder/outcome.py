@@ -40,3 +40,4 @@ class Reason(IntEnum):
     PACED = 26  # the throttle said no
     PURSE_EMPTY = 27
     BROKEN = 28  # a fault of ours: no memory, or OpenSSL refused
+    QUANTITY = 50  # imp.qty: one bid would pay for more than one impression

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 3
+    BOOK_VERSION = 5
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -65,11 +65,13 @@ cdef enum:                     # Dimension.id
     D_GENDER = 18
     D_SEGMENT = 19
     D_USER_ID = 20
-    D_DEAL = 21                # from here on: of the imp
-    D_FORMAT = 22
-    D_SIZE = 23
-    D_SECURE = 24              # 1: secure creatives only
-    DIMENSIONS = 25
+    D_VENUE_TYPE = 21
+    D_DOOH = 22
+    D_DEAL = 23                # from here on: of the imp
+    D_FORMAT = 24
+    D_SIZE = 25
+    D_SECURE = 26              # 1: secure creatives only
+    DIMENSIONS = 27
 
 cdef enum:                     # CampaignRec.extra: what the index alone does not decide
     F_OSV = 1

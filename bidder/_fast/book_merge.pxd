@@ -30,7 +30,7 @@ cdef class Merger:
     cdef uint32_t* zone_of
     cdef uint64_t* starts      # postings: of value v the slots from starts[2 v] (included), starts[2 v + 1] (excluded)
     cdef uint32_t* slots
-    cdef uint32_t bound[25]    # campaigns that include something, by dimension
+    cdef uint32_t bound[27]    # campaigns that include something, by dimension
     cdef uint64_t used         # dimensions that any value or campaign names
     cdef uint64_t bitmaps, sparse
     cdef const Header* head

@@ -7,7 +7,7 @@ Parts are made beside each other, each from a shard of records, and put together
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef enum:
-    PART_VERSION = 1
+    PART_VERSION = 3
 
 cdef enum:                     # kinds of rows
     P_CAMPAIGNS = 0            # CampaignRec; no purse yet

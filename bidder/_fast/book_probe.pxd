@@ -54,9 +54,9 @@ cdef class Probe:
     cdef char* folded                # owned: folded texts of the questions that are open
     cdef uint32_t folded_n
     cdef uint8_t exchange
-    cdef Plan molds[25]              # of every dimension, as the book has it; those of the request stand first
+    cdef Plan molds[27]              # of every dimension, as the book has it; those of the request stand first
     cdef uint32_t dimension_count, of_request, asking
-    cdef Plan plans[25]              # of the request, then of the imp: those that can refuse a campaign
+    cdef Plan plans[27]              # of the request, then of the imp: those that can refuse a campaign
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
     cdef int attach(self, const char* base, NumberId* numbers) except -1
@@ -106,6 +106,8 @@ cdef class Probe:
     cdef void ask_region(self) noexcept nogil
     @final
     cdef void ask_category(self, Str cat) noexcept nogil
+    @final
+    cdef void ask_venue(self, Str venue) noexcept nogil
     @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil
 

@@ -80,6 +80,8 @@ cdef inline const Str* text_of(const Request* req, uint32_t dimension) noexcept 
         return &req.bundle
     if dimension == D_DOMAIN:
         return &req.domain
+    if dimension == D_DOOH:
+        return &req.dooh
     return &req.publisher
 
 
@@ -170,6 +172,9 @@ cdef class Probe:
             if req.cattax <= 1:                    # another taxonomy than ours says nothing to us
                 for i in range(req.cat.at, req.cat.at + req.cat.n):
                     self.ask_category(self.strs[i])
+        elif dimension == D_VENUE_TYPE:
+            for i in range(req.venues.at, req.venues.at + req.venues.n):
+                self.ask_venue(self.strs[i])
         elif dimension == D_SEGMENT:
             for i in range(req.segments.at, req.segments.at + req.segments.n):
                 self.ask(dimension, self.strs[i].p, self.strs[i].n)
@@ -420,6 +425,18 @@ cdef class Probe:
         for n in range(min(<Py_ssize_t>cat.n - 1, <Py_ssize_t>CATEGORY_MAX), 0, -1):
             if cat.p[n] == b'-':
                 self.ask(D_CAT, cat.p, n)
+
+    cdef void ask_venue(self, Str venue) noexcept nogil:
+        """The venue and all above it, as OpenOOH names them: outdoor.billboards.roadside, or 30101, 301 and 3."""
+        cdef uint32_t i, digits = 0
+        if venue.p == NULL or venue.n > CATEGORY_MAX:
+            return
+        self.ask(D_VENUE_TYPE, venue.p, venue.n)
+        for i in range(venue.n):
+            digits += 48 <= venue.p[i] <= 57
+        for i in range(venue.n - 1, 0, -1):
+            if (venue.n - i) % 2 == 0 if digits == venue.n else venue.p[i] == b'.':
+                self.ask(D_VENUE_TYPE, venue.p, i)
 
     cdef bint holds(self, uint32_t value) noexcept nogil:
         """Does the request, or this imp, have the value?"""

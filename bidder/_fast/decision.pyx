@@ -22,7 +22,7 @@ from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
     REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
-    REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
+    REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_QUANTITY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, os_key, pack3
@@ -35,6 +35,7 @@ cdef enum:
     NS_PER_MS = 1_000_000
     LATENCY_TOP = 31           # half an hour: nothing takes longer
     CLOSING_CHARS = 4          # ]}]}
+    ONE_IMPRESSION = 1_000_000 # Imp.quantity
 
 cdef uint32_t USD = pack3(b"USD", 3)
 
@@ -211,6 +212,8 @@ cdef class Decider(BidHandler):
         cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
         if imp.id.p is NULL or imp.duplicate_id:
             return REASON_INVALID_REQUEST
+        if imp.quantity > ONE_IMPRESSION:
+            return REASON_QUANTITY     # prices and budgets are of one impression; it would cost a multiple of the bid
         return REASON_NONE if imp.media & MEDIA_BANNER else REASON_FORMAT
 
     cdef int conclude(self, Desk desk) noexcept nogil:

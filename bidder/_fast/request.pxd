@@ -59,6 +59,7 @@ cdef struct Imp:
     bint duplicate_id          # another imp of this request has the same id
     int64_t floor              # nano, for one impression, in `floor_currency`; 0: absent
     uint32_t floor_currency    # packed; 0: absent, which means USD
+    int64_t quantity           # qty.multiplier in millionths: impressions that one bid pays for; 0: absent, which means 1
     # banner
     Span sizes                 # in sizes: `format` where it names any, else w/h where both are there
     bint flexible              # a `format` has a ratio in place of a size
@@ -85,10 +86,12 @@ cdef struct Request:
     Span wlang, wlangb         # in strs: languages that a creative may have; n = 0: any
     uint8_t inventory
     uint8_t cattax             # of the inventory object or the request; 0: absent = IAB 1.0
-    Str domain                 # site.domain, or the host of site.page where it is absent
+    Str domain                 # of site or dooh; the host of site.page where it is absent
     Str bundle                 # app.bundle
     Str publisher              # publisher.id
     Span cat                   # in strs: cat, sectioncat, pagecat of site or app
+    Str dooh                   # dooh.id
+    Span venues                # in strs: dooh.venuetype
     # device
     Str os, osv, make, model, carrier, language
     int32_t device_type        # 0: absent
@@ -127,8 +130,8 @@ cdef uint8_t os_key(Str os) noexcept nogil
 cdef struct Property:          # private to request.pyx: site, app or dooh while it is read
     bint there
     uint8_t cattax
-    Str domain, page, bundle, publisher
-    Span cat, sectioncat, pagecat
+    Str domain, page, bundle, publisher, id, venue
+    Span cat, sectioncat, pagecat, venues
 
 cdef class Reader:
     """Reads one request at a time; owns the pools that its spans point into."""

@@ -169,6 +169,21 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
     p = key.begin
     return p
 
+cdef inline const char* read_qty(Reader r, const char* p, Imp* imp) noexcept nogil:
+    cdef Key key
+    imp.quantity = 0
+    if p[0] != c'{':
+        return skip_value(p, 3)
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        if key.word == KEY_MULTIPLIER:
+            p = read_floor(at(key, KEY_MULTIPLIER), &imp.quantity, 0, 4, &r.spare)
+        else:
+            p = skip_value(at(key, key.word), 4)
+        key = next_key(p, r.spare)
+    p = key.begin
+    return p
+
 cdef inline const char* read_media(const char* p, Imp* imp, uint8_t medium) noexcept nogil:
     """Is the medium offered? What it asks for is not read yet."""
     if p[0] == c'{':
@@ -199,6 +214,8 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
             p = read_media(at(key, KEY_AUDIO), imp, MEDIA_AUDIO)
         elif key.word == KEY_NATIVE:
             p = read_media(at(key, KEY_NATIVE), imp, MEDIA_NATIVE)
+        elif key.word == KEY_QTY:
+            p = read_qty(r, at(key, KEY_QTY), imp)
         elif key.word == KEY_PMP:
             p = read_pmp(r, at(key, KEY_PMP), imp)
         elif key.word == KEY_BIDFLOOR:

@@ -58,6 +58,7 @@ cdef extern from *:
     #define KEY_BTYPE WORD('b', 't', 'y', 'p', 'e', 0, 0, 0)
     #define KEY_FORMAT WORD('f', 'o', 'r', 'm', 'a', 't', 0, 0)
     #define KEY_DEALS WORD('d', 'e', 'a', 'l', 's', 0, 0, 0)
+    #define KEY_QTY WORD('q', 't', 'y', 0, 0, 0, 0, 0)
     #define KEY_GUAR WORD('g', 'u', 'a', 'r', 0, 0, 0, 0)
     #define KEY_WADOMAIN WORD('w', 'a', 'd', 'o', 'm', 'a', 'i', 'n')
     #define KEY_DOMAIN WORD('d', 'o', 'm', 'a', 'i', 'n', 0, 0)
@@ -99,6 +100,9 @@ cdef extern from *:
     #define KEY_CONNECTIONTYPE LONG(5, 14)
     #define KEY_PRIVATE_AUCTION LONG(6, 15)
     #define KEY_US_PRIVACY LONG(7, 10)
+    #define KEY_VENUETYPE LONG(28, 9)
+    #define KEY_MULTIPLIER LONG(29, 10)
+    #define KEY_VENUETYPEID LONG(30, 11)
     #define KEY_NONE LONG(8, 0)
 
     /* Of the key that has this word; a constant for a constant. */
@@ -117,7 +121,8 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_GUAR,
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_GUAR, KEY_QTY,
+        KEY_VENUETYPE, KEY_MULTIPLIER, KEY_VENUETYPEID,
         KEY_NONE               # no member was left: `begin` is behind the closing bracket
     size_t key_length(uint64_t word) noexcept nogil
     uint64_t LONG(int number, size_t n) noexcept nogil
@@ -128,8 +133,11 @@ cdef inline uint64_t other_key(size_t n) noexcept nogil:
 
 cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
     """The word of a key of more than eight bytes."""
-    if n == 9 and memcmp(p, b"publisher", 9) == 0:
-        return KEY_PUBLISHER
+    if n == 9:
+        if memcmp(p, b"publisher", 9) == 0:
+            return KEY_PUBLISHER
+        if memcmp(p, b"venuetype", 9) == 0:
+            return KEY_VENUETYPE
     if n == 10:
         if memcmp(p, b"devicetype", 10) == 0:
             return KEY_DEVICETYPE
@@ -137,8 +145,13 @@ cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
             return KEY_US_PRIVACY
         if memcmp(p, b"sectioncat", 10) == 0:
             return KEY_SECTIONCAT
-    if n == 11 and memcmp(p, b"bidfloorcur", 11) == 0:
-        return KEY_BIDFLOORCUR
+        if memcmp(p, b"multiplier", 10) == 0:
+            return KEY_MULTIPLIER
+    if n == 11:
+        if memcmp(p, b"bidfloorcur", 11) == 0:
+            return KEY_BIDFLOORCUR
+        if memcmp(p, b"venuetypeid", 11) == 0:
+            return KEY_VENUETYPEID
     if n == 14 and memcmp(p, b"connectiontype", 14) == 0:
         return KEY_CONNECTIONTYPE
     if n == 15 and memcmp(p, b"private_auction", 15) == 0:

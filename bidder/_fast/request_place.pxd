@@ -32,7 +32,9 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
     out.there = True
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
-        if key.word == KEY_DOMAIN:
+        if key.word == KEY_ID:
+            p = read_str(at(key, KEY_ID), &out.id, 2, &r.spare)
+        elif key.word == KEY_DOMAIN:
             p = read_str(at(key, KEY_DOMAIN), &out.domain, 2, &r.spare)
         elif key.word == KEY_PAGE:
             p = read_str(at(key, KEY_PAGE), &out.page, 2, &r.spare)
@@ -48,6 +50,10 @@ cdef inline const char* read_property(Reader r, const char* p, Property* out) no
             p = read_strs(r, at(key, KEY_PAGECAT), &out.pagecat, 2)
         elif key.word == KEY_CATTAX:
             p = read_code(at(key, KEY_CATTAX), &out.cattax, 2, &r.spare)
+        elif key.word == KEY_VENUETYPE:
+            p = read_strs(r, at(key, KEY_VENUETYPE), &out.venues, 2)
+        elif key.word == KEY_VENUETYPEID:
+            p = read_str(at(key, KEY_VENUETYPEID), &out.venue, 2, &r.spare)
         else:
             p = skip_value(at(key, key.word), 2)
         key = next_key(p, r.spare)
@@ -124,7 +130,13 @@ cdef inline bint settle_property(Reader r) noexcept nogil:
     if place.cattax:
         req.cattax = place.cattax
     if req.inventory == INVENTORY_DOOH:
-        return True
+        req.domain = place.domain
+        req.dooh = place.id
+        req.venues = place.venues
+        if place.venues.n or place.venue.p == NULL:
+            return True
+        req.venues.at = r.strs_n           # as it was written before the standard had a list
+        return add_str(r, &req.venues, place.venue)
     if req.inventory == INVENTORY_APP:
         req.bundle = place.bundle
     else:

@@ -25,7 +25,9 @@ class Dimension(IntEnum):
     GENDER = 18
     SEGMENT = 19
     USER_ID = 20
-    DEAL = 21  # from here on: of the imp
-    FORMAT = 22
-    SIZE = 23
-    SECURE = 24
+    VENUE_TYPE = 21
+    DOOH = 22
+    DEAL = 23  # from here on: of the imp
+    FORMAT = 24
+    SIZE = 25
+    SECURE = 26

@@ -32,7 +32,8 @@ LISTED_NAMES = {dimension.name.lower() for dimension in LISTED}
 
 Aims = list[tuple[Dimension, list[bytes]]]
 # A request has one value there at most, spelled in one way: what two lists share is what both accept.
-SINGLE = frozenset(Dimension) - {Dimension.REGION, Dimension.CAT, Dimension.SEGMENT, Dimension.USER_ID}
+SEVERAL = {Dimension.REGION, Dimension.CAT, Dimension.SEGMENT, Dimension.USER_ID, Dimension.VENUE_TYPE}
+SINGLE = frozenset(Dimension) - SEVERAL
 
 
 @dataclass(slots=True)

@@ -66,6 +66,8 @@ def targets(exchange: Check) -> dict[str, Check]:
         "bundle": ID,
         "domain": ID,
         "publisher": ID,
+        "venue_type": ID,
+        "dooh": ID,
         "cat": ID,
         "deal": ID,
         "gender": one_of("M", "F", "O"),

@@ -155,6 +155,8 @@ def _of_request(reason: Reason, request: dict[str, Any] | None, stage: Stage, ex
 def _of_imp(reason: Reason, imp: dict[str, Any]) -> str:
     if reason is Reason.INVALID_REQUEST:
         return "imp.id: missing" if imp["id"] is None else f"imp.id: {imp['id']} is the id of another imp too"
+    if reason is Reason.QUANTITY:
+        return f"qty.multiplier: {imp['quantity'] / 1_000_000:g} impressions for the price of one bid"
     return f"{reason.name.lower()}: the imp offers {listed(imp['media'])}"
 
 

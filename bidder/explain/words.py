@@ -106,6 +106,8 @@ def _had(dimension: Dimension, case: Case) -> list[Any]:
             return [None if request["connection_type"] < 0 else request["connection_type"]]
         case Dimension.SEGMENT:
             return list(request["segments"])
+        case Dimension.VENUE_TYPE:
+            return list(request["venue_type"])
         case Dimension.CAT:
             return list(request["cat"]) if request["cattax"] <= 1 else []
         case Dimension.DEAL:

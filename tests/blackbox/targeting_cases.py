@@ -91,6 +91,13 @@ LISTED: list[tuple[str, Any, list[Patch], list[Patch]]] = [
         [site(publisher={"id": "pub-8"}), site(publisher={"name": "pub-7"})],
     ),
     (
+        "venue_type",
+        "301",
+        [{"dooh": {"venuetype": ["30101"]}}, {"dooh": {"venuetype": [5, 301]}}, {"dooh": {"venuetypeid": 30102}}],
+        [{"dooh": {"venuetype": ["302", "3", "3010"]}}, site(venuetype=["301"])],
+    ),
+    ("dooh", "panel-7", [{"dooh": {"id": "panel-7"}}], [{"dooh": {"id": "panel-8"}}, site(id="panel-7")]),
+    (
         "cat",
         "IAB9",
         [site(cat=["IAB9"]), app(cat=["IAB1", "IAB9-30"]), site(sectioncat=["IAB9-3"]), site(pagecat=["IAB9-3"])],

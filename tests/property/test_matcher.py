@@ -36,6 +36,8 @@ VALUES: dict[str, list[Any]] = {
     "bundle": ["com.a", "COM.A", "com.b"],
     "domain": ["a.example", "A.example", "b.example"],
     "publisher": ["p", "P"],
+    "venue_type": ["3", "301", "30101", "outdoor", "outdoor.billboards", "Outdoor"],
+    "dooh": ["panel-1", "Panel-1"],
     "cat": ["IAB9", "IAB9-30", "IAB9-3", "IAB25", "iab9"],
     "deal": ["d-1", "d-2", "D-1"],
     "gender": ["M", "F", "O"],
@@ -126,6 +128,9 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         "cat": draw(some([*VALUES["cat"], "IAB9-30-1"])),
         "pagecat": draw(some(VALUES["cat"])),
         "cattax": maybe([1, 2]),
+        "id": maybe(VALUES["dooh"]),
+        "venuetype": draw(some(["outdoor.billboards.roadside", "outdoors", 30101, "301", "3012", ".", ""])),
+        "venuetypeid": maybe([30101, "outdoor.billboards"]),
     }
     user = {
         "id": maybe(["u"]),

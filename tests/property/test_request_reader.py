@@ -68,7 +68,9 @@ def object_of(**fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 SCALAR = st.one_of(STRINGS, NUMBERS)
 IDS = st.sampled_from(['"1"', '"a-b"', "7", '"\\u00e9"', '"é"'])
-DEAL = object_of(id=IDS, bidfloor=NUMBERS, bidfloorcur=STRINGS, at=CODES, wseat=array(SCALAR), wadomain=array(SCALAR))
+DEAL = object_of(
+    id=IDS, bidfloor=NUMBERS, bidfloorcur=STRINGS, at=CODES, guar=FLAGS, wseat=array(SCALAR), wadomain=array(SCALAR)
+)
 PMP = object_of(private_auction=FLAGS, deals=array(DEAL))
 FORMAT = object_of(w=CODES, h=CODES, wratio=CODES, hratio=CODES)
 BANNER = object_of(
@@ -77,11 +79,12 @@ BANNER = object_of(
 )  # fmt: skip
 IMP = object_of(
     id=IDS, banner=BANNER, video=ODD, audio=ODD, native=ODD, pmp=PMP, secure=FLAGS, instl=FLAGS, bidfloor=SCALAR,
-    bidfloorcur=STRINGS, ext=ODD,
+    bidfloorcur=STRINGS, qty=object_of(multiplier=SCALAR, sourcetype=CODES), ext=ODD,
 )  # fmt: skip
 PLACE = object_of(
     domain=STRINGS, page=STRINGS, bundle=STRINGS, publisher=object_of(id=SCALAR, name=STRINGS), cat=array(STRINGS),
-    sectioncat=array(STRINGS), pagecat=array(STRINGS), cattax=CODES, content=ODD,
+    sectioncat=array(STRINGS), pagecat=array(STRINGS), cattax=CODES, content=ODD, id=SCALAR,
+    venuetype=array(SCALAR), venuetypeid=SCALAR,
 )  # fmt: skip
 GEO = object_of(
     country=STRINGS, region=SCALAR, city=STRINGS, metro=SCALAR, zip=SCALAR, lat=ANGLES, lon=ANGLES, type=NUMBERS

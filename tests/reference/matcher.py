@@ -46,6 +46,17 @@ def categories(request: View) -> set[Any]:
     return {"-".join(part[:n]) for part in parts for n in range(1, len(part) + 1)}
 
 
+def venues(request: View) -> set[Any]:
+    """Those of the request with everything above them: `1.2.3` or `10203` are in `1.2` and `102`."""
+    found: set[str] = set()
+    for venue in request["venue_type"]:
+        parts = venue.split(".")
+        digits = venue.isascii() and venue.isdecimal()
+        found |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)} if not digits else set()
+        found |= {venue[:n] for n in range(len(venue), 0, -2)} if digits else set()
+    return found
+
+
 # What a request has in each dimension that takes include and exclude lists.
 OF_REQUEST: dict[str, Callable[[View], set[Any]]] = {
     "country": lambda r: present(r["country"]),
@@ -64,6 +75,8 @@ OF_REQUEST: dict[str, Callable[[View], set[Any]]] = {
     "bundle": lambda r: folded(r["bundle"]),
     "domain": lambda r: folded(r["domain"]),
     "publisher": lambda r: present(r["publisher"]),
+    "venue_type": venues,
+    "dooh": lambda r: present(r["dooh"]),
     "cat": categories,
     "gender": lambda r: present(r["gender"]),
 }
@@ -192,6 +205,8 @@ def request_rule(request: View, imp: View, seat: str) -> str | None:
         return "seat"
     if request["cur_named"] and "USD" not in request["cur"]:
         return "currency"
+    if imp["quantity"] > 1_000_000:
+        return "quantity"
     return None if "banner" in imp["media"] else "format"
 
 

@@ -194,7 +194,14 @@ def view(document: dict[str, Any]) -> View:
         },
         "inventory": inventory,
         "cattax": code(place.get("cattax")) or code(document.get("cattax")),
-        "domain": (text(place.get("domain")) or host(text(place.get("page")))) if inventory == "site" else None,
+        "domain": {
+            "site": text(place.get("domain")) or host(text(place.get("page"))),
+            "dooh": text(place.get("domain")),
+        }.get(inventory or ""),
+        "dooh": text(place.get("id")) if inventory == "dooh" else None,
+        "venue_type": (texts(place.get("venuetype")) or texts([place.get("venuetypeid")]))
+        if inventory == "dooh"
+        else [],
         "bundle": text(place.get("bundle")) if inventory == "app" else None,
         "publisher": text(dictionary(place.get("publisher")).get("id")),
         "cat": []
@@ -242,6 +249,7 @@ def view_imp(imp: dict[str, Any]) -> View:
         "instl": flag(imp.get("instl")),
         "floor": floor(imp.get("bidfloor"), 0),
         "floor_currency": currency(imp.get("bidfloorcur")),
+        "quantity": floor(dictionary(imp.get("qty")).get("multiplier"), 0),
         "sizes": sizes,
         "flexible": any(count(f.get("wratio")) and count(f.get("hratio")) for f in formats),
         **{key: count(banner.get(key)) for key in ("wmin", "wmax", "hmin", "hmax")},

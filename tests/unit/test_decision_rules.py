@@ -42,6 +42,12 @@ PAIRS: dict[str, Pair] = {
     "no imp id": (campaign(), request(), request([{"banner": {"w": 320, "h": 50}}]), Reason.INVALID_REQUEST),
     "imp ids": (campaign(), request([imp("1"), imp("2")]), request([imp("1"), imp("1")]), Reason.INVALID_REQUEST),
     "media": (campaign(), request(), request([{"id": "1", "video": {"mimes": ["video/mp4"]}}]), Reason.FORMAT),
+    "qty": (
+        campaign(),
+        request([imp(qty={"multiplier": 1, "sourcetype": 1})]),
+        request([imp(qty={"multiplier": 14.2, "sourcetype": 1})]),
+        Reason.QUANTITY,
+    ),
     "targeting": (
         campaign(targeting={"country": {"include": ["USA"]}}),
         request(device={"geo": {"country": "USA"}}),
@@ -133,6 +139,12 @@ PAIRS: dict[str, Pair] = {
         campaign(multipliers=[{"when": {"country": ["CAN"]}, "factor": "0"}]),
         request(device={"geo": {"country": "USA"}}),
         request(device={"geo": {"country": "CAN"}}),
+        Reason.TARGETING,
+    ),
+    "venue type": (
+        campaign(targeting={"inventory": {"include": ["dooh"]}, "venue_type": {"include": ["301"]}}),
+        request(dooh={"id": "panel-1", "venuetype": ["30101"], "publisher": {"id": "p"}}),
+        request(dooh={"id": "panel-1", "venuetype": ["201"], "publisher": {"id": "p"}}),
         Reason.TARGETING,
     ),
     "deal not offered": (DEAL_CAMPAIGN, of_deal(), request(), Reason.DEAL),

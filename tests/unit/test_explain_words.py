@@ -66,6 +66,11 @@ TARGETED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "cat wanted": (
         targeted(cat={"include": ["IAB9"]}), site(cat=["IAB1", "IAB2"]), "cat: [IAB1, IAB2] not in include [IAB9]"
     ),
+    "venue_type": (
+        targeted(venue_type={"include": ["301"]}), request(dooh={"venuetype": [20101, "5"]}),
+        "venue_type: [20101, 5] not in include [301]",
+    ),
+    "dooh": (targeted(dooh={"exclude": ["p-1"]}), request(dooh={"id": "p-1"}), "dooh: p-1 is in exclude [p-1]"),
     "gender": (targeted(gender={"include": ["F"]}), user(gender="M"), "gender: M not in include [F]"),
     "segment": (
         targeted(segment={"any": ["s-1"]}), user(data=[{"segment": [{"id": "s-2"}]}]),
