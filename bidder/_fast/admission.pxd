@@ -40,4 +40,6 @@ cdef class Admission:
     cdef int64_t read_begins(self, int64_t* read_at, bint more) noexcept nogil
     # Shall this request be served? Counted either way.
     cdef bint admits(self, int lane) noexcept nogil
+    # Of an admitted request that has been read: does it ask for an answer sooner than we can give one? Then it is shed.
+    cdef bint too_late(self, int lane, int64_t tmax_ms) noexcept nogil
     cdef void earn(self, int lane, int64_t nano) noexcept nogil

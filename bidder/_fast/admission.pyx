@@ -15,6 +15,7 @@ from bidder._fast.clock cimport Clock
 cdef enum:
     POLL_NS = 100_000          # between two turns: there was nothing to serve in between
     MS = 1_000_000
+    OF_TMAX = 4                # a request may wait for a quarter of its tmax
     SERVICE_SHARE = 16         # of a turn in the mean service time
     NONE_YET = 0x7FFFFFFFFFFFFFFF
 
@@ -73,6 +74,15 @@ cdef class Admission:
             row.shed += 1
             return False
         row.served += 1
+        return True
+
+    cdef bint too_late(self, int lane, int64_t tmax_ms) noexcept nogil:
+        cdef Lane* row = &self.lanes[lane]
+        if tmax_ms <= 0 or tmax_ms > row.budget_ns // (MS // OF_TMAX) \
+                or max(self.now, self.ended) - self.since + self.service <= tmax_ms * (MS // OF_TMAX):
+            return False
+        row.served -= 1
+        row.shed += 1
         return True
 
     cdef void earn(self, int lane, int64_t nano) noexcept nogil:

@@ -170,7 +170,10 @@ cdef class Decider(BidHandler):
             desk.test = req.test
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
-            desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
+            if self.admission.too_late(row.key, req.tmax_ms):
+                desk.reason = REASON_OVERLOAD
+            else:
+                desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
             if desk.reason == REASON_NONE:
                 self.open(desk)
 

@@ -17,6 +17,22 @@ def test_whatever_the_auction_type_the_price_is_what_the_campaign_would_pay(tmp_
     assert bid["price"] == 2.5
 
 
+@pytest.mark.parametrize(
+    ("tmax", "reason"),
+    [(3, Reason.OVERLOAD), ("3", Reason.OVERLOAD), (5, None), (100, None), (0, None), (None, None), ("soon", None)],
+)
+def test_who_asks_for_an_answer_sooner_than_there_is_one_gets_none(
+    tmp_path: Path, tmax: Any, reason: Reason | None
+) -> None:
+    """A request takes a millisecond here, and may wait for a quarter of its tmax."""
+    world = World(tmp_path, [campaign()])
+    world.decider.admission.polls()
+    world.clock.monotonic += 16_000_000
+    world.decider.admission.turn_ends(1)
+    world.clock.monotonic += 1_000_000_000
+    assert world.ask(request(tmax=tmax)).reason == reason
+
+
 @pytest.mark.parametrize("allimps", [0, 1, None, "dd"])
 def test_whether_all_impressions_are_offered_makes_no_difference(tmp_path: Path, allimps: Any) -> None:
     assert len(World(tmp_path, [campaign()]).ask(request([imp("1"), imp("2")], allimps=allimps)).bids) == 2
