@@ -68,6 +68,8 @@ def text(value: Any) -> str | None:
     """As whoever takes numbers for names reads it; None for what is absent, empty or no name."""
     if isinstance(value, str):
         return value or None
+    if isinstance(value, Decimal | float):
+        return str(value)
     if isinstance(value, bool) or not isinstance(value, int) or value.bit_length() > 1_000:
         return None
     return str(value)
