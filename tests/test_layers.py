@@ -132,6 +132,17 @@ def test_postgres_side_takes_only_codes_from_openrtb(package: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_linter_knows_nothing_of_what_bids() -> None:
+    own = "bidder.openrtb.lint"
+    wrong = [
+        f"{place(path)} imports {name}"
+        for path in (CHECKOUT / "bidder" / "openrtb" / "lint").rglob("*.py")
+        for name in imports(path)
+        if room_of(name) is not None and not f"{name}.".startswith(f"{own}.")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_money_has_no_sql() -> None:
     wrong = [
         f"{place(path)} imports {name}"
