@@ -18,7 +18,14 @@ GROUND = {"bidder.outcome", "bidder.settings"}
 LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
-PARTS = DOMAIN | {"bidder.tornado_bridge", "bidder.listener", "bidder.pipeline", "bidder.workers", "bidder.embedded"}
+PARTS = DOMAIN | {
+    "bidder.tornado_bridge",
+    "bidder.listener",
+    "bidder.pipeline",
+    "bidder.spot_check",
+    "bidder.workers",
+    "bidder.embedded",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "bidder.outcome": set(),
     "bidder.settings": set(),
@@ -39,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.admission": set(),
     "bidder.listener": LEAF | {"bidder.admission", "bidder.tornado_bridge", "bidder.ops"},
     "bidder.pipeline": DOMAIN,
+    "bidder.spot_check": GROUND | {"bidder.openrtb", "bidder.ops"},
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
     "bidder.worker": PARTS | {"bidder.canary"},
     "bidder.supervisor": PARTS | {"bidder.canary"},

@@ -100,7 +100,8 @@ def _rates(path: Path | None) -> Mapping[str, Decimal]:
 
 
 def _profile(args: argparse.Namespace) -> "Profile":
-    from bidder.openrtb.lint import GENERIC, Profile
+    from bidder.openrtb.lint import GENERIC
+    from bidder.openrtb.profile import profile_of
 
     if args.exchange is None:
         return GENERIC
@@ -111,4 +112,4 @@ def _profile(args: argparse.Namespace) -> "Profile":
     exchange = exchanges.get(args.exchange)
     if exchange is None:
         raise _Unusable(f"--exchange {args.exchange}: no such exchange; there are {', '.join(sorted(exchanges))}")
-    return Profile(name=args.exchange, seats=frozenset({exchange.seat}), tmax_ms=exchange.tmax_ms)
+    return profile_of(args.exchange, exchange)

@@ -13,6 +13,7 @@ import pytest
 from bidder.openrtb.lint import lint
 from bidder.simulator.traffic import requests
 from tests.blackbox.bid_port import Asker, Json, Sizes, campaign, creative, request
+from tests.conditions import wait_until
 from tests.hosts import EXAMPLES, Host, running
 from tests.lint_cases import known
 
@@ -82,6 +83,18 @@ def test_no_validator_objects_to_any_answer_to_synthetic_traffic(host: Host) -> 
     assert min(seen["odd"], seen["secure"]) > 50, seen
     # Warnings: an adomain that the campaign does not have cannot be named.
     assert set(seen) - {"bids", "odd", "secure"} <= {"adomain_absent", "cat_absent"}, seen
+
+
+def test_a_worker_tells_of_a_bid_that_breaks_a_rule(host: Host) -> None:
+    host.campaigns(campaign("marked", SIZES.of("marked"), creative={"adm": "<p>{{unfilled}} </p>"}))
+    log = host.state / "log" / "supervisor.log"
+
+    def told() -> bool:
+        assert asker.ask(request(SIZES.of("marked"), {})).campaigns == ["marked"]
+        return b'"rule":"template_mark","path":"seatbid[0].bid[0].adm"' in log.read_bytes()
+
+    with Asker(host.base) as asker:
+        wait_until(told, 30.0, "a line of the spot check")
 
 
 def test_a_secure_imp_is_bid_on_where_notices_and_markup_are_https(host: Host) -> None:
