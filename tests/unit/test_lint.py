@@ -104,6 +104,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ),
     ("native", {"bid.adm": native_changed(NATIVE_ANSWER, assets=DROP, assetsurl="https://cdn.acme.example/assets")}),
     ("native", {"bid.adm": native_changed(NATIVE_ANSWER, assets__2=DROP, ver="1.1")}),
+    (
+        "native",
+        {f"{IMP}.native.request": native_changed(NATIVE_REQUEST, assets__0__title={}, assets__2={"id": 3, "data": {}})},
+    ),
     ("native", {f"{IMP}.banner": {"w": 300, "h": 250}}),
 ]
 

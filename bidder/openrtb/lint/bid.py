@@ -3,7 +3,7 @@
 violations(answer, bid, path) -> Violation...
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -92,7 +92,7 @@ def _duration(bid: dict[str, Any], vast: Vast | None) -> Decimal | None:
 
 def _medium(imp: Json, bid: dict[str, Any], path: str) -> tuple[str, list[Violation]]:
     """What the bid is for; "" where it is for nothing that the imp offers."""
-    offered = [medium for medium in MEDIA.values() if isinstance(imp.get(medium), dict)]
+    offered = [medium for medium in MEDIA.values() if isinstance(imp.get(medium), Mapping)]
     declared = bid.get("mtype")
     if declared is not None:
         medium = MEDIA.get(declared, "")

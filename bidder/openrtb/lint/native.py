@@ -6,7 +6,7 @@ adm. Both may be wrapped in {"native": ...}. Assets that come by `assetsurl` or 
 
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,7 +55,7 @@ def _asked(slot: Json) -> Json:
     if isinstance(found, str):
         found = strict.request(found.encode("utf-8", "replace"))
     found = table(found)
-    return table(found["native"]) if isinstance(found.get("native"), dict) else found
+    return table(found["native"]) if isinstance(found.get("native"), Mapping) else found
 
 
 def _version(value: Any) -> tuple[int, ...]:
@@ -87,7 +87,12 @@ def _assets(assets: Any, asked: list[Json], path: str) -> Iterator[Violation]:
         key = asset.get("id")
         kinds = [kind for kind in KINDS if isinstance(asset.get(kind), dict)]
         request = by_id.get(number(key)) if type(key) is int else None
-        if request is None or number(key) in answered or len(kinds) != 1 or not table(request.get(kinds[0])):
+        if (
+            request is None
+            or number(key) in answered
+            or len(kinds) != 1
+            or not isinstance(request.get(kinds[0]), Mapping)
+        ):
             yield broken("native_asset", path, f"asset {said(key)} with {', '.join(kinds) or 'nothing'}")
             continue
         answered.add(number(key))
