@@ -54,9 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     play.add_argument(
         "--lint-per-s",
         type=int,
-        default=1_000,
+        default=500,
         metavar="N",
-        help="answers that each process holds against the linter, at most (default: 1000; 0: none)",
+        help="answers that each process holds against the linter, at most (default: 500; 0: none)",
     )
     play.add_argument("--json", action="store_true", help="print the summary as JSON")
 

@@ -36,7 +36,7 @@ class Options:
     duplicates: float = 0.0  # of notices: sent twice
     late: float = 0.0  # of billing notices: sent `late_s` later
     late_s: float = 15.0
-    lint_per_s: int = 1_000  # answers that each process holds against the linter, at most
+    lint_per_s: int = 500  # answers that each process holds against the linter, at most
     forged: float = 0.0  # of notices: sent with a damaged token too
 
     def __post_init__(self) -> None:
