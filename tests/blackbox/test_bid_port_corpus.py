@@ -36,7 +36,7 @@ def exchange_of(n: int) -> str:
 def ask_all(host: Host, bodies: list[bytes]) -> list[Answer]:
     """On one connection, which none of them may cost."""
     with Asker(host.base) as asker:
-        return [asker.ask(body, exchange_of(n)) for n, body in enumerate(bodies)]
+        return [asker.send("POST", f"/bid/{exchange_of(n)}", body) for n, body in enumerate(bodies)]
 
 
 def objections(bodies: list[bytes], answers: list[Answer]) -> list[tuple[Violation, bytes]]:

@@ -4,6 +4,7 @@ The host's notices go over https, so that secure impressions are bid on. Besides
 test the blocks: with attributes, frameworks, scripts, http markup, other languages, and without names.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -71,7 +72,7 @@ def test_no_validator_objects_to_any_answer_to_synthetic_traffic(host: Host) -> 
     objections = []
     with Asker(host.base) as asker:
         for n, body in enumerate(islice(requests(11), REQUESTS)):
-            answer = asker.ask(body, EXCHANGES[n % len(EXCHANGES)])
+            answer = asker.send("POST", f"/bid/{EXCHANGES[n % len(EXCHANGES)]}", body)
             found = lint(body, answer.body, status=answer.status, headers=answer.headers)
             objections += [(violation, body, answer.body) for violation in known.objections(found)]
             seen.update(violation.rule for violation in found)
@@ -87,10 +88,11 @@ def test_no_validator_objects_to_any_answer_to_synthetic_traffic(host: Host) -> 
 
 def test_a_worker_tells_of_a_bid_that_breaks_a_rule(host: Host) -> None:
     host.campaigns(campaign("marked", SIZES.of("marked"), creative={"adm": "<p>{{unfilled}} </p>"}))
+    body = json.dumps(request(SIZES.of("marked"), {})).encode()
     log = host.state / "log" / "supervisor.log"
 
     def told() -> bool:
-        assert asker.ask(request(SIZES.of("marked"), {})).campaigns == ["marked"]
+        assert asker.send("POST", "/bid/generic", body).campaigns == ["marked"]
         return b'"rule":"template_mark","path":"seatbid[0].bid[0].adm"' in log.read_bytes()
 
     with Asker(host.base) as asker:
