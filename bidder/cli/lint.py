@@ -19,6 +19,7 @@ HELP = "Check a bid response against its request: what would exchanges and valid
 _EXIT_CODES = """Exit codes: 0 nobody could object; 1 violations, warnings too; 2 an input cannot be used. The rules
 stand in docs/lint.md."""
 VIOLATIONS, UNUSABLE = 1, 2
+LEAST_RATE, MOST_RATE = Decimal("1e-9"), Decimal("1e9")
 STDIN = "-"
 
 
@@ -36,7 +37,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--exchange", metavar="NAME", help="whose seat and tmax hold (default: what the standard says)")
     parser.add_argument(
-        "--rates", type=Path, metavar="FILE", help='for floors in other currencies: USD for one unit, {"EUR": 1.08}'
+        "--rates",
+        type=Path,
+        metavar="FILE",
+        help='for floors in other currencies: what the base is worth in each, {"base": "USD", "rates": {"EUR": 0.92}}',
     )
     parser.add_argument("--json", action="store_true", help="print the violations as JSON")
 
@@ -82,21 +86,23 @@ def _request(name: str) -> Mapping[str, object]:
 
 
 def _rates(path: Path | None) -> Mapping[str, Decimal]:
-    """As a file has them."""
+    """What one USD is worth, from a file that says it of its base."""
     if path is None:
         return {}
-    from bidder.openrtb.lint import strict
-
-    found = strict.request(_read(str(path)))
-    if found is None:
-        raise _Unusable(f"{path}: not one JSON object")
+    document = _request(str(path))
+    base, given = document.get("base", "USD"), document.get("rates")
     try:
-        rates = {name: Decimal(str(value)) for name, value in found.items()}
+        rates = {name: Decimal(str(value)) for name, value in given.items()} if isinstance(given, dict) else {}
     except InvalidOperation:
         rates = {}
-    if len(rates) != len(found) or not all(rate.is_finite() and rate > 0 for rate in rates.values()):
-        raise _Unusable(f"{path}: currencies with numbers above 0 are wanted")
-    return rates
+    rates[str(base)] = Decimal(1)
+    if "USD" not in rates or len(rates) < 2 or not all(map(_is_rate, rates.values())):
+        raise _Unusable(f"{path}: rates of USD and others are wanted, numbers above 0")
+    return {name: rate / rates["USD"] for name, rate in rates.items()}
+
+
+def _is_rate(rate: Decimal) -> bool:
+    return rate.is_finite() and LEAST_RATE <= rate <= MOST_RATE
 
 
 def _profile(args: argparse.Namespace) -> "Profile":

@@ -33,7 +33,7 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
     ("floor", "banner", {f"{IMP}.bidfloor": "2.500001"}),
     ("floor", "banner", deal(bidfloor=3)),
     ("floor", "banner", {**deal(bidfloor=0), f"{IMP}.bidfloor": 2.6}),
-    ("floor", "banner", {f"{IMP}.bidfloor": 2.4, f"{IMP}.bidfloorcur": "EUR", "rates": {"EUR": Decimal("1.1")}}),
+    ("floor", "banner", {f"{IMP}.bidfloor": 2.4, f"{IMP}.bidfloorcur": "EUR", "rates": {"EUR": Decimal("0.9")}}),
     ("floor", "banner", {**deal(bidfloor=2.6), f"{IMP}.bidfloorcur": "JPY"}),
     ("floor", "video", {f"{IMP}.video.durfloors": [{"mindur": 10, "maxdur": 20, "bidfloor": 3}]}),
     ("floor", "audio", {f"{IMP}.audio.mincpmpersec": 0.2}),

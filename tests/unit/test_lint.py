@@ -51,7 +51,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("banner", {"request.wseat": ["outbid"], "request.bseat": ["other"], "seat.group": 1}),
     ("banner", {f"{IMP}.bidfloor": 2.5}),
     ("banner", {f"{IMP}.bidfloor": 0.1, "bid.price": 0.1}),
-    ("banner", {f"{IMP}.bidfloor": 2, f"{IMP}.bidfloorcur": "EUR", "rates": {"EUR": Decimal("1.1")}}),
+    ("banner", {f"{IMP}.bidfloor": 2.25, f"{IMP}.bidfloorcur": "EUR", "rates": {"EUR": Decimal("0.9")}}),
     (
         "banner",
         {f"{IMP}.pmp.deals": [{"id": "d", "at": 3, "bidfloor": 2.5, "wadomain": ["example"]}], "bid.dealid": "d"},
@@ -63,6 +63,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("banner", {"request.acat": ["IAB3"], "bid.cat": ["IAB3-4", "iab3"]}),
     ("banner", {"request.cattax": 6, "bid.cattax": 6, "bid.cat": ["53"], "request.bcat": ["5"]}),
     ("banner", {f"{IMP}.banner": {}}),
+    ("banner", {f"{IMP}.banner": {"w": 0.5, "h": 0.5}}),
     ("banner", {f"{IMP}.banner": {"w": 300.0, "h": "250"}, "bid.w": DROP, "bid.h": DROP}),
     ("banner", {f"{IMP}.banner": {"format": [{"wratio": 6, "hratio": 5, "wmin": 200}]}}),
     ("banner", {f"{IMP}.banner.btype": [1, 4], "bid.adm": "<script>`${a}`</script>"}),

@@ -20,9 +20,11 @@ def files(tmp_path: Path) -> dict[str, str]:
         "response": good.response,
         "bad-request": bad.request,
         "bad-response": bad.response,
-        "rates": {"EUR": 1.1},
+        "rates": {"date": "2026-11-26", "base": "EUR", "rates": {"USD": 1.25, "JPY": "160"}},
         "list": [],
-        "odd-rates": {"EUR": "dear"},
+        "odd-rates": {"rates": {"EUR": "dear"}},
+        "no-usd": {"base": "EUR", "rates": {"JPY": 160}},
+        "in-yen": {"id": "r-1", "imp": [{"id": "1", "bidfloor": 321, "bidfloorcur": "JPY", "video": {}}]},
     }
     for name, value in held.items():
         (tmp_path / name).write_text(json.dumps(value), encoding="utf-8")
@@ -69,6 +71,14 @@ def test_an_answer_may_come_by_stdin_with_its_status(
     assert (code, out.split()[:3]) == (1, ["error", "body_on_204", "answer:"])
 
 
+def test_floors_are_compared_by_the_rates_of_a_file(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """2.50 USD are 2 EUR are 320 JPY."""
+    rated = run(capsys, files["in-yen"], files["response"], "--rates", files["rates"], "--json")
+    assert (rated[0], [one["rule"] for one in json.loads(rated[1])]) == (1, ["floor"])
+    unrated = run(capsys, files["in-yen"], files["response"], "--json")
+    assert [one["rule"] for one in json.loads(unrated[1])] == ["floor_currency"]
+
+
 def test_an_exchange_of_the_settings_has_its_seat(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +100,7 @@ def test_an_exchange_of_the_settings_has_its_seat(
         (["request", "response", "--rates", "missing"], "missing"),
         (["request", "response", "--rates", "odd-rates"], "above 0"),
         (["request", "response", "--rates", "list"], "not one JSON object"),
+        (["request", "response", "--rates", "no-usd"], "USD"),
         (["-", "-"], "both"),
         (["request", "response", "--exchange", "nobody"], "nobody"),
         (["request", "response", "--exchange", "openx", "--settings", "list"], "list"),

@@ -27,7 +27,7 @@ def violations(case: Case) -> Iterator[Violation]:
 def _size(case: Case) -> Iterator[Violation]:
     banner = case.slot
     formats = tables(banner.get("format"))
-    offered = {size for size in map(_pair, [*formats, banner]) if min(size) > 0}
+    offered = {size for size in map(_pair, [*formats, banner]) if min(size) >= 1}  # less than a pixel is none
     flexible = [one for one in formats if number(one.get("wratio")) > 0 and number(one.get("hratio")) > 0]
     ranged = any(number(banner.get(name)) > 0 for name in ("wmin", "wmax", "hmin", "hmax"))
     if not (offered or flexible or ranged):

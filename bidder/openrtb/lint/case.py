@@ -11,7 +11,7 @@ from bidder.openrtb.lint.vast import Vast
 
 MEDIA = {1: "banner", 2: "video", 3: "audio", 4: "native"}  # by mtype
 Rates = Mapping[str, Decimal]
-"""Currency -> USD for one unit of it. USD itself need not be there."""
+"""Currency -> what one USD is worth in it. USD itself need not be there."""
 
 
 @dataclass(frozen=True, slots=True)

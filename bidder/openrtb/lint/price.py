@@ -16,6 +16,7 @@ USD = "USD"
 ABSURD_CPM = 1_000
 MOST_DECIMALS = 9
 CONVERTED_SLACK_CPM = Decimal("0.000001")  # what rounding a converted floor to whole nano-USD may cost
+LEAST_RATE = Decimal("1e-9")
 AGREED = 3  # deal.at: the floor is the price
 
 
@@ -65,17 +66,18 @@ def _floor(case: Case, deal: Json | None, price: Decimal) -> Iterator[Violation]
     said_floor = f"the floor of {said(floor)} {said(currency)}"
     if currency != case.currency:
         ours, theirs = rate(case, case.currency), rate(case, currency)
-        if ours <= 0 or theirs <= 0:
+        if not (ours and theirs):
             yield broken("floor_currency", path, f"{said(case.currency)}, {said_floor}, and no rate")
             return
-        price, floor, slack = price * ours, floor * theirs, CONVERTED_SLACK_CPM
+        price, floor, slack = price / ours, floor / theirs, CONVERTED_SLACK_CPM
     if price + slack < floor:
         yield broken("floor", path, f"{said(case.bid.get('price'))} {said(case.currency)} is below {said_floor}")
 
 
 def rate(case: Case, currency: str) -> Decimal:
-    """USD for one unit; 0 where nobody knows."""
-    return Decimal(1) if currency == USD else number(case.rates.get(currency))
+    """What one USD is worth; 0 where nobody knows."""
+    found = Decimal(1) if currency == USD else number(case.rates.get(currency))
+    return found if found >= LEAST_RATE else Decimal(0)
 
 
 def floor_of(case: Case, deal: Json | None) -> tuple[Decimal, str]:

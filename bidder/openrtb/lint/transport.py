@@ -37,8 +37,8 @@ def lint(
 ) -> list[Violation]:
     """At most MOST violations, in the order of the answer.
 
-    `request` as it was sent, or as a JSON reader gave it. `headers` None: nobody kept them. `rates`: currency -> USD
-    for one unit of it, for floors in another currency than the bid's. `latency_ms`: as the exchange measured it.
+    `request` as it was sent, or as a JSON reader gave it. `headers` None: nobody kept them. `rates`: currency -> what
+    one USD is worth in it, for floors in another currency than the bid's. `latency_ms`: as the exchange measured it.
     """
     asked = strict.request(request) if isinstance(request, bytes) else request
     return list(islice(_violations(asked, response or b"", status, headers, profile, rates, latency_ms), MOST))
