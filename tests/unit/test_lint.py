@@ -137,6 +137,12 @@ def test_a_path_holds_names_of_the_standard_only() -> None:
     ]
 
 
+def test_numbers_that_cannot_be_written_out_are_judged() -> None:
+    huge = 10**5_000
+    changes = {f"{IMP}.native": {"ver": huge, "request": {**NATIVE_REQUEST, "ver": huge}}, f"{IMP}.bidfloor": huge}
+    assert names(talk("native", changes)) == {"floor"}
+
+
 def test_violations_are_bounded() -> None:
     body = json.dumps({"id": "r-1", "nbr": 1, **{f"x{n}": 1 for n in range(5_000)}}).encode()
     assert len(lint({"id": "r-1"}, body)) == 1_000

@@ -59,7 +59,7 @@ def _asked(slot: Json) -> Json:
 
 
 def _version(value: Any) -> tuple[int, ...]:
-    parts = str(value).split(".") if isinstance(value, str | int | float) else []
+    parts = (text(value) or "").split(".")
     return tuple(int(part) for part in parts) if all(re.fullmatch("[0-9]{1,4}", part) for part in parts) else ()
 
 
