@@ -20,7 +20,6 @@ from typing import Any
 from bidder.outcome import Reason
 from tests.conftest import corpus_path
 from tests.explained import CREATIVES
-from tests.reference import response_rules
 from tests.worlds import World, campaign
 
 OTHER_TYPES: list[Any] = [
@@ -100,10 +99,15 @@ class Bench:
         self.broken: list[tuple[Any, bytes]] = []
 
     def ask(self, body: bytes) -> None:
-        answer = self.world.ask(body)
+        try:
+            answer = self.world.ask(body)
+        except AssertionError as error:
+            self.world.drain()
+            self.broken.append((error, body))
+            return
         self.statuses[answer.status] += 1
-        found = response_rules.check(body, answer.status, {"content-type": "application/json"}, answer.body)
-        self.broken += [(one, body) for one in found if one.level == response_rules.ERROR]
+        if answer.status not in (200, 204) and isinstance(json.loads(body), dict):
+            self.broken.append((answer.status, body))
         if answer.rows and answer.status != 200:
             reason = Reason(answer.reason or 0)
             self.reasons[reason.name] += 1

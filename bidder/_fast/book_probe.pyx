@@ -171,10 +171,10 @@ cdef class Probe:
         elif dimension == D_CAT:
             if req.cattax <= 1:                    # another taxonomy than ours says nothing to us
                 for i in range(req.cat.at, req.cat.at + req.cat.n):
-                    self.ask_category(self.strs[i])
+                    self.ask_above(dimension, self.strs[i])
         elif dimension == D_VENUE_TYPE:
             for i in range(req.venues.at, req.venues.at + req.venues.n):
-                self.ask_venue(self.strs[i])
+                self.ask_above(dimension, self.strs[i])
         elif dimension == D_SEGMENT:
             for i in range(req.segments.at, req.segments.at + req.segments.n):
                 self.ask(dimension, self.strs[i].p, self.strs[i].n)
@@ -415,28 +415,19 @@ cdef class Probe:
             self.folded_n += <uint32_t>sizeof(country) + region.n
             self.ask(D_REGION, out, sizeof(country) + region.n)
 
-    cdef void ask_category(self, Str cat) noexcept nogil:
-        """The category and everything above it: a campaign that lists IAB9 means IAB9-30 too."""
-        cdef Py_ssize_t n
-        if cat.p == NULL:
+    cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil:
+        """This and all above it: IAB9-30 is in IAB9; outdoor.billboards in outdoor, or 30101 in 301 and 3 (OpenOOH)."""
+        cdef uint32_t n, digits = 0
+        cdef char mark = c'-' if dimension == D_CAT else c'.'
+        if text.p == NULL:
             return
-        if cat.n <= CATEGORY_MAX:
-            self.ask(D_CAT, cat.p, cat.n)
-        for n in range(min(<Py_ssize_t>cat.n - 1, <Py_ssize_t>CATEGORY_MAX), 0, -1):
-            if cat.p[n] == b'-':
-                self.ask(D_CAT, cat.p, n)
-
-    cdef void ask_venue(self, Str venue) noexcept nogil:
-        """The venue and all above it, as OpenOOH names them: outdoor.billboards.roadside, or 30101, 301 and 3."""
-        cdef uint32_t i, digits = 0
-        if venue.p == NULL or venue.n > CATEGORY_MAX:
-            return
-        self.ask(D_VENUE_TYPE, venue.p, venue.n)
-        for i in range(venue.n):
-            digits += 48 <= venue.p[i] <= 57
-        for i in range(venue.n - 1, 0, -1):
-            if (venue.n - i) % 2 == 0 if digits == venue.n else venue.p[i] == b'.':
-                self.ask(D_VENUE_TYPE, venue.p, i)
+        if text.n <= CATEGORY_MAX:
+            self.ask(dimension, text.p, text.n)
+        while digits < text.n and 48 <= text.p[digits] <= 57:
+            digits += 1
+        for n in range(min(text.n - 1, <uint32_t>CATEGORY_MAX), 0, -1):
+            if text.p[n] == mark or (digits == text.n and mark == c'.' and (digits - n) % 2 == 0):
+                self.ask(dimension, text.p, n)
 
     cdef bint holds(self, uint32_t value) noexcept nogil:
         """Does the request, or this imp, have the value?"""

@@ -26,6 +26,7 @@ VERBS = (
     "stop",
     "start",
     "exchange",
+    "lint",
     "bidder",
     "worker",
     "tracker",
