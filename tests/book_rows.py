@@ -29,6 +29,8 @@ class Section(IntEnum):
     IDS = 18
     BLOB = 19
     SUMMARIES = 20
+    MEDIA = 21
+    ASSETS = 22
 
 
 ROW = {
@@ -53,6 +55,8 @@ ROW = {
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
     Section.SUMMARIES: struct.Struct("<Q"),
+    Section.MEDIA: struct.Struct("<BBBxIIIIIIII"),
+    Section.ASSETS: struct.Struct("<QIIIiiI"),
 }
 HEADER = struct.Struct("<8sIIQQQII")
 ENTRY = struct.Struct("<QQI4x")
