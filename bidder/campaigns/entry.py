@@ -19,7 +19,7 @@ from bidder.campaigns.spelling import LISTED, number, spelled
 from bidder.money.units import nano_from_cpm
 from bidder.openrtb import markup
 from bidder.openrtb.codes import FORMATS
-from bidder.openrtb.markup import CreativeFlag
+from bidder.openrtb.variant import CreativeFlag
 
 FACTOR_UNIT = 1_000_000
 FOREVER_S = 2**32 - 1  # the last second that a book can tell: in 2106
@@ -270,15 +270,16 @@ class RecordReader:
             raise ValueError(f"creative {body['id']} has no key; import the campaign with it")
         language = body.get("language") or ""
         exchanges = self._exchanges
+        said = markup.variants(record.body, body, self._public_url) if body["type"] == "banner" else []
         return Creative(
             key=key,
             format=MTYPES[body["type"]],
-            flags=markup.flags(body, self._public_url),
+            flags=said[0].flags if said else CreativeFlag.NONE,
             language=(ord(language[0]) - 97) * 26 + ord(language[1]) - 96 if language else 0,
             w=body.get("w") or 0,
             h=body.get("h") or 0,
             attr=_bits(body["attr"]) if body.get("attr") else 0,
-            api=_bits(body["api"]) if body.get("api") else 0,
+            api=_bits(said[0].api) if said else 0,
             not_approved=_bits(
                 exchanges[name] for name, state in body["approval"].items() if state != "approved" and name in exchanges
             )
@@ -287,5 +288,5 @@ class RecordReader:
             bundle=body.get("bundle") or "",
             adomain=[domain.lower() for domain in body.get("adomain") or ()],
             cat=body.get("cat") or [],
-            pieces=markup.pieces(record.body, body, self._public_url),
+            pieces=said[0].pieces if said else [],
         )

@@ -21,6 +21,10 @@ class Piece(IntEnum):
     PAGE_TOKEN = 5
     DEAL = 6
     ASSETS = 7  # of a native: those that the request asks for, between them commas
+    NATIVE_VER = 8  # the version that a native answer speaks, as the request's: 1.0, 1.1 or 1.2
+    WRAPPED_TEXT = 9  # as TEXT, only where the request had its native object inside one more, under "native" (1.0)
+    EVENTS_TEXT = 10  # as TEXT, only where the request's eventtrackers offer event 1 (impression) by method 1 (image)
+    NO_EVENTS_TEXT = 11  # as TEXT, only where they do not
 
 
 class CreativeFlag(IntFlag):
@@ -46,7 +50,7 @@ class Asset:
     """One asset that a native creative has. Of several of one kind the first that fits is taken."""
 
     kind: int
-    text: bytes  # of its object in the answer what follows the id, up to its brace; escaped for the adm string
+    text: bytes  # follows the id in its object: begins with a comma, ends before the brace; escaped for the adm string
     length: int = 0  # characters of a title or a data asset
     w: int = 0  # pixels of an image; 0: not known, which fits no request that names a size
     h: int = 0
@@ -71,3 +75,6 @@ class Variant:
     skip_after_s: int = 0
     linear: bool = True
     assets: tuple[Asset, ...] = ()
+    attr: tuple[int, ...] = ()  # those of the creative, and 16 where it can be skipped
+    api: tuple[int, ...] = ()  # those of the creative, and what its markup cannot do without: MRAID, VPAID
+    expdir: tuple[int, ...] = ()  # of an expandable banner: it expands to all of these; (): nothing to check

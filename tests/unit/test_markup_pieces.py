@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bidder.openrtb.markup import CreativeFlag, Piece, flags, pieces
+from bidder.openrtb.markup import variants
+from bidder.openrtb.variant import CreativeFlag, Piece
 
 CAMPAIGN = {"id": "c-1001"}
 HTTPS = "https://t.example"
@@ -27,8 +28,13 @@ def banner(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
+def pieces(creative: dict[str, Any], url: str = HTTPS) -> list[tuple[int, bytes]]:
+    (one,) = variants(CAMPAIGN, creative, url)
+    return one.pieces
+
+
 def filled(creative: dict[str, Any], url: str = HTTPS) -> Any:
-    return json.loads(b"".join(text or FILL[Piece(kind)] for kind, text in pieces(CAMPAIGN, creative, url)))
+    return json.loads(b"".join(text or FILL[Piece(kind)] for kind, text in pieces(creative, url)))
 
 
 def test_a_full_creative_becomes_a_whole_bid_object() -> None:
@@ -88,7 +94,7 @@ def test_adm_comes_out_of_the_json_as_it_went_in(adm: str) -> None:
 
 
 def test_texts_are_merged_and_alternate_with_splices() -> None:
-    kinds = [Piece(kind) for kind, _ in pieces(CAMPAIGN, banner(), HTTPS)]
+    kinds = [Piece(kind) for kind, _ in pieces(banner())]
     assert all(a is Piece.TEXT or b is Piece.TEXT for a, b in pairwise(kinds))
     assert not any(a is b for a, b in pairwise(kinds))
     assert [kind for kind in kinds if kind is not Piece.TEXT] == [
@@ -99,11 +105,6 @@ def test_texts_are_merged_and_alternate_with_splices() -> None:
         *[Piece.PAGE_TOKEN] * 2,
         Piece.DEAL,
     ]
-
-
-def test_a_creative_that_is_no_banner_has_no_pieces_yet() -> None:
-    assert pieces(CAMPAIGN, {"id": "v", "type": "video"}, HTTPS) == []
-    assert flags({"id": "v", "type": "video"}, HTTPS) == 0
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_creative_that_is_no_banner_has_no_pieces_yet() -> None:
 )
 def test_a_public_url_that_notices_cannot_begin_with_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"tracking.public_url.*{reason}"):
-        pieces(CAMPAIGN, banner(), url)
+        pieces(banner(), url)
 
 
 def test_the_longest_public_url_keeps_the_loss_notice_within_500_characters() -> None:
@@ -144,7 +145,8 @@ def test_the_longest_public_url_keeps_the_loss_notice_within_500_characters() ->
     ],
 )
 def test_flags_say_what_the_markup_holds(adm: str, url: str, expected: CreativeFlag) -> None:
-    assert flags(banner(adm=adm), url) == expected
+    (one,) = variants(CAMPAIGN, banner(adm=adm), url)
+    assert one.flags == expected
 
 
 def test_numbers_of_pieces_and_flags_are_those_of_the_compiled_book() -> None:

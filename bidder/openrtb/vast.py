@@ -1,0 +1,277 @@
+"""VAST: a video or audio creative as an inline document, in each version that it can be said in.
+
+creative + values -> documents() -> (schema, parts); parts are XML, with pieces where the writer puts ids and tokens
+
+The order of elements, the events and the attributes are those of each version's XSD: 2.0.1, 3.0, 4.0, 4.1, 4.2. Of
+4.x only the namespace is left out: exchanges take an `http:` anywhere for insecure, and players go by local names.
+Ours are one Impression and the ClickThrough; what else is to be told of the ad goes to the advertiser's own trackers.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bidder.openrtb.macros import Part, Values, fill_url, joined
+from bidder.openrtb.variant import Piece
+
+SKIP_AFTER_S = 5  # of a creative that does not say
+CATEGORIES = "https://www.iabtechlab.com/categoryauthority"
+STREAMED = {"application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl"}
+VPAID = {"application/javascript", "application/x-shockwave-flash"}  # media that are programs
+
+_EVENTS = ("creativeView", "start", "firstQuartile", "midpoint", "thirdQuartile", "complete", "mute", "unmute",
+           "pause", "resume", "rewind")  # fmt: skip
+EVENTS = (*_EVENTS, "skip")
+"""What trackers of the advertiser may follow, beside impression, click and error."""
+
+_ILLEGAL = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ESCAPED = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What differs between versions. An element that a version's order does not name, it does not have."""
+
+    version: str
+    protocol: int  # AdCOM creative subtype
+    inline: tuple[str, ...]
+    linear: tuple[str, ...]
+    nonlinear: tuple[str, ...]  # (): this version cannot say how large one is
+    clicks: tuple[str, ...]
+    companion: tuple[str, ...]
+    events: frozenset[str]
+    skippable: bool = True
+    audio: bool = False  # Ad says that it is audio
+    ad_id: tuple[str, ...] = ()  # attributes of UniversalAdId; (): there is none
+
+
+_OLD: dict[str, Any] = {
+    "linear": ("Duration", "TrackingEvents", "VideoClicks", "MediaFiles"),
+    "clicks": ("ClickThrough", "ClickTracking"),
+    "companion": ("StaticResource", "CompanionClickThrough", "AltText"),
+}
+_FOUR: dict[str, Any] = {
+    "linear": ("TrackingEvents", "Duration", "MediaFiles", "VideoClicks"),
+    "clicks": ("ClickTracking", "ClickThrough"),
+    "companion": ("StaticResource", "AltText", "CompanionClickThrough"),
+    "events": frozenset(EVENTS),
+}
+_SERVED = ("AdSystem", "Error", "Impression", "AdServingId", "AdTitle", "Advertiser", "Category", "Creatives")
+SCHEMAS = (
+    Schema(
+        "4.2", 13, _SERVED, audio=True, ad_id=("idRegistry",), **_FOUR,
+        nonlinear=("StaticResource", "NonLinearClickThrough", "NonLinearClickTracking"),
+    ),
+    Schema("4.1", 11, _SERVED, audio=True, ad_id=("idRegistry", "idValue"), **_FOUR, nonlinear=()),
+    Schema(
+        "4.0", 7, tuple(name for name in _SERVED if name != "AdServingId"), ad_id=("idRegistry", "idValue"), **_FOUR,
+        nonlinear=(),
+    ),
+    Schema(
+        "3.0", 3, ("AdSystem", "AdTitle", "Advertiser", "Error", "Impression", "Creatives"), **_OLD,
+        nonlinear=("StaticResource", "NonLinearClickTracking", "NonLinearClickThrough"), events=frozenset(EVENTS),
+    ),
+    Schema(
+        "2.0", 2, ("AdSystem", "AdTitle", "Error", "Impression", "Creatives"), **_OLD,
+        nonlinear=("StaticResource", "NonLinearClickThrough"), events=frozenset(_EVENTS), skippable=False,
+    ),
+)  # fmt: skip
+"""Newest first: a player that knows several is answered in the best of them."""
+
+Elements = dict[str, list[Part]]
+
+
+def documents(
+    campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Values
+) -> Iterator[tuple[Schema, list[Part]]]:
+    """Newest first; none where no media file has the size that VAST wants (pixels of a video)."""
+    media = media_of(creative)
+    spec = creative[creative["type"]]
+    allowed = spec.get("protocols")
+    for schema in SCHEMAS if media else ():
+        if allowed and schema.protocol not in allowed:
+            continue
+        if linear(creative):
+            if schema.skippable or not spec.get("skippable"):
+                yield schema, _document(schema, campaign, creative, media, values)
+        elif schema.nonlinear:
+            yield schema, _document(schema, campaign, creative, media, values)
+
+
+def linear(creative: Mapping[str, Any]) -> bool:
+    return bool(creative[creative["type"]].get("linearity", 1) != 2)
+
+
+def skip_after_s(creative: Mapping[str, Any]) -> int:
+    """From which second a skippable one can be skipped."""
+    after = creative[creative["type"]].get("skip_after_s")
+    return SKIP_AFTER_S if after is None else int(after)
+
+
+def media_of(creative: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The media files that can be named, all with their size: the file's own, or the creative's; audio has none."""
+    found = []
+    for one in creative[creative["type"]]["media"]:
+        if creative["type"] == "audio":
+            w = h = 0
+        else:
+            w, h = one.get("w") or creative.get("w") or 0, one.get("h") or creative.get("h") or 0
+            if not w or not h:
+                continue
+        found.append({**one, "w": w, "h": h})
+    return found
+
+
+def _document(
+    schema: Schema,
+    campaign: Mapping[str, Any],
+    creative: Mapping[str, Any],
+    media: list[dict[str, Any]],
+    values: Values,
+) -> list[Part]:
+    spec = creative[creative["type"]]
+    told = _Told(schema, spec.get("trackers") or [], values)
+    elements: Elements = {
+        "AdSystem": _element("AdSystem", {}, ["outbid"]),
+        "AdTitle": _element("AdTitle", {}, [_text(creative.get("crid") or creative["id"])]),
+        "Advertiser": _element("Advertiser", {}, [_text(campaign["advertiser"])]) if campaign.get("advertiser") else [],
+        "AdServingId": _element("AdServingId", {}, [Piece.BID_ID]),
+        "Error": told.urls("error", "Error"),
+        "Impression": [
+            *_element("Impression", {}, _cdata(values.imp_url())),
+            *told.urls("impression", "Impression"),
+        ],
+        "Category": [
+            part
+            for cat in creative.get("cat") or ()
+            for part in _element("Category", {"authority": CATEGORIES}, [_text(cat)])
+        ],
+    }
+    body = _linear(schema, creative, media, told) if linear(creative) else _nonlinear(schema, spec, media, told)
+    creatives = _creative(schema, creative, body)
+    if spec.get("companion"):
+        companions = [part for one in spec["companion"] for part in _companion(schema, one, values)]
+        creatives += _creative(schema, creative, _element("CompanionAds", {}, companions))
+    elements["Creatives"] = _element("Creatives", {}, creatives)
+    kind = {"adType": "audio"} if schema.audio and creative["type"] == "audio" else {}
+    inline = _element("InLine", {}, _ordered(schema.inline, elements))
+    advert = _element("Ad", {"id": creative["id"], **kind}, inline)
+    return joined(_element("VAST", {"version": schema.version}, advert))
+
+
+class _Told:
+    """Who else is told of what happens to the ad."""
+
+    def __init__(self, schema: Schema, trackers: list[Mapping[str, Any]], values: Values) -> None:
+        self.schema, self.trackers, self.values = schema, trackers, values
+
+    def urls(self, event: str, name: str) -> list[Part]:
+        """An element of this name for each tracker of this event."""
+        return [
+            part
+            for one in self.trackers
+            if one["event"] == event
+            for part in _element(name, {}, _cdata(fill_url(one["url"], self.values)))
+        ]
+
+    def events(self) -> list[Part]:
+        """TrackingEvents; nothing where there are none."""
+        found = [
+            part
+            for one in self.trackers
+            if one["event"] in self.schema.events
+            for part in _element("Tracking", {"event": one["event"]}, _cdata(fill_url(one["url"], self.values)))
+        ]
+        return _element("TrackingEvents", {}, found) if found else []
+
+
+def _creative(schema: Schema, creative: Mapping[str, Any], body: list[Part]) -> list[Part]:
+    named = creative[creative["type"]].get("universal_ad_id") or {"registry": "unknown", "value": "unknown"}
+    attributes = {"idRegistry": named["registry"], "idValue": named["value"]}
+    found: list[Part] = []
+    if schema.ad_id:
+        found = _element("UniversalAdId", {name: attributes[name] for name in schema.ad_id}, [_text(named["value"])])
+    return _element("Creative", {"id": creative["id"]}, [*found, *body])
+
+
+def _linear(schema: Schema, creative: Mapping[str, Any], media: list[dict[str, Any]], told: _Told) -> list[Part]:
+    spec = creative[creative["type"]]
+    clicks: Elements = {
+        "ClickThrough": _element("ClickThrough", {}, _cdata(told.values.click_url())),
+        "ClickTracking": told.urls("click", "ClickTracking"),
+    }
+    files = [part for one in media for part in _media_file(one, told.values)]
+    elements: Elements = {
+        "Duration": _element("Duration", {}, [_clock(spec["duration_s"])]),
+        "TrackingEvents": told.events(),
+        "VideoClicks": _element("VideoClicks", {}, _ordered(schema.clicks, clicks)),
+        "MediaFiles": _element("MediaFiles", {}, files),
+    }
+    skip = {"skipoffset": _clock(skip_after_s(creative))} if spec.get("skippable") else {}
+    return _element("Linear", skip, _ordered(schema.linear, elements))
+
+
+def _media_file(one: Mapping[str, Any], values: Values) -> list[Part]:
+    mime = one["mime"]
+    delivery = one.get("delivery") or ("streaming" if mime.lower() in STREAMED else "progressive")
+    attributes = {"delivery": delivery, "type": mime, "width": str(one["w"]), "height": str(one["h"])}
+    if one.get("bitrate_kbps"):
+        attributes["bitrate"] = str(one["bitrate_kbps"])
+    if mime.lower() in VPAID:
+        attributes["apiFramework"] = "VPAID"
+    return _element("MediaFile", attributes, _cdata(fill_url(one["url"], values)))
+
+
+def _nonlinear(schema: Schema, spec: Mapping[str, Any], media: list[dict[str, Any]], told: _Told) -> list[Part]:
+    found = told.events()
+    for one in media:
+        size = {"width": str(one["w"]), "height": str(one["h"]), "minSuggestedDuration": _clock(spec["duration_s"])}
+        elements: Elements = {
+            "StaticResource": _resource(one, told.values),
+            "NonLinearClickThrough": _element("NonLinearClickThrough", {}, _cdata(told.values.click_url())),
+            "NonLinearClickTracking": told.urls("click", "NonLinearClickTracking"),
+        }
+        found += _element("NonLinear", size, _ordered(schema.nonlinear, elements))
+    return _element("NonLinearAds", {}, found)
+
+
+def _companion(schema: Schema, one: Mapping[str, Any], values: Values) -> list[Part]:
+    elements: Elements = {
+        "StaticResource": _resource(one, values),
+        "CompanionClickThrough": _element("CompanionClickThrough", {}, _cdata(values.click_url())),
+        "AltText": _element("AltText", {}, [_text(one["alt"])]) if one.get("alt") else [],
+    }
+    return _element(
+        "Companion", {"width": str(one["w"]), "height": str(one["h"])}, _ordered(schema.companion, elements)
+    )
+
+
+def _resource(one: Mapping[str, Any], values: Values) -> list[Part]:
+    return _element("StaticResource", {"creativeType": one["mime"]}, _cdata(fill_url(one["url"], values)))
+
+
+def _ordered(order: tuple[str, ...], elements: Elements) -> list[Part]:
+    return [part for name in order for part in elements[name]]
+
+
+def _element(name: str, attributes: Mapping[str, str], content: list[Part]) -> list[Part]:
+    said = "".join([f' {key}="{_text(value)}"' for key, value in attributes.items()])
+    return [f"<{name}{said}>", *content, f"</{name}>"]
+
+
+def _text(plain: str) -> str:
+    """For an element or an attribute. A character that XML cannot hold becomes U+FFFD."""
+    return _ILLEGAL.sub("\ufffd", plain).translate(_ESCAPED)
+
+
+def _cdata(parts: list[Part]) -> list[Part]:
+    """For a URL: what exchanges look for, and room for the ampersands of macros that they fill."""
+    inside = [part.replace("]]>", "]]]]><![CDATA[>") if isinstance(part, str) else part for part in parts]
+    return ["<![CDATA[", *inside, "]]>"]
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
