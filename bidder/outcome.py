@@ -49,6 +49,7 @@ class Reason(IntEnum):
     SKIP = 36  # can be skipped where that may not be, or earlier
     ASSETS = 37  # native: a required asset is missing, too long or of another size; or the native request is unreadable
     POD = 38  # another ad of the same pod has its domain, category or creative
+    EXPDIR = 39  # banner: expands in a direction that is not allowed
 
     @property
     def rank(self) -> int:
@@ -61,7 +62,7 @@ NEARNESS = (
     *(Reason.SEAT, Reason.CURRENCY, Reason.FORMAT, Reason.TARGETING, Reason.FLIGHT, Reason.CAMPAIGN_OFF),
     *(Reason.LINEARITY, Reason.PLACEMENT, Reason.MIME, Reason.PROTOCOL, Reason.DELIVERY, Reason.SIZE),
     *(Reason.BITRATE, Reason.DURATION, Reason.SKIP, Reason.ASSETS, Reason.DEAL, Reason.BAPP, Reason.BADV),
-    *(Reason.BCAT, Reason.BATTR, Reason.BTYPE, Reason.API, Reason.SECURE, Reason.APPROVAL, Reason.LANGUAGE),
+    *(Reason.BCAT, Reason.BATTR, Reason.BTYPE, Reason.EXPDIR, Reason.API, Reason.SECURE, Reason.APPROVAL, Reason.LANGUAGE),
     *(Reason.FLOOR_CURRENCY, Reason.FLOOR, Reason.POD, Reason.FREQUENCY, Reason.PACED, Reason.PURSE_EMPTY),
     Reason.BROKEN,
 )

@@ -35,7 +35,7 @@ class Section(IntEnum):
 
 ROW = {
     Section.CAMPAIGNS: struct.Struct("<IIqqIIIIIIIIQ"),
-    Section.CREATIVES: struct.Struct("<IIBBHii4xQQQIIIIIIII"),
+    Section.CREATIVES: struct.Struct("<IIBBHiiIQQQIIIIIIII"),
     Section.STRINGS: struct.Struct("<QI4x"),
     Section.PIECES: struct.Struct("<IIQ"),
     Section.FREQUENCIES: struct.Struct("<III4x"),

@@ -22,7 +22,11 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_PAGE_TOKEN = 5
     PIECE_DEAL = 6             # nothing, or ,"dealid":"..."
     PIECE_ASSETS = 7           # of a native: those that the request asks for, between them commas
-    PIECE_LAST = 7
+    PIECE_NATIVE_VER = 8       # 1.0, 1.1 or 1.2, as the native request's
+    PIECE_WRAPPED_TEXT = 9     # bytes, only where that was wrapped in an object of its own,
+    PIECE_EVENTS_TEXT = 10     # where impressions may be followed by images,
+    PIECE_NO_EVENTS_TEXT = 11  # and where not
+    PIECE_LAST = 11
 
 cdef enum:                     # AssetRec.kind, as Asked.kind of the reader
     ASSET_TITLE = 1
@@ -52,6 +56,7 @@ cdef struct CreativeRec:
     uint8_t flags
     uint16_t language          # two letters packed (a*26+b+1); 0: none named
     int32_t w, h
+    uint32_t expdir            # bit n: expands in direction n
     uint64_t attr              # bit n: has attribute n
     uint64_t api               # bit n: needs framework n
     uint64_t not_approved      # bit k: exchange with key k (< 64) has not approved it

@@ -1,9 +1,11 @@
 """Rows of a part in the book: the numbers that they hold of other rows become those of the book. Private to the merger."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from bidder._fast.book cimport AssetRec, CreativeRec, MediaRec, Piece, PIECE_TEXT, StrRef
+from bidder._fast.book cimport AssetRec, CreativeRec, MediaRec, Piece, StrRef
 from bidder._fast.book_layout cimport Filter, Multiplier, When
-from bidder._fast.book_part cimport P_ASSETS, P_BLOB, P_MEDIA, P_MULTIPLIERS, P_PIECES, P_POINTS, P_STRINGS, P_VALUE_IDS, P_WHENS
+from bidder._fast.book_part cimport (
+    P_ASSETS, P_BLOB, P_MEDIA, P_MULTIPLIERS, P_PIECES, P_POINTS, P_STRINGS, P_VALUE_IDS, P_WHENS,
+)
 
 # `by`: for each kind of rows, the number in the book of the part's first one. What is empty keeps its 0.
 
@@ -22,7 +24,7 @@ cdef inline void move_texts(StrRef* row, uint32_t count, const uint64_t* by) noe
 cdef inline void move_pieces(Piece* row, uint32_t count, const uint64_t* by) noexcept nogil:
     cdef uint32_t n
     for n in range(count):
-        row[n].at += by[P_BLOB] if row[n].kind == PIECE_TEXT else 0
+        row[n].at += by[P_BLOB]
 
 cdef inline void move_media(MediaRec* row, uint32_t count, const uint64_t* by) noexcept nogil:
     cdef uint32_t n

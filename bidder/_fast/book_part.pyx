@@ -221,7 +221,7 @@ cdef class Part:
         row = <CreativeRec*>self.more(P_CREATIVES, 1)
         row.key, row.slot, row.format, row.flags = one.key, campaign, one.format, one.flags
         row.language, row.w, row.h = one.language, one.w, one.h
-        row.attr, row.api, row.not_approved = one.attr, one.api, one.not_approved
+        row.attr, row.api, row.expdir, row.not_approved = one.attr, one.api, one.expdir, one.not_approved
         row.adomain_count, row.cat_count = len(one.adomain), len(one.cat)
         row.adomain_first = strings if row.adomain_count else 0
         row.cat_first = strings + row.adomain_count if row.cat_count else 0

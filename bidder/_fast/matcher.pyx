@@ -95,7 +95,7 @@ cdef class Matcher(Probe):
         self.imp_window = -1
         self.missed = False
         for i in range(self.of_request, self.dimension_count):
-            if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
+            if self.dimensions[i].id != D_SIZE or (imp.sizes.n and not imp.ratios.n):   # else the auction looks at each
                 self.plan(i, imp, 0)
         self.settle_plans(self.request_plans)
         for i in range(self.request_plans, self.plan_count):

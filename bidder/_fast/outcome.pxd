@@ -48,3 +48,4 @@ cdef enum:
     REASON_SKIP = 36
     REASON_ASSETS = 37
     REASON_POD = 38
+    REASON_EXPDIR = 39

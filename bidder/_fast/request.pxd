@@ -91,6 +91,9 @@ cdef struct Asked:             # an asset that a native request asks for
 
 cdef struct Native:            # imp.native
     bint readable              # its request is there and can be read
+    bint wrapped               # the native object stands in another, under `native`
+    uint8_t ver                # 10, 11 or 12: version 1.0, 1.1 or 1.2
+    bint image_events          # impressions may be followed by images: event 1, method 1 of eventtrackers
     Span assets                # in asked
     uint64_t battr, api
 
@@ -117,6 +120,7 @@ cdef struct Imp:
     int32_t wmin, wmax, hmin, hmax   # 0: absent
     uint64_t battr             # bit n: attribute n blocked (1..63)
     uint32_t btype             # bit n: banner type n blocked (1..4)
+    uint32_t expdir            # bit n: it may expand in direction n (1..6); 0: none named
     uint64_t api               # bit n: framework n supported; 0: none named
     # the other media, each where its bit of `media` is set
     uint32_t video, audio      # in medias

@@ -375,6 +375,7 @@ cdef view_native(Reader r, Native* native):
     return {
         "assets": [view_asked(r, &r.asked[native.assets.at + i]) for i in range(native.assets.n)]
         if native.readable else None,
+        "ver": native.ver, "wrapped": bool(native.wrapped), "image_events": bool(native.image_events),
         "battr": bits(native.battr), "api": bits(native.api),
     }
 
@@ -390,7 +391,7 @@ cdef view_imp(Reader r, Imp* imp):
         "ratios": [(r.ratios[imp.ratios.at + i].w, r.ratios[imp.ratios.at + i].h, r.ratios[imp.ratios.at + i].wmin)
                    for i in range(imp.ratios.n)],
         "wmin": imp.wmin, "wmax": imp.wmax, "hmin": imp.hmin, "hmax": imp.hmax,
-        "battr": bits(imp.battr), "btype": bits(imp.btype), "api": bits(imp.api),
+        "battr": bits(imp.battr), "btype": bits(imp.btype), "expdir": bits(imp.expdir), "api": bits(imp.api),
         "video": view_media(r, &r.medias[imp.video]) if imp.media & MEDIA_VIDEO else None,
         "audio": view_media(r, &r.medias[imp.audio]) if imp.media & MEDIA_AUDIO else None,
         "native": view_native(r, &r.natives[imp.native]) if imp.media & MEDIA_NATIVE else None,

@@ -74,12 +74,12 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
 cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
     cdef int32_t w = 0, h = 0
-    cdef uint64_t btype = 0
+    cdef uint64_t btype = 0, expdir = 0
     imp.media &= <uint8_t>~MEDIA_BANNER
     imp.sizes.n = imp.ratios.n = 0
     imp.wmin = imp.wmax = imp.hmin = imp.hmax = 0
     imp.battr = imp.api = 0
-    imp.btype = 0
+    imp.btype = imp.expdir = 0
     if p[0] != c'{':
         return skip_value(p, 3)
     imp.media |= MEDIA_BANNER
@@ -95,6 +95,8 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
             p = read_bits(r, at(key, KEY_BATTR), &imp.battr, 63, 4)
         elif key.word == KEY_BTYPE:
             p = read_bits(r, at(key, KEY_BTYPE), &btype, 4, 4)
+        elif key.word == KEY_EXPDIR:
+            p = read_bits(r, at(key, KEY_EXPDIR), &expdir, 6, 4)
         elif key.word == KEY_API:
             p = read_bits(r, at(key, KEY_API), &imp.api, 63, 4)
         elif key.word == KEY_WMIN:
@@ -110,6 +112,7 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
         key = next_key(p, r.spare)
     p = key.begin
     imp.btype = <uint32_t>btype
+    imp.expdir = <uint32_t>expdir
     if imp.sizes.n == 0:
         imp.sizes.at = r.sizes_n
         if not add_size(r, &imp.sizes, w, h):

@@ -110,6 +110,10 @@ cdef extern from *:
     #define KEY_TYPE WORD('t', 'y', 'p', 'e', 0, 0, 0, 0)
     #define KEY_LEN WORD('l', 'e', 'n', 0, 0, 0, 0, 0)
     #define KEY_REQUIRED WORD('r', 'e', 'q', 'u', 'i', 'r', 'e', 'd')
+    #define KEY_VER WORD('v', 'e', 'r', 0, 0, 0, 0, 0)
+    #define KEY_EVENT WORD('e', 'v', 'e', 'n', 't', 0, 0, 0)
+    #define KEY_METHODS WORD('m', 'e', 't', 'h', 'o', 'd', 's', 0)
+    #define KEY_EXPDIR WORD('e', 'x', 'p', 'd', 'i', 'r', 0, 0)
     #define KEY_BIDFLOORCUR LONG(1, 11)
     #define KEY_PUBLISHER LONG(2, 9)
     #define KEY_SECTIONCAT LONG(3, 10)
@@ -130,6 +134,7 @@ cdef extern from *:
     #define KEY_MAXEXTENDED LONG(20, 11)
     #define KEY_MINCPMPERSEC LONG(21, 12)
     #define KEY_BOXINGALLOWED LONG(22, 13)
+    #define KEY_EVENTTRACKERS LONG(23, 13)
     #define KEY_NONE LONG(8, 0)
 
     /* Of the key that has this word; a constant for a constant. */
@@ -148,7 +153,8 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_VER, KEY_EVENT, KEY_METHODS, KEY_EVENTTRACKERS,
+        KEY_EXPDIR,
         KEY_MIMES, KEY_RQDDURS, KEY_PROTOCOL, KEY_SKIP, KEY_SKIPMIN, KEY_DELIVERY, KEY_PLCMT, KEY_PODID,
         KEY_PODDUR, KEY_MAXSEQ, KEY_MINDUR, KEY_MAXDUR, KEY_REQUEST, KEY_ASSETS, KEY_TITLE, KEY_IMG,
         KEY_TYPE, KEY_LEN, KEY_REQUIRED, KEY_PROTOCOLS, KEY_LINEARITY, KEY_PLACEMENT, KEY_SKIPAFTER, KEY_DURFLOORS,

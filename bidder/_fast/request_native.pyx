@@ -2,8 +2,8 @@
 
 native.request (JSON in a string, or the object itself) -> [native ->] assets -> Asked, in Reader.asked
 
-IAB Dynamic Native Ads 1.1 and 1.2. Until 1.0 the request was wrapped in an object with one member, `native`, and
-many still write it so. A text that is no JSON leaves `readable` false; the request around it is none the worse.
+IAB Dynamic Native Ads 1.0 to 1.2. In 1.0 the request was wrapped in an object with one member, `native`, and many
+still write it so. A text that is no JSON leaves `readable` false; the request around it is none the worse.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -12,10 +12,11 @@ from libc.string cimport memset
 from bidder._fast.json cimport blank, undo_string
 from bidder._fast.request cimport (
     ASKED_DATA, ASKED_ICON, ASKED_IMAGE, ASKED_MAIN, ASKED_OTHER, ASKED_TITLE, MEDIA_NATIVE, Asked, Imp, Native, Reader,
+    Str,
 )
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_values cimport (
-    LIST_MAX, grow, read_bits, read_code, read_flag, read_int, read_int32, read_strs, skip_value,
+    LIST_MAX, grow, read_bits, read_code, read_flag, read_int, read_int32, read_str, read_strs, skip_value,
 )
 
 cdef enum:
@@ -23,6 +24,9 @@ cdef enum:
     DATA_TOP = 99              # of data types that have a kind
     IMAGE_ICON = 1             # img.type
     IMAGE_MAIN = 3
+    EVENT_IMPRESSION = 1       # of eventtrackers
+    METHOD_IMAGE = 1 << 1
+    NEWEST = 12                # Native.ver
 
 cdef int64_t ID_TOP = 10 ** 15
 
@@ -141,11 +145,53 @@ cdef const char* read_assets(Reader r, const char* p, Native* native, int depth)
     return p
 
 
+cdef const char* read_version(Reader r, const char* p, uint8_t* out, int depth) noexcept nogil:
+    """10, 11, or 12 for 1.2 and all that is newer; 0: absent."""
+    cdef Str ver
+    p = read_str(p, &ver, depth, &r.spare)
+    out[0] = 0 if ver.p == NULL else NEWEST
+    if ver.n and ver.p[0] == c'1':
+        if ver.n == 1 or (ver.n == 3 and ver.p[1] == c'.' and ver.p[2] == c'0'):
+            out[0] = 10
+        elif ver.n == 3 and ver.p[1] == c'.' and ver.p[2] == c'1':
+            out[0] = 11
+    return p
+
+
+cdef const char* read_tracker(Reader r, const char* p, Native* native, int depth) noexcept nogil:
+    cdef Key key
+    cdef uint8_t event = 0
+    cdef uint64_t methods = 0
+    if p[0] != c'{':
+        return skip_value(p, depth)
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        if key.word == KEY_EVENT:
+            p = read_code(at(key, KEY_EVENT), &event, depth + 1, &r.spare)
+        elif key.word == KEY_METHODS:
+            p = read_bits(r, at(key, KEY_METHODS), &methods, BITS_TOP, depth + 1)
+        else:
+            p = skip_value(at(key, key.word), depth + 1)
+        key = next_key(p, r.spare)
+    if event == EVENT_IMPRESSION and methods & METHOD_IMAGE:
+        native.image_events = True
+    return key.begin
+
+
+cdef const char* read_trackers(Reader r, const char* p, Native* native, int depth) noexcept nogil:
+    native.image_events = False
+    if p[0] != c'[':
+        return skip_value(p, depth)
+    p = first_item(p)
+    while is_item(p):
+        p = next_item(read_tracker(r, p, native, depth + 1))
+    return p
+
+
 cdef const char* read_wanted(Reader r, const char* p, Native* native, int depth, bint outer) noexcept nogil:
     """The native request; `outer`: it may still be wrapped."""
     cdef Key key
     cdef Native inner
-    cdef bint wrapped = False
     if p[0] != c'{':
         return skip_value(p, depth)
     native.readable = True
@@ -154,14 +200,19 @@ cdef const char* read_wanted(Reader r, const char* p, Native* native, int depth,
     while key.word != KEY_NONE:
         if key.word == KEY_ASSETS:
             p = read_assets(r, at(key, KEY_ASSETS), native, depth + 1)
+        elif key.word == KEY_VER:
+            p = read_version(r, at(key, KEY_VER), &native.ver, depth + 1)
+        elif key.word == KEY_EVENTTRACKERS:
+            p = read_trackers(r, at(key, KEY_EVENTTRACKERS), native, depth + 1)
         elif outer and key.word == KEY_NATIVE:
-            inner.readable = False
+            memset(&inner, 0, sizeof(inner))
             p = read_wanted(r, at(key, KEY_NATIVE), &inner, depth + 1, False)
         else:
             p = skip_value(at(key, key.word), depth + 1)
         key = next_key(p, r.spare)
     if inner.readable:
-        native.assets = inner.assets
+        native[0] = inner
+        native.wrapped = True
     return key.begin
 
 
@@ -178,35 +229,43 @@ cdef const char* read_text(Reader r, const char* p, Native* native) noexcept nog
     if p[0] == c'{':
         p = read_wanted(r, p, native, 0, True)
         if p == NULL or blank(p) != text + n:
-            native.readable = False
+            memset(native, 0, sizeof(Native))
     return end
 
 
 cdef const char* read_native(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
     cdef Native* native
+    cdef Native wanted
+    cdef uint64_t battr = 0, api = 0
+    cdef uint8_t ver = 0
     imp.media &= <uint8_t>~MEDIA_NATIVE
     if p[0] != c'{':
         return skip_value(p, 3)
     if r.natives_n == r.natives_cap and not grow(<void**>&r.natives, &r.natives_cap, sizeof(Native)):
         return NULL
     native = &r.natives[r.natives_n]
-    memset(native, 0, sizeof(Native))
     imp.native = r.natives_n
     imp.media |= MEDIA_NATIVE
     r.natives_n += 1
+    memset(&wanted, 0, sizeof(Native))
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
         if key.word == KEY_REQUEST:
-            native.readable = False
-            native.assets.n = 0
+            memset(&wanted, 0, sizeof(Native))
             p = at(key, KEY_REQUEST)
-            p = read_text(r, p, native) if p[0] == c'"' else read_wanted(r, p, native, 4, True)
+            p = read_text(r, p, &wanted) if p[0] == c'"' else read_wanted(r, p, &wanted, 4, True)
+        elif key.word == KEY_VER:
+            p = read_version(r, at(key, KEY_VER), &ver, 4)
         elif key.word == KEY_BATTR:
-            p = read_bits(r, at(key, KEY_BATTR), &native.battr, BITS_TOP, 4)
+            p = read_bits(r, at(key, KEY_BATTR), &battr, BITS_TOP, 4)
         elif key.word == KEY_API:
-            p = read_bits(r, at(key, KEY_API), &native.api, BITS_TOP, 4)
+            p = read_bits(r, at(key, KEY_API), &api, BITS_TOP, 4)
         else:
             p = skip_value(at(key, key.word), 4)
         key = next_key(p, r.spare)
+    native[0] = wanted
+    native.ver = wanted.ver or ver or NEWEST
+    native.battr = battr
+    native.api = api
     return key.begin

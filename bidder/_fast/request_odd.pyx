@@ -50,7 +50,7 @@ cdef struct Seldom:
     const char* name
     uint64_t word
 
-cdef Seldom[13] SELDOM = [
+cdef Seldom[14] SELDOM = [
     Seldom(b"protocols", KEY_PROTOCOLS),
     Seldom(b"linearity", KEY_LINEARITY),
     Seldom(b"placement", KEY_PLACEMENT),
@@ -64,12 +64,13 @@ cdef Seldom[13] SELDOM = [
     Seldom(b"maxextended", KEY_MAXEXTENDED),
     Seldom(b"mincpmpersec", KEY_MINCPMPERSEC),
     Seldom(b"boxingallowed", KEY_BOXINGALLOWED),
+    Seldom(b"eventtrackers", KEY_EVENTTRACKERS),
 ]
 
 
 cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil:
     cdef int i
-    for i in range(13):
+    for i in range(14):
         if key_length(SELDOM[i].word) == n and memcmp(p, SELDOM[i].name, n) == 0:
             return SELDOM[i].word
     return other_key(n)

@@ -73,7 +73,7 @@ PMP = object_of(private_auction=FLAGS, deals=array(DEAL))
 FORMAT = object_of(w=CODES, h=CODES, wratio=CODES, hratio=CODES, wmin=CODES)
 BANNER = object_of(
     w=CODES, h=CODES, format=array(FORMAT), wmin=CODES, wmax=CODES, hmin=CODES, hmax=CODES,
-    battr=array(CODES), btype=array(CODES), api=array(CODES), ext=ODD,
+    battr=array(CODES), btype=array(CODES), expdir=array(CODES), api=array(CODES), ext=ODD,
 )  # fmt: skip
 DUR_FLOOR = object_of(mindur=CODES, maxdur=CODES, bidfloor=SCALAR)
 PLAYER = dict(
@@ -91,13 +91,18 @@ ASSET = object_of(
     id=CODES, required=FLAGS, title=object_of(len=CODES), data=object_of(type=CODES, len=CODES),
     img=object_of(type=CODES, w=CODES, h=CODES, wmin=CODES, hmin=CODES, mimes=array(STRINGS)),
 )  # fmt: skip
-WANTED = object_of(ver=STRINGS, assets=array(ASSET), native=object_of(assets=array(ASSET)), plcmttype=CODES)
+VERSIONS = st.one_of(st.sampled_from(['"1.0"', '"1"', "1.1", '"1.1"', '"1.2"', '"2"', "1", '"1.10"']), STRINGS)
+TRACKERS = array(object_of(event=CODES, methods=array(CODES)))
+WANTED = object_of(
+    ver=VERSIONS, assets=array(ASSET), native=object_of(assets=array(ASSET), ver=VERSIONS, eventtrackers=TRACKERS),
+    eventtrackers=TRACKERS, plcmttype=CODES,
+)  # fmt: skip
 TEXT_OF_IT = st.tuples(BLANKS, WANTED, BLANKS).map("".join)
 NATIVE = object_of(
     request=st.one_of(
         WANTED, TEXT_OF_IT.map(json.dumps), TEXT_OF_IT.map(lambda s: json.dumps(s, ensure_ascii=False)),
         WANTED.map(lambda s: json.dumps(s[:-1])),
-    ), ver=STRINGS, battr=array(CODES), api=array(CODES),
+    ), ver=VERSIONS, battr=array(CODES), api=array(CODES),
 )  # fmt: skip
 IMP = object_of(
     id=IDS, banner=BANNER, video=MEDIA, audio=MEDIA, native=NATIVE, pmp=PMP, secure=FLAGS, instl=FLAGS, bidfloor=SCALAR,

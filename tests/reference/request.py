@@ -251,6 +251,7 @@ def view_imp(imp: dict[str, Any]) -> View:
         **{key: count(banner.get(key)) for key in ("wmin", "wmax", "hmin", "hmax")},
         "battr": codes(banner.get("battr"), 63),
         "btype": codes(banner.get("btype"), 4),
+        "expdir": codes(banner.get("expdir"), 6),
         "api": codes(banner.get("api"), 63),
         "video": view_media(imp["video"]) if isinstance(imp.get("video"), dict) else None,
         "audio": view_media(imp["audio"]) if isinstance(imp.get("audio"), dict) else None,
@@ -297,15 +298,25 @@ def view_native(native: dict[str, Any]) -> View:
     wanted = native.get("request")
     if isinstance(wanted, str) and not isinstance(wanted, Number):
         wanted = parse(text(wanted).encode()) if text(wanted) else None
-    if isinstance(wanted, dict) and isinstance(wanted.get("native"), dict):
+    wrapped = isinstance(wanted, dict) and isinstance(wanted.get("native"), dict)
+    if wrapped:
         wanted = wanted["native"]
+    trackers = dictionaries(wanted.get("eventtrackers")) if isinstance(wanted, dict) else []
     return {
         "assets": [view_asset(asset) for asset in dictionaries(wanted.get("assets"))]
         if isinstance(wanted, dict)
         else None,
+        "ver": (native_version(wanted) if isinstance(wanted, dict) else 0) or native_version(native) or 12,
+        "wrapped": wrapped,
+        "image_events": any(code(t.get("event")) == 1 and 1 in codes(t.get("methods"), 63) for t in trackers),
         "battr": codes(native.get("battr"), 63),
         "api": codes(native.get("api"), 63),
     }
+
+
+def native_version(value: dict[str, Any]) -> int:
+    named = text(value.get("ver"))
+    return 0 if named is None else {"1": 10, "1.0": 10, "1.1": 11}.get(named, 12)
 
 
 def view_asset(asset: dict[str, Any]) -> View:
