@@ -4,6 +4,7 @@ from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec
 from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
+from bidder._fast.book_postings cimport Plan
 from bidder._fast.book_probe cimport Probe
 from bidder._fast.book_rules cimport Version
 from bidder._fast.request cimport Imp, Reader, Str
@@ -13,12 +14,6 @@ cdef enum:                     # Matcher.near: why no campaign was left, from th
     NEAR_FORMAT = 2            # by the formats of its creatives,
     NEAR_SIZE = 4,             # by their sizes,
     NEAR_SECURE = 8            # by what is insecure in all of them
-
-cdef struct Plan:              # private: one dimension of the current request
-    const uint64_t* base       # NULL: every campaign
-    uint32_t dimension
-    uint32_t inc_first, inc_end
-    uint32_t exc_first, exc_end
 
 cdef class Matcher(Probe):
     """Finds the campaigns of one book that accept a request; keeps its working memory between requests.
@@ -77,8 +72,6 @@ cdef class Matcher(Probe):
     cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
     @final
     cdef void settle_plans(self, uint32_t first) noexcept nogil
-    @final
-    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef int64_t block_after(self, int64_t block) noexcept nogil
     cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil

@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 
 from bidder._fast.book cimport QUARTER_S
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_blocks, posting_has
+from bidder._fast.book_postings cimport Posting, block_narrow, posting_blocks, posting_has
 from bidder._fast.book_probe cimport LINEAR, Probe
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.memory cimport fetch
@@ -100,7 +100,7 @@ cdef class Matcher(Probe):
         self.settle_plans(self.request_plans)
         for i in range(self.request_plans, self.plan_count):
             if more_telling(self.plans[i].dimension, self.near_most):
-                self.near_most = near_bit(self.plans[i].dimension)
+                self.near_most = self.plans[i].near
         self.block = -1
         self.word = BLOCK_WORDS
         self.bits = 0
@@ -109,6 +109,7 @@ cdef class Matcher(Probe):
         cdef const Dimension* dimension = &self.dimensions[number]
         cdef Plan* plan = &self.plans[self.plan_count]
         plan.dimension = dimension.id
+        plan.near = near_bit(dimension.id) if dimension.id >= D_DEAL else 0
         plan.base = NULL
         if dimension.base != NO_BITMAP:
             plan.base = self.bitmaps + <uint64_t>dimension.base * self.head.words
@@ -264,10 +265,7 @@ cdef class Matcher(Probe):
     cdef bint enter(self, int64_t block) noexcept nogil:
         """What this imp accepts of a block; False where that is nothing."""
         cdef uint64_t* accept = self.accepted + block * BLOCK_WORDS
-        cdef uint64_t before[8]
         cdef int64_t left
-        cdef uint32_t n
-        cdef bint some
         cdef int i
         if self.accepted_at[block] != self.serial:
             self.accepted_at[block] = self.serial
@@ -275,27 +273,11 @@ cdef class Matcher(Probe):
             for i in range(BLOCK_WORDS):
                 accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
                 left -= 64
-            for n in range(self.request_plans):
-                if not self.narrow(&self.plans[n], accept, block):
-                    break
-        some = block_any(accept)
+            block_narrow(accept, &self.plans[0], &self.plans[self.request_plans], self.incs.items, self.excs.items, block,
+                         &self.near)
         memcpy(self.now, accept, sizeof(self.now))
-        for n in range(self.request_plans, self.plan_count if some else 0):
-            memcpy(before, self.now, sizeof(before))
-            some = self.narrow(&self.plans[n], self.now, block)
-            for i in range(BLOCK_WORDS):
-                if before[i] & ~self.now[i]:
-                    self.near |= near_bit(self.plans[n].dimension)
-                    break
-            if not some:
-                break
-        return some
-
-    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil:
-        """accept &= (base | includes) & ~excludes; False where nothing is left."""
-        return block_narrow(
-            accept, plan.base, self.incs.items + plan.inc_first, self.incs.items + plan.inc_end,
-            self.excs.items + plan.exc_first, self.excs.items + plan.exc_end, block)
+        return block_narrow(self.now, &self.plans[self.request_plans], &self.plans[self.plan_count], self.incs.items,
+                            self.excs.items, block, &self.near)
 
     # One campaign: what the index alone does not decide.
 
