@@ -81,12 +81,13 @@ def fill_html(text: str, values: Values) -> list[Part]:
 def fill_url(text: str, values: Values) -> list[Part]:
     """An absolute URL of the advertiser: of a file, or of a tracker of theirs."""
     found: list[Part] = []
-    for n, part in enumerate(_OURS.split(text)):
+    for part in _OURS.split(text):
         if part in _OTHERS:
             found += _other(part, values)
-        elif part in ("{click_url}", "{imp_url}"):
-            url = values.click_url() if part == "{click_url}" else values.imp_url()
-            found += url if n == 1 and not found[0] else _encoded(url)
+        elif part == "{click_url}":
+            found += _encoded(values.click_url())
+        elif part == "{imp_url}":
+            found += _encoded(values.imp_url())
         else:
             found.append(part)
     return joined(found)

@@ -83,6 +83,27 @@ def test_several_frameworks_are_a_list() -> None:
     assert "api" not in bid
 
 
+def test_the_app_that_a_creative_promotes_is_named() -> None:
+    assert filled(banner(bundle="com.acme.app"))["bundle"] == "com.acme.app"
+
+
+@pytest.mark.parametrize(
+    ("api", "expected"), [(None, (3,)), ([7], (3, 7)), ([5], (5,)), ([6, 3], (6, 3))]
+)  # AdCOM: 3, 5, 6 are MRAID 1, 2, 3; 7 is OMID
+def test_markup_that_loads_mraid_needs_a_framework_that_has_it(
+    api: list[int] | None, expected: tuple[int, ...]
+) -> None:
+    (one,) = variants(CAMPAIGN, banner(adm="<script src='MRAID.js'></script>{pixel}", api=api), HTTPS)
+    assert one.api == expected
+    assert variants(CAMPAIGN, banner(api=api), HTTPS)[0].api == tuple(api or ())
+
+
+def test_a_banner_is_one_variant_with_all_that_is_checked_of_it() -> None:
+    (one,) = variants(CAMPAIGN, banner(attr=[4], expdir=[2, 4], api=[5]), HTTPS)
+    assert (one.format, one.w, one.h, one.protocol, one.duration_s, one.assets) == (1, 320, 50, 0, 0, ())
+    assert (one.attr, one.api, one.expdir) == ((4,), (5,), (2, 4))
+
+
 def test_a_banner_without_a_pixel_gets_one_at_the_end() -> None:
     assert filled(banner(adm="<b>ad</b>"))["adm"].startswith(f'<b>ad</b><img src="{HTTPS}/imp/PPP')
     assert filled(banner(adm="{pixel}<b>ad</b>"))["adm"].endswith("<b>ad</b>")
