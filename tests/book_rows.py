@@ -55,7 +55,7 @@ ROW = {
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
     Section.SUMMARIES: struct.Struct("<Q"),
-    Section.MEDIA: struct.Struct("<BBBxIIIIIIII"),
+    Section.MEDIA: struct.Struct("<BBBBIIIIIIII"),
     Section.ASSETS: struct.Struct("<QIIIiiI"),
 }
 HEADER = struct.Struct("<8sIIQQQII")

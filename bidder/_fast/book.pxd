@@ -26,7 +26,7 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_WRAPPED_TEXT = 9     # bytes, only where that was wrapped in an object of its own,
     PIECE_EVENTS_TEXT = 10     # where impressions may be followed by images,
     PIECE_NO_EVENTS_TEXT = 11  # and where not
-    PIECE_LAST = 11
+    LAST_PIECE = 11
 
 cdef enum:                     # AssetRec.kind, as Asked.kind of the reader
     ASSET_TITLE = 1
@@ -72,7 +72,7 @@ cdef struct CreativeRec:
 cdef struct MediaRec:          # what players and natives ask of a creative
     uint8_t protocol           # VAST version (AdCOM creative subtype); 0: none
     uint8_t linear, skippable  # 0 or 1
-    uint8_t reserved
+    uint8_t delivery           # bit n: has files that are delivered so: 1 streaming, 2 progressive
     uint32_t duration_s        # 0: not known
     uint32_t skip_after_s
     uint32_t bitrate_min, bitrate_max  # kbit/s, over its media files; 0: not known

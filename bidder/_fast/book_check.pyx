@@ -15,7 +15,7 @@ from libc.string cimport memcmp
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, PIECE_LAST, StrRef,
+    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
 )
 from bidder._fast.book_layout cimport *
 
@@ -142,7 +142,7 @@ cdef uint64_t _texts(const char* base, const Header* head) noexcept nogil:
         if not _span(text[i].at, text[i].n, &head.table[S_BLOB]):
             return i + 1
     for i in range(head.table[S_PIECES].count):
-        if piece[i].kind > PIECE_LAST or not _span(piece[i].at, piece[i].n, &head.table[S_BLOB]):
+        if piece[i].kind > LAST_PIECE or not _span(piece[i].at, piece[i].n, &head.table[S_BLOB]):
             return i + 1
     return 0
 

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, PIECE_LAST, StrRef,
+    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
 )
 from bidder._fast.book_layout cimport *
 
@@ -190,6 +190,8 @@ cdef class Part:
             asset.kind, asset.length, asset.w, asset.h = listed.kind, listed.length, listed.w, listed.h
         row = <MediaRec*>self.more(P_MEDIA, 1)
         row.protocol, row.linear, row.skippable = one.protocol, one.linear, one.skippable
+        for method in one.delivery:
+            row.delivery |= <uint8_t>(1 << <int>method)
         row.duration_s, row.skip_after_s = one.duration_s, one.skip_after_s
         row.bitrate_min, row.bitrate_max = one.bitrate_min_kbps, one.bitrate_max_kbps
         row.mime_count, row.asset_count = len(one.mimes), len(one.assets)
@@ -213,7 +215,7 @@ cdef class Part:
         if one.media is not None:
             media = self.media(one.media)
         for kind, raw in one.pieces:
-            if kind > PIECE_LAST:
+            if kind > LAST_PIECE:
                 raise ValueError(f"a piece of kind {kind}, which the writer does not know")
             at = self.text(raw)
             piece = <Piece*>self.more(P_PIECES, 1)

@@ -22,7 +22,7 @@ cdef enum:
     # Where no content plays that an overlay could lie over: in a banner, an article, a feed, an interstitial.
     OUT_OF_STREAM_PLACEMENTS = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5
     OUT_OF_STREAM_PLCMTS = 1 << 3 | 1 << 4
-    DOWNLOADS = 1 << 2 | 1 << 3    # Media.delivery: progressive, download
+    PROGRESSIVE = 1 << 2           # Media.delivery; beside it download, 3
 
 
 cdef uint8_t format_reason(Reader reader, Book book, const Imp* imp, const CreativeRec* creative) noexcept nogil:
@@ -70,7 +70,8 @@ cdef uint8_t media_reason(Reader reader, Book book, const Media* player, const M
         return REASON_MIME
     if player.protocols and not (player.protocols >> media.protocol) & 1:
         return REASON_PROTOCOL
-    if player.delivery and not player.delivery & DOWNLOADS:
+    # What comes progressively can be downloaded before it plays.
+    if player.delivery and not player.delivery & (media.delivery | (media.delivery & PROGRESSIVE) << 1):
         return REASON_DELIVERY
     if media.bitrate_max and (media.bitrate_max < <uint32_t>player.minbitrate
             or (player.maxbitrate and media.bitrate_min > <uint32_t>player.maxbitrate)):
@@ -181,11 +182,16 @@ cdef const AssetRec* asset_for(Book book, const MediaRec* media, const Asked* as
     return NULL
 
 
+cdef inline bint side_fits(int32_t side, int32_t least, int32_t exact) noexcept nogil:
+    """As long as asked for: a least length leaves the rest to the renderer; without one the other is exact."""
+    if least:
+        return side >= least
+    return exact == 0 or side == exact
+
+
 cdef bint image_fits(Book book, const AssetRec* image, const Asked* asked, const Str* strs) noexcept nogil:
-    """As large as asked for: a least size leaves the rest to the renderer, another one is exact."""
     cdef uint32_t i
-    if (image.w < asked.wmin if asked.wmin else asked.w and image.w != asked.w) \
-            or (image.h < asked.hmin if asked.hmin else asked.h and image.h != asked.h):
+    if not (side_fits(image.w, asked.wmin, asked.w) and side_fits(image.h, asked.hmin, asked.h)):
         return False
     for i in range(asked.mimes.at, asked.mimes.at + asked.mimes.n):
         if image.mime and str_same(held(book, image.mime - 1), strs[i]):
