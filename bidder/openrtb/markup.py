@@ -44,7 +44,7 @@ def variants(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_ur
 
     ValueError where `public_url` is none that URLs could begin with, KeyError where the campaign lacks a key.
     """
-    values = Values.of(campaign, creative, _checked(public_url))
+    values = Values.of(campaign, creative, checked_url(public_url))
     match creative["type"]:
         case "banner":
             return [_banner(campaign, creative, values)]
@@ -162,7 +162,7 @@ def _insecure(lower: str) -> bool:
 
 
 @lru_cache(16)
-def _checked(public_url: str) -> str:
+def checked_url(public_url: str) -> str:
     """`public_url` without a trailing slash; ValueError where notice URLs could not begin with it."""
     url = public_url.rstrip("/")
     parts = urlsplit(url)
