@@ -7,6 +7,7 @@ import pytest
 
 from bidder.openrtb.markup import variants
 from bidder.openrtb.variant import CreativeFlag, Variant
+from bidder.simulator import page
 from tests.reference.said import BID_ID, PAGE, answer, bid
 from tests.reference.vast_rules import RULES, faults
 
@@ -212,3 +213,10 @@ def test_a_usual_video_keeps_within_four_kilobytes() -> None:
     trackers = [{"event": event, "url": f"https://m.example/v?e={event}&c={{cachebuster}}"} for event in events]
     sizes = {one.protocol: len(answer(one)) for one in variants(CAMPAIGN, video(trackers=trackers), HTTPS)}
     assert all(1_500 < size < 4_000 for size in sizes.values()), sizes
+
+
+def test_a_player_finds_our_impression_and_click_in_it() -> None:
+    for _, made, _ in said(video(**EVERYTHING)).values():
+        shown = page.read(made["adm"])
+        assert shown.images[0] == f"{HTTPS}/imp/{PAGE}"
+        assert shown.links[0] == f"{HTTPS}/click/{PAGE}"
