@@ -27,7 +27,6 @@ VPAID_2 = 2
 MRAID = frozenset({3, 5, 6})
 MRAID_1 = 3
 
-
 NOTICES = {
     "nurl": ("win", "?price=${AUCTION_PRICE}"),
     "burl": ("bill", "?price=${AUCTION_PRICE}"),
@@ -75,9 +74,7 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
     """Video and audio."""
     mtype = 2 if creative["type"] == "video" else 3
     spec, media = creative[creative["type"]], vast.media_of(creative)
-    sizes = [(creative.get("w") or 0, creative.get("h") or 0)]
-    sizes += sorted(((one["w"], one["h"]) for one in media), key=lambda size: -size[0] * size[1])
-    w, h = next((size for size in sizes if all(size)), (0, 0))
+    w, h = _size(creative, media)
     rates = [one["bitrate_kbps"] for one in media if one.get("bitrate_kbps")]
     skippable = bool(spec.get("skippable"))
     attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
@@ -111,18 +108,21 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
     return found
 
 
+def _size(creative: Mapping[str, Any], media: list[dict[str, Any]]) -> tuple[int, int]:
+    """The creative's own, or that of its largest media file; audio has none."""
+    if creative["type"] == "video" and creative.get("w") and creative.get("h"):
+        return creative["w"], creative["h"]
+    return max(((one["w"], one["h"]) for one in media), key=lambda size: size[0] * size[1], default=(0, 0))
+
+
 def _native(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Values) -> list[Variant]:
     having = list(native.assets(creative))
     if not having:
         return []
     document = native.document(creative, values)
     text = _text(document) + "".join([said for _, said in having])
-    w, h, attr, api = (
-        creative.get("w") or 0,
-        creative.get("h") or 0,
-        tuple(creative.get("attr") or ()),
-        tuple(creative.get("api") or ()),
-    )
+    w, h = creative.get("w") or 0, creative.get("h") or 0
+    attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
     pieces = _pieces(values.url, document, _closing(campaign, creative, 4, attr, api, w, h))
     flags = int(_secure(text.lower(), values))
     return [Variant(pieces, flags, 4, w, h, assets=tuple(asset for asset, _ in having), attr=attr, api=api)]

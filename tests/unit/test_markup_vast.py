@@ -134,7 +134,7 @@ def test_protocols_of_a_creative_limit_its_versions() -> None:
 
 
 def test_audio_has_no_size_and_says_that_it_is_audio_where_that_can_be_said() -> None:
-    found = said(audio())
+    found = said(audio() | {"w": 300, "h": 250})
     assert {version: root[0].get("adType") for version, (_, _, root) in found.items()} == {
         "4.2": "audio", "4.1": "audio", "4.0": None, "3.0": None, "2.0": None,
     }  # fmt: skip
