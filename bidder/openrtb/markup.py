@@ -24,6 +24,7 @@ TOKEN_CHARS = 114
 SKIPPABLE = 16
 VPAID = frozenset({1, 2})
 VPAID_2 = 2
+DELIVERY = {"streaming": 1, "progressive": 2}
 MRAID = frozenset({3, 5, 6})
 MRAID_1 = 3
 
@@ -101,6 +102,7 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
                 skippable=skippable,
                 skip_after_s=vast.skip_after_s(creative) if skippable else 0,
                 linear=vast.linear(creative),
+                delivery=tuple(sorted({DELIVERY[vast.delivery(one)] for one in media})),
                 attr=attr,
                 api=api,
             )

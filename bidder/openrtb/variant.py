@@ -74,6 +74,7 @@ class Variant:
     skippable: bool = False
     skip_after_s: int = 0
     linear: bool = True
+    delivery: tuple[int, ...] = ()  # how its media files are delivered: 1 streaming, 2 progressive
     assets: tuple[Asset, ...] = ()
     attr: tuple[int, ...] = ()  # those of the creative, and 16 where it can be skipped
     api: tuple[int, ...] = ()  # those of the creative, and what its markup cannot do without: MRAID, VPAID

@@ -225,10 +225,14 @@ class _Advert:
         }
 
 
+def delivery(one: Mapping[str, Any]) -> str:
+    """Of a media file: streaming or progressive."""
+    return one.get("delivery") or ("streaming" if one["mime"].lower() in STREAMED else "progressive")
+
+
 def _media_file(one: Mapping[str, Any], values: Values) -> list[Part]:
     mime = one["mime"]
-    delivery = one.get("delivery") or ("streaming" if mime.lower() in STREAMED else "progressive")
-    attributes = {"delivery": delivery, "type": mime, "width": str(one["w"]), "height": str(one["h"])}
+    attributes = {"delivery": delivery(one), "type": mime, "width": str(one["w"]), "height": str(one["h"])}
     if one.get("bitrate_kbps"):
         attributes["bitrate"] = str(one["bitrate_kbps"])
     if mime.lower() in VPAID:

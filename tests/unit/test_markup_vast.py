@@ -165,7 +165,9 @@ def test_streams_are_delivered_as_streams() -> None:
         {"url": "https://cdn.example/a.mp4", "mime": "video/mp4", "w": 1, "h": 1, "delivery": "streaming"},
         {"url": "https://cdn.example/b.mp4", "mime": "video/mp4", "w": 1, "h": 1},
     ]
-    _, _, root = said(video(media))["2.0"]
+    variant, _, root = said(video(media))["2.0"]
+    assert variant.delivery == (1, 2)
+    assert [one.delivery for one in variants(CAMPAIGN, video(media[2:], protocols=[3]), HTTPS)] == [(2,)]
     assert [one.get("delivery") for one in root.iter("MediaFile")] == ["streaming", "streaming", "progressive"]
 
 
