@@ -12,15 +12,27 @@ from collections.abc import Iterator
 from typing import Any
 
 ADVERTISERS = {"acme": "IAB22", "globex": "IAB19", "initech": "IAB3", "umbrella": "IAB7", "wonka": "IAB8"}
-DURATIONS_S = (6, 10, 15, 20, 30, 60)
+DURATIONS_S = (6, 10, 15, 20, 30, 60, 120)
 RENDITIONS = ((426, 240, 400), (640, 360, 800), (1280, 720, 2400))  # w, h, kbit/s
-TITLES = (  # within 25, 90 and 140 characters
+TITLES = (  # within 15, 25, 90 and 140 characters
+    "Look twice",
     "Look twice at this",
     "Made for people who look twice, and for those who do not yet",
     "Everything in one place, nothing in the way: try it for a month, keep what you make of it, whatever that may be",
 )
-IMAGES = ((1200, 627), (627, 627), (600, 315), (300, 250), (480, 320), (836, 627), (100, 75))
-ICONS = ((50, 50), (80, 80), (128, 128), (300, 300))
+IMAGES = (
+    (1200, 627),
+    (627, 627),
+    (600, 315),
+    (300, 250),
+    (480, 320),
+    (836, 627),
+    (100, 75),
+    (180, 120),
+    (120, 100),
+    (150, 50),
+)
+ICONS = ((20, 20), (50, 50), (80, 80), (128, 128), (300, 300))
 TEXTS = {
     "sponsored": "Acme", "desc": "The one that you were about to look for, now with more of what you liked.",
     "rating": "4.7", "likes": "12034", "downloads": "1000000", "price": "$4.99", "saleprice": "$3.99",
@@ -69,10 +81,10 @@ def video(duration_s: int, **more: Any) -> dict[str, Any]:
 
 
 def audio(duration_s: int) -> dict[str, Any]:
-    types = {"mp3": "audio/mpeg", "m4a": "audio/mp4", "ogg": "audio/ogg"}
+    types = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/mp4": "m4a", "audio/ogg": "ogg"}
     media = [
         {"url": f"https://cdn.example/{duration_s}s.{suffix}", "mime": mime, "bitrate_kbps": 128}
-        for suffix, mime in types.items()
+        for mime, suffix in types.items()
     ]
     return {"id": f"{duration_s}s", "type": "audio", "audio": {"duration_s": duration_s, "media": media}}
 
