@@ -55,7 +55,7 @@ class Values(NamedTuple):
         return [f"{self.url}/imp/", Piece.PAGE_TOKEN]
 
     def pixel(self) -> list[Part]:
-        return [f'<img src="{self.url}/imp/', Piece.PAGE_TOKEN, '" width="1" height="1" alt="" style="display:none">']
+        return ['<img src="', *self.imp_url(), '" width="1" height="1" alt="" style="display:none">']
 
 
 def fill_html(text: str, values: Values) -> list[Part]:

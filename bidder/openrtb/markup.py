@@ -28,7 +28,6 @@ DELIVERY = {"streaming": 1, "progressive": 2}
 MRAID = frozenset({3, 5, 6})
 MRAID_1 = 3
 
-
 NOTICES = {
     "nurl": ("win", "?price=${AUCTION_PRICE}"),
     "burl": ("bill", "?price=${AUCTION_PRICE}"),
@@ -45,7 +44,7 @@ def variants(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_ur
 
     ValueError where `public_url` is none that URLs could begin with, KeyError where the campaign lacks a key.
     """
-    values = Values.of(campaign, creative, _checked(public_url))
+    values = Values.of(campaign, creative, checked_url(public_url))
     match creative["type"]:
         case "banner":
             return [_banner(campaign, creative, values)]
@@ -76,9 +75,7 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
     """Video and audio."""
     mtype = 2 if creative["type"] == "video" else 3
     spec, media = creative[creative["type"]], vast.media_of(creative)
-    sizes = [(creative.get("w") or 0, creative.get("h") or 0)]
-    sizes += sorted(((one["w"], one["h"]) for one in media), key=lambda size: -size[0] * size[1])
-    w, h = next((size for size in sizes if all(size)), (0, 0))
+    w, h = _size(creative, media)
     rates = [one["bitrate_kbps"] for one in media if one.get("bitrate_kbps")]
     skippable = bool(spec.get("skippable"))
     attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
@@ -113,18 +110,21 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
     return found
 
 
+def _size(creative: Mapping[str, Any], media: list[dict[str, Any]]) -> tuple[int, int]:
+    """The creative's own, or that of its largest media file; audio has none."""
+    if creative["type"] == "video" and creative.get("w") and creative.get("h"):
+        return creative["w"], creative["h"]
+    return max(((one["w"], one["h"]) for one in media), key=lambda size: size[0] * size[1], default=(0, 0))
+
+
 def _native(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Values) -> list[Variant]:
     having = list(native.assets(creative))
     if not having:
         return []
     document = native.document(creative, values)
     text = _text(document) + "".join([said for _, said in having])
-    w, h, attr, api = (
-        creative.get("w") or 0,
-        creative.get("h") or 0,
-        tuple(creative.get("attr") or ()),
-        tuple(creative.get("api") or ()),
-    )
+    w, h = creative.get("w") or 0, creative.get("h") or 0
+    attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
     pieces = _pieces(values.url, document, _closing(campaign, creative, 4, attr, api, w, h))
     flags = int(_secure(text.lower(), values))
     return [Variant(pieces, flags, 4, w, h, assets=tuple(asset for asset, _ in having), attr=attr, api=api)]
@@ -164,7 +164,7 @@ def _insecure(lower: str) -> bool:
 
 
 @lru_cache(16)
-def _checked(public_url: str) -> str:
+def checked_url(public_url: str) -> str:
     """`public_url` without a trailing slash; ValueError where notice URLs could not begin with it."""
     url = public_url.rstrip("/")
     parts = urlsplit(url)

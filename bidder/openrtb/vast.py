@@ -89,16 +89,15 @@ def documents(
 ) -> Iterator[tuple[Schema, list[Part]]]:
     """Newest first; none where no media file has the size that VAST wants (pixels of a video)."""
     media = media_of(creative)
+    if not media:
+        return
     spec = creative[creative["type"]]
-    allowed = spec.get("protocols")
-    for schema in SCHEMAS if media else ():
-        if allowed and schema.protocol not in allowed:
-            continue
-        if linear(creative):
-            if schema.skippable or not spec.get("skippable"):
-                yield schema, _document(schema, campaign, creative, media, values)
-        elif schema.nonlinear:
-            yield schema, _document(schema, campaign, creative, media, values)
+    allowed = spec.get("protocols") or [schema.protocol for schema in SCHEMAS]
+    advert = _Advert(campaign, creative, media, values)
+    for schema in SCHEMAS:
+        says = (schema.skippable or not spec.get("skippable")) if linear(creative) else bool(schema.nonlinear)
+        if says and schema.protocol in allowed:
+            yield schema, advert.document(schema)
 
 
 def linear(creative: Mapping[str, Any]) -> bool:
@@ -125,93 +124,110 @@ def media_of(creative: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _document(
-    schema: Schema,
-    campaign: Mapping[str, Any],
-    creative: Mapping[str, Any],
-    media: list[dict[str, Any]],
-    values: Values,
-) -> list[Part]:
-    spec = creative[creative["type"]]
-    told = _Told(schema, spec.get("trackers") or [], values)
-    elements: Elements = {
-        "AdSystem": _element("AdSystem", {}, ["outbid"]),
-        "AdTitle": _element("AdTitle", {}, [_text(creative.get("crid") or creative["id"])]),
-        "Advertiser": _element("Advertiser", {}, [_text(campaign["advertiser"])]) if campaign.get("advertiser") else [],
-        "AdServingId": _element("AdServingId", {}, [Piece.BID_ID]),
-        "Error": told.urls("error", "Error"),
-        "Impression": [
-            *_element("Impression", {}, _cdata(values.imp_url())),
-            *told.urls("impression", "Impression"),
-        ],
-        "Category": [
-            part
-            for cat in creative.get("cat") or ()
-            for part in _element("Category", {"authority": CATEGORIES}, [_text(cat)])
-        ],
-    }
-    body = _linear(schema, creative, media, told) if linear(creative) else _nonlinear(schema, spec, media, told)
-    creatives = _creative(schema, creative, body)
-    if spec.get("companion"):
-        companions = [part for one in spec["companion"] for part in _companion(schema, one, values)]
-        creatives += _creative(schema, creative, _element("CompanionAds", {}, companions))
-    elements["Creatives"] = _element("Creatives", {}, creatives)
-    kind = {"adType": "audio"} if schema.audio and creative["type"] == "audio" else {}
-    inline = _element("InLine", {}, _ordered(schema.inline, elements))
-    advert = _element("Ad", {"id": creative["id"], **kind}, inline)
-    return joined(_element("VAST", {"version": schema.version}, advert))
+class _Advert:
+    """One ad: its elements are made once, each version puts those that it has into its own order."""
 
+    def __init__(
+        self, campaign: Mapping[str, Any], creative: Mapping[str, Any], media: list[dict[str, Any]], values: Values
+    ) -> None:
+        self._creative, self._values = creative, values
+        self._spec = spec = creative[creative["type"]]
+        self._trackers = [(one["event"], _cdata(fill_url(one["url"], values))) for one in spec.get("trackers") or ()]
+        impression = _element("Impression", {}, _cdata(values.imp_url()))
+        self._elements: Elements = {
+            "AdSystem": _element("AdSystem", {}, ["outbid"]),
+            "AdTitle": _element("AdTitle", {}, [_text(creative.get("crid") or creative["id"])]),
+            "Advertiser": _element("Advertiser", {}, [_text(campaign["advertiser"])])
+            if campaign.get("advertiser")
+            else [],
+            "AdServingId": _element("AdServingId", {}, [Piece.BID_ID]),
+            "Error": self._told("error", "Error"),
+            "Impression": joined([*impression, *self._told("impression", "Impression")]),
+            "Category": [
+                part
+                for cat in creative.get("cat") or ()
+                for part in _element("Category", {"authority": CATEGORIES}, [_text(cat)])
+            ],
+            "Duration": _element("Duration", {}, [_clock(spec["duration_s"])]),
+            "ClickThrough": _element("ClickThrough", {}, _cdata(values.click_url())),
+            "ClickTracking": self._told("click", "ClickTracking"),
+        }
+        self._events = [
+            (event, _element("Tracking", {"event": event}, url)) for event, url in self._trackers if event in EVENTS
+        ]
+        self._companions = [self._companion(one) for one in spec.get("companion") or ()]
+        self._overlays: list[tuple[dict[str, str], Elements]] = []
+        if linear(creative):
+            files = [part for one in media for part in _media_file(one, values)]
+            self._elements["MediaFiles"] = joined(_element("MediaFiles", {}, files))
+        else:
+            self._overlays = [self._overlay(one) for one in media]
 
-class _Told:
-    """Who else is told of what happens to the ad."""
+    def document(self, schema: Schema) -> list[Part]:
+        elements = dict(self._elements)
+        events = [part for event, tracking in self._events if event in schema.events for part in tracking]
+        elements["TrackingEvents"] = _element("TrackingEvents", {}, events) if events else []
+        creatives = self._in_creative(
+            schema, self._linear(schema, elements) if linear(self._creative) else self._nonlinear(schema, elements)
+        )
+        if self._companions:
+            found = [
+                part
+                for size, companion in self._companions
+                for part in _element("Companion", size, _ordered(schema.companion, companion))
+            ]
+            creatives += self._in_creative(schema, _element("CompanionAds", {}, found))
+        elements["Creatives"] = _element("Creatives", {}, creatives)
+        kind = {"adType": "audio"} if schema.audio and self._creative["type"] == "audio" else {}
+        inline = _element("InLine", {}, _ordered(schema.inline, elements))
+        return joined(
+            _element("VAST", {"version": schema.version}, _element("Ad", {"id": self._creative["id"], **kind}, inline))
+        )
 
-    def __init__(self, schema: Schema, trackers: list[Mapping[str, Any]], values: Values) -> None:
-        self.schema, self.trackers, self.values = schema, trackers, values
-
-    def urls(self, event: str, name: str) -> list[Part]:
+    def _told(self, event: str, name: str) -> list[Part]:
         """An element of this name for each tracker of this event."""
-        return [
-            part
-            for one in self.trackers
-            if one["event"] == event
-            for part in _element(name, {}, _cdata(fill_url(one["url"], self.values)))
-        ]
+        return [part for told, url in self._trackers if told == event for part in _element(name, {}, url)]
 
-    def events(self) -> list[Part]:
-        """TrackingEvents; nothing where there are none."""
-        found = [
-            part
-            for one in self.trackers
-            if one["event"] in self.schema.events
-            for part in _element("Tracking", {"event": one["event"]}, _cdata(fill_url(one["url"], self.values)))
-        ]
-        return _element("TrackingEvents", {}, found) if found else []
+    def _in_creative(self, schema: Schema, body: list[Part]) -> list[Part]:
+        """A Creative that holds `body`."""
+        named = self._spec.get("universal_ad_id") or {"registry": "unknown", "value": "unknown"}
+        attributes = {"idRegistry": named["registry"], "idValue": named["value"]}
+        found: list[Part] = []
+        if schema.ad_id:
+            wanted = {name: attributes[name] for name in schema.ad_id}
+            found = _element("UniversalAdId", wanted, [_text(named["value"])])
+        return _element("Creative", {"id": self._creative["id"]}, [*found, *body])
+
+    def _linear(self, schema: Schema, elements: Elements) -> list[Part]:
+        elements["VideoClicks"] = _element("VideoClicks", {}, _ordered(schema.clicks, elements))
+        skip = {"skipoffset": _clock(skip_after_s(self._creative))} if self._spec.get("skippable") else {}
+        return _element("Linear", skip, _ordered(schema.linear, elements))
+
+    def _nonlinear(self, schema: Schema, elements: Elements) -> list[Part]:
+        found = elements["TrackingEvents"]
+        for size, overlay in self._overlays:
+            found = [*found, *_element("NonLinear", size, _ordered(schema.nonlinear, overlay))]
+        return _element("NonLinearAds", {}, found)
+
+    def _overlay(self, one: Mapping[str, Any]) -> tuple[dict[str, str], Elements]:
+        least = _clock(self._spec["duration_s"])
+        return {"width": str(one["w"]), "height": str(one["h"]), "minSuggestedDuration": least}, {
+            "StaticResource": _resource(one, self._values),
+            "NonLinearClickThrough": _element("NonLinearClickThrough", {}, _cdata(self._values.click_url())),
+            "NonLinearClickTracking": self._told("click", "NonLinearClickTracking"),
+        }
+
+    def _companion(self, one: Mapping[str, Any]) -> tuple[dict[str, str], Elements]:
+        return {"width": str(one["w"]), "height": str(one["h"])}, {
+            "StaticResource": _resource(one, self._values),
+            "CompanionClickThrough": _element("CompanionClickThrough", {}, _cdata(self._values.click_url())),
+            "AltText": _element("AltText", {}, [_text(one["alt"])]) if one.get("alt") else [],
+        }
 
 
-def _creative(schema: Schema, creative: Mapping[str, Any], body: list[Part]) -> list[Part]:
-    named = creative[creative["type"]].get("universal_ad_id") or {"registry": "unknown", "value": "unknown"}
-    attributes = {"idRegistry": named["registry"], "idValue": named["value"]}
-    found: list[Part] = []
-    if schema.ad_id:
-        found = _element("UniversalAdId", {name: attributes[name] for name in schema.ad_id}, [_text(named["value"])])
-    return _element("Creative", {"id": creative["id"]}, [*found, *body])
-
-
-def _linear(schema: Schema, creative: Mapping[str, Any], media: list[dict[str, Any]], told: _Told) -> list[Part]:
-    spec = creative[creative["type"]]
-    clicks: Elements = {
-        "ClickThrough": _element("ClickThrough", {}, _cdata(told.values.click_url())),
-        "ClickTracking": told.urls("click", "ClickTracking"),
-    }
-    files = [part for one in media for part in _media_file(one, told.values)]
-    elements: Elements = {
-        "Duration": _element("Duration", {}, [_clock(spec["duration_s"])]),
-        "TrackingEvents": told.events(),
-        "VideoClicks": _element("VideoClicks", {}, _ordered(schema.clicks, clicks)),
-        "MediaFiles": _element("MediaFiles", {}, files),
-    }
-    skip = {"skipoffset": _clock(skip_after_s(creative))} if spec.get("skippable") else {}
-    return _element("Linear", skip, _ordered(schema.linear, elements))
+def delivery(one: Mapping[str, Any]) -> str:
+    """Of a media file: streaming or progressive."""
+    return one.get("delivery") or ("streaming" if one["mime"].lower() in STREAMED else "progressive")
 
 
 def delivery(one: Mapping[str, Any]) -> str:
@@ -227,30 +243,6 @@ def _media_file(one: Mapping[str, Any], values: Values) -> list[Part]:
     if mime.lower() in VPAID:
         attributes["apiFramework"] = "VPAID"
     return _element("MediaFile", attributes, _cdata(fill_url(one["url"], values)))
-
-
-def _nonlinear(schema: Schema, spec: Mapping[str, Any], media: list[dict[str, Any]], told: _Told) -> list[Part]:
-    found = told.events()
-    for one in media:
-        size = {"width": str(one["w"]), "height": str(one["h"]), "minSuggestedDuration": _clock(spec["duration_s"])}
-        elements: Elements = {
-            "StaticResource": _resource(one, told.values),
-            "NonLinearClickThrough": _element("NonLinearClickThrough", {}, _cdata(told.values.click_url())),
-            "NonLinearClickTracking": told.urls("click", "NonLinearClickTracking"),
-        }
-        found += _element("NonLinear", size, _ordered(schema.nonlinear, elements))
-    return _element("NonLinearAds", {}, found)
-
-
-def _companion(schema: Schema, one: Mapping[str, Any], values: Values) -> list[Part]:
-    elements: Elements = {
-        "StaticResource": _resource(one, values),
-        "CompanionClickThrough": _element("CompanionClickThrough", {}, _cdata(values.click_url())),
-        "AltText": _element("AltText", {}, [_text(one["alt"])]) if one.get("alt") else [],
-    }
-    return _element(
-        "Companion", {"width": str(one["w"]), "height": str(one["h"])}, _ordered(schema.companion, elements)
-    )
 
 
 def _resource(one: Mapping[str, Any], values: Values) -> list[Part]:

@@ -7,6 +7,7 @@ import pytest
 
 from bidder.openrtb.markup import variants
 from bidder.openrtb.variant import AssetKind, CreativeFlag, Variant
+from bidder.simulator import page
 from tests.reference.said import BID_ID, PAGE, bid
 
 CAMPAIGN = {"id": "c-1", "advertiser": "acme"}
@@ -102,3 +103,9 @@ def test_what_an_asset_lacks_keeps_it_from_being_offered() -> None:
 def test_one_image_over_http_makes_it_insecure() -> None:
     assert said(creative()).flags == CreativeFlag.SECURE
     assert said(creative(assets=[*ASSETS, {"type": "main", "url": "http://x.example/a", "w": 1, "h": 1}])).flags == 0
+
+
+@pytest.mark.parametrize("how", [{"ver": "1.0", "wrapped": True}, {"ver": "1.1"}, {"ver": "1.2", "events": True}])
+def test_a_placement_finds_our_impression_and_click_in_it(how: dict[str, Any]) -> None:
+    shown = page.read(bid(said(creative()), **how)["adm"])
+    assert (shown.images[0], shown.links) == (IMP, (CLICK,))

@@ -7,6 +7,7 @@ import pytest
 
 from bidder.openrtb.markup import variants
 from bidder.openrtb.variant import CreativeFlag, Variant
+from bidder.simulator import page
 from tests.reference.said import BID_ID, PAGE, answer, bid
 from tests.reference.vast_rules import RULES, faults
 
@@ -133,7 +134,7 @@ def test_protocols_of_a_creative_limit_its_versions() -> None:
 
 
 def test_audio_has_no_size_and_says_that_it_is_audio_where_that_can_be_said() -> None:
-    found = said(audio())
+    found = said(audio() | {"w": 300, "h": 250})
     assert {version: root[0].get("adType") for version, (_, _, root) in found.items()} == {
         "4.2": "audio", "4.1": "audio", "4.0": None, "3.0": None, "2.0": None,
     }  # fmt: skip
@@ -164,7 +165,9 @@ def test_streams_are_delivered_as_streams() -> None:
         {"url": "https://cdn.example/a.mp4", "mime": "video/mp4", "w": 1, "h": 1, "delivery": "streaming"},
         {"url": "https://cdn.example/b.mp4", "mime": "video/mp4", "w": 1, "h": 1},
     ]
-    _, _, root = said(video(media))["2.0"]
+    variant, _, root = said(video(media))["2.0"]
+    assert variant.delivery == (1, 2)
+    assert [one.delivery for one in variants(CAMPAIGN, video(media[2:], protocols=[3]), HTTPS)] == [(2,)]
     assert [one.get("delivery") for one in root.iter("MediaFile")] == ["streaming", "streaming", "progressive"]
 
 
@@ -212,3 +215,10 @@ def test_a_usual_video_keeps_within_four_kilobytes() -> None:
     trackers = [{"event": event, "url": f"https://m.example/v?e={event}&c={{cachebuster}}"} for event in events]
     sizes = {one.protocol: len(answer(one)) for one in variants(CAMPAIGN, video(trackers=trackers), HTTPS)}
     assert all(1_500 < size < 4_000 for size in sizes.values()), sizes
+
+
+def test_a_player_finds_our_impression_and_click_in_it() -> None:
+    for _, made, _ in said(video(**EVERYTHING)).values():
+        shown = page.read(made["adm"])
+        assert shown.images[0] == f"{HTTPS}/imp/{PAGE}"
+        assert shown.links[0] == f"{HTTPS}/click/{PAGE}"
