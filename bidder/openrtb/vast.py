@@ -230,11 +230,6 @@ def delivery(one: Mapping[str, Any]) -> str:
     return one.get("delivery") or ("streaming" if one["mime"].lower() in STREAMED else "progressive")
 
 
-def delivery(one: Mapping[str, Any]) -> str:
-    """Of a media file: streaming or progressive."""
-    return one.get("delivery") or ("streaming" if one["mime"].lower() in STREAMED else "progressive")
-
-
 def _media_file(one: Mapping[str, Any], values: Values) -> list[Part]:
     mime = one["mime"]
     attributes = {"delivery": delivery(one), "type": mime, "width": str(one["w"]), "height": str(one["h"])}
