@@ -15,7 +15,7 @@ from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
-    REASON_PACED, REASON_POD, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
 from bidder._fast.matcher cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE
 from bidder._fast.memory cimport fetch
@@ -139,11 +139,11 @@ cdef class Auction:
             self.count -= 1
             for i in range(self.count):
                 self.top[i] = self.top[i + 1]
-            # It was ranked before others of this imp, if it is a pod, were placed.
+            # It was ranked before others of this imp were placed, if it is a pod; another creative of it may do.
             if self.pods.count == self.pods.first or pods_reason(
                     &self.pods, self.reader, self.book, self.imp, &self.book.creatives[best.creative]) == REASON_NONE:
                 return True
-            self.refuse(REASON_POD)
+            self.refuse(self.examine(best.slot))
         self.refuse_near()
         return False
 

@@ -78,7 +78,7 @@ cdef bint size_fits(Reader reader, const Imp* imp, int32_t w, int32_t h) noexcep
     for i in range(imp.ratios.at, imp.ratios.at + imp.ratios.n):
         ratio = &reader.ratios[i]
         off = <int64_t>w * ratio.h - <int64_t>h * ratio.w
-        if w >= ratio.wmin and -ratio.w < 2 * off <= ratio.w:      # the height that the ratio gives, rounded
+        if w >= ratio.wmin and -ratio.w <= 2 * off < ratio.w:      # the height that the ratio gives, rounded
             return True
     if imp.sizes.n or imp.ratios.n:
         return False
