@@ -26,10 +26,6 @@ cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
 
 
-cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
-    return <uint32_t>1 << (dimension - D_DEAL)
-
-
 cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
     """Of two reasons the greater is told: formats, sizes, deals, secure."""
     return bit == 0 or dimension == D_SECURE or (bit != NEAR_SECURE and (
@@ -41,18 +37,14 @@ cdef class Matcher(Probe):
         cdef uint32_t i
         self.book = book
         self.attach(book.base, book.numbers)
-        self.dimensions = <const Dimension*>book.section(S_DIMENSIONS)
         self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
         self.filters = <const Filter*>book.section(S_FILTERS)
         self.points = <const Point*>book.section(S_POINTS)
         self.multipliers = <const Multiplier*>book.section(S_MULTIPLIERS)
         self.whens = <const When*>book.section(S_WHENS)
-        self.dimension_count = book.count(S_DIMENSIONS)
-        for i in range(self.dimension_count):
-            if self.dimensions[i].id < D_DEAL:
-                self.of_request = i + 1
-            elif self.dimensions[i].id == D_DEAL and self.dimensions[i].base != NO_BITMAP:
-                self.deal_base = self.bitmaps + <uint64_t>self.dimensions[i].base * self.head.words
+        for i in range(self.of_request, self.dimension_count):
+            if self.molds[i].dimension == D_DEAL:
+                self.deal_base = self.molds[i].base
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
@@ -67,78 +59,27 @@ cdef class Matcher(Probe):
         free(self.accepted_at)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
-        cdef uint32_t i
         if now_s // QUARTER_S != self.book.quarter:
             self.book.new_quarter(now_s)
-        self.look_at(reader)
+        self.look_at(reader, exchange)
         self.serial += 1
         self.osv = version_of(self.req.osv)
-        self.plan_count = 0
-        for i in range(self.of_request):
-            self.plan(i, NULL, exchange)
-        self.settle_plans(0)
-        self.held_of_request = self.held_n
-        self.request_plans = self.plan_count
-        self.request_incs = self.incs.count
-        self.request_excs = self.excs.count
         self.request_window = -1
         self.block = self.blocks
         self.bits = 0
 
     cdef void begin_imp(self, const Imp* imp) noexcept nogil:
         cdef uint32_t i
-        self.look_at_imp()
-        self.plan_count = self.request_plans
-        self.incs.count = self.request_incs
-        self.excs.count = self.request_excs
+        self.look_at_imp(imp)
         self.near = self.near_most = 0
         self.imp_window = -1
         self.missed = False
-        for i in range(self.of_request, self.dimension_count):
-            if self.dimensions[i].id != D_SIZE or (imp.sizes.n and not imp.ratios.n):   # else the auction looks at each
-                self.plan(i, imp, 0)
-        self.settle_plans(self.request_plans)
         for i in range(self.request_plans, self.plan_count):
             if more_telling(self.plans[i].dimension, self.near_most):
                 self.near_most = self.plans[i].near
         self.block = -1
         self.word = BLOCK_WORDS
         self.bits = 0
-
-    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil:
-        cdef const Dimension* dimension = &self.dimensions[number]
-        cdef Plan* plan = &self.plans[self.plan_count]
-        plan.dimension = dimension.id
-        plan.near = near_bit(dimension.id) if dimension.id >= D_DEAL else 0
-        plan.base = NULL
-        if dimension.base != NO_BITMAP:
-            plan.base = self.bitmaps + <uint64_t>dimension.base * self.head.words
-            fetch(plan.base, 1)
-        self.gather(dimension.id, imp, exchange, self.plan_count)
-        self.plan_count += 1
-
-    cdef void settle_plans(self, uint32_t first) noexcept nogil:
-        """Answer what was asked for the plans from this one on; keep those that can refuse a campaign."""
-        cdef Plan* plan
-        cdef uint32_t n, asked, q = 0, kept = first
-        self.resolve()
-        for n in range(first, self.plan_count):
-            plan = &self.plans[n]
-            plan.inc_first = self.incs.count
-            plan.exc_first = self.excs.count
-            asked = q
-            while q < self.question_n and self.questions[q].plan == n:
-                self.answer(&self.questions[q])
-                q += 1
-            if q - asked > LINEAR:
-                self.unite(&self.incs, plan.inc_first)
-                self.unite(&self.excs, plan.exc_first)
-            plan.inc_end = self.incs.count
-            plan.exc_end = self.excs.count
-            if plan.base != NULL or plan.exc_end > plan.exc_first:
-                self.plans[kept] = plan[0]
-                kept += 1
-        self.plan_count = kept
 
     # The campaigns: block by block.
 
