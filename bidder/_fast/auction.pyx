@@ -1,6 +1,6 @@
 """The auction of one imp among our own campaigns.
 
-    matcher, deals first, then dearest first -> flight, switch -> price x pacing -> deal, floor -> creative
+    matcher, deals first, then dearest first -> flight, switch -> price x pacing -> deal, floor -> creative, of any format
         -> frequency -> throttle -> purse looked at -> ranked; the caller reserves the best, or asks for the next
 
 A bid through a deal goes before every open one of ours, a guaranteed deal's before both: what buyer and publisher have
@@ -13,17 +13,19 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 """
 
 from libc.stdint cimport INT64_MAX
-from bidder._fast.book cimport CreativeRec, Piece, StrRef
+from bidder._fast.book cimport Piece, StrRef
+from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec, player_of
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
-    REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
 from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS
 from bidder._fast.book_probe cimport near_bit
 from bidder._fast.memory cimport fetch
+from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
 from bidder._fast.purses cimport Half
-from bidder._fast.request cimport pack3
+from bidder._fast.request cimport MEDIA_AUDIO, MEDIA_VIDEO, Media, pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
 
 cdef enum:
@@ -101,6 +103,7 @@ cdef class Auction:
 
     cdef void open_request(self, const Terms* terms) noexcept nogil:
         self.terms = terms[0]
+        pods_clear(&self.pods)
         self.matcher.begin_request(self.reader, terms.exchange, terms.now_s)
         self.caps.open_request(&self.reader.req, terms.exchange, terms.now_s)
 
@@ -112,12 +115,17 @@ cdef class Auction:
         self.count = 0
         self.ahead = NOT_ASKED
         self.reason = REASON_NONE
+        pods_imp(&self.pods)
+        self.by_duration = imp.media & (MEDIA_VIDEO | MEDIA_AUDIO) and floored_by_duration(self.reader, imp)
         self.floor_least = INT64_MAX if imp.private_auction else imp.floor
         for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
             floor = deal_floor(&self.reader.deals[i], imp, &currency)
             if floor < self.floor_least:
                 self.floor_least = floor
+        self.deals_done = False
         self.standing_most = STANDS_OPEN
+        if self.by_duration:
+            self.floor_least = 0
         self.matcher.begin_imp(imp)
         if self.matcher.scan_deals():
             self.standing_most = STANDS_DEAL
@@ -151,35 +159,48 @@ cdef class Auction:
 
     cdef bint next_best(self, Candidate* best) noexcept nogil:
         cdef int i
+        while self.scan():
+            best[0] = self.top[0]
+            self.count -= 1
+            for i in range(self.count):
+                self.top[i] = self.top[i + 1]
+            # It was ranked before others of this imp were placed, if it is a pod; another creative of it may do.
+            if self.pods.count == self.pods.first or pods_reason(
+                    &self.pods, self.reader, self.book, self.imp, &self.book.creatives[best.creative]) == REASON_NONE:
+                return True
+            self.refuse(self.examine(best.slot))
+        self.refuse_near()
+        return False
+
+    cdef bint scan(self) noexcept nogil:
+        """Until nobody can beat the first of the ranked; False: there is none."""
         while True:
             if self.ahead == NOT_ASKED:
                 self.ahead = self.matcher.next_slot()
             if self.ahead >= 0 and self.worth_a_look(self.book.campaigns[self.ahead].price_max):
-                self.refuse(self.examine(<uint32_t>self.ahead))
+                if not (self.deals_done and self.matcher.includes_deals(<uint32_t>self.ahead)):
+                    self.refuse(self.examine(<uint32_t>self.ahead))
                 self.ahead = NOT_ASKED
             elif self.count == 0 and self.matcher.scan_others():
+                self.deals_done = True
                 self.standing_most = STANDS_OPEN
                 self.ahead = NOT_ASKED
             else:
                 break
-        if self.count == 0:
-            self.refuse_near()
-            return False
-        best[0] = self.top[0]
-        self.count -= 1
-        for i in range(self.count):
-            self.top[i] = self.top[i + 1]
-        return True
+        return self.count > 0
+
+    cdef bint place(self, const Candidate* best) noexcept nogil:
+        return pods_place(&self.pods, self.reader, self.book, self.imp, &self.book.creatives[best.creative])
 
     cdef bint worth_a_look(self, int64_t price_max) noexcept nogil:
         """Can a campaign that bids so much at most still change what this scan has found?"""
         if self.count and self.top[0].standing == self.standing_most and price_max < self.top[0].price:
             return False
         # Below the lowest floor all that is left fails there, or before it.
-        return price_max >= self.floor_least or self.reason < REASON_FLOOR
+        return price_max >= self.floor_least or RANK[self.reason] < RANK[REASON_FLOOR]
 
     cdef void refuse(self, uint8_t why) noexcept nogil:
-        if why > self.reason:
+        if closer(why, self.reason):
             self.reason = why
 
     cdef void refuse_near(self) noexcept nogil:
@@ -271,15 +292,15 @@ cdef class Auction:
             if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
-                why = floor_reason(worth, floor, currency)
+                why = floor_reason(worth, 0 if self.by_duration and deal.floor <= 0 else floor, currency)
             if why == REASON_NONE:
-                why = self.choose_creative(slot, deal, draw, &creative)
+                why = self.choose_creative(slot, deal, worth, draw, &creative)
             if why == REASON_NONE:
                 found.standing = standing
                 found.price = offer
                 found.creative = creative
                 found.deal = <int32_t>i
-            elif why > best_why:
+            elif closer(why, best_why):
                 best_why = why
         if listed != 0:
             return REASON_NONE if found.price else best_why
@@ -287,30 +308,45 @@ cdef class Auction:
             return REASON_DEAL
         found.price = price
         found.deal = OPEN
-        why = floor_reason(price, imp.floor, imp.floor_currency)
-        return why if why != REASON_NONE else self.choose_creative(slot, NULL, draw, &found.creative)
+        why = floor_reason(price, 0 if self.by_duration else imp.floor, imp.floor_currency)
+        return why if why != REASON_NONE else self.choose_creative(slot, NULL, price, draw, &found.creative)
 
-    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw,
+    cdef uint8_t creative_floor(self, const CreativeRec* creative, int64_t price) noexcept nogil:
+        """Of an imp whose floor depends on the length of the ad."""
+        cdef const Media* player = player_of(self.reader, self.imp, creative.format)
+        cdef int64_t floor = -1
+        if player is not NULL:
+            floor = duration_floor(self.reader, player, media_rec(self.book, creative).duration_s)
+        return floor_reason(price, self.imp.floor if floor < 0 else floor, self.imp.floor_currency)
+
+    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, int64_t price, uint64_t draw,
                                  int32_t* creative) noexcept nogil:
-        """A random one of those that may serve, each with the same chance."""
+        """A random one of those that may serve, each with the same chance; of its variants the first that may."""
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const CreativeRec* c
-        cdef uint32_t i, allowed = 0
+        cdef uint32_t i, allowed = 0, served = 0
         cdef uint8_t why, best_why = REASON_NONE
         creative[0] = NO_CREATIVE
         for i in range(campaign.creative_first, campaign.creative_first + campaign.creative_count):
             c = &self.book.creatives[i]
+            if c.key == served:
+                continue
             why = creative_reason(self.reader, self.book, self.imp, c, self.terms.exchange)
             if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
                     and not domain_listed(self.reader, self.book, deal.wadomain, c):
                 why = REASON_DEAL
+            if why == REASON_NONE and self.by_duration and (deal is NULL or deal.floor <= 0):
+                why = self.creative_floor(c, price)
+            if why == REASON_NONE and self.imp.media & (MEDIA_VIDEO | MEDIA_AUDIO):
+                why = pods_reason(&self.pods, self.reader, self.book, self.imp, c)
             if why == REASON_NONE:
                 why = self.capped(campaign, LEVEL_CREATIVE, c.key)
             if why == REASON_NONE:
+                served = c.key
                 allowed += 1
                 if allowed == 1 or mixed(draw + self.imp_seed + allowed) % allowed == 0:
                     creative[0] = <int32_t>i
-            elif why > best_why:
+            elif closer(why, best_why):
                 best_why = why
         return REASON_NONE if allowed else best_why
 

@@ -43,7 +43,8 @@ cdef class Matcher(Probe):
     cdef uint32_t inventory_key(self) noexcept nogil
     # Key of a deal id that the book names, else 0.
     cdef uint32_t deal_key(self, Str deal) noexcept nogil
-    # Does the campaign include deals at all, and this one? (0: it lists none; 1: lists this; 2: lists others only)
+    # Does the campaign include deals at all; and this one? (0: it lists none; 1: lists this; 2: lists others only)
+    cdef bint includes_deals(self, uint32_t slot) noexcept nogil
     cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil
     # Private from here on.
     cdef const uint32_t* value_ids

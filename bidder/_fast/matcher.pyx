@@ -315,11 +315,14 @@ cdef class Matcher(Probe):
         cdef int64_t id = self.find(D_DEAL, deal.p, deal.n) if deal.p != NULL else -1
         return self.values[id].term if id >= 0 else 0
 
+    cdef bint includes_deals(self, uint32_t slot) noexcept nogil:
+        return self.deal_base != NULL and not self.deal_base[slot >> 6] >> (slot & 63) & 1
+
     cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil:
         cdef const Value* value
         cdef Posting posting
         cdef int64_t id
-        if self.deal_base == NULL or self.deal_base[slot >> 6] >> (slot & 63) & 1:
+        if not self.includes_deals(slot):
             return 0
         id = self.find(D_DEAL, deal.p, deal.n) if deal.p != NULL else -1
         if id < 0:

@@ -67,7 +67,7 @@ def _explain(args: argparse.Namespace) -> int:
     else:
         _print(account)
     if args.campaign is not None:
-        return 0 if any(imp.winner and imp.winner.campaign == args.campaign for imp in account.imps) else 1
+        return 0 if any(win.campaign == args.campaign for imp in account.imps for win in imp.wins) else 1
     return 0 if account.reason is Reason.NONE else 1
 
 
@@ -107,19 +107,18 @@ def _print(account: "Account") -> None:
 
 
 def _end(account: "Account") -> str:
-    bids = sum(imp.winner is not None for imp in account.imps)
+    bids = sum(len(imp.wins) for imp in account.imps)
     if bids:
         return f"{bids} bid{'s' if bids > 1 else ''}"
     return f"no bid, {account.reason.name}" + (f": {account.predicate}" if account.predicate else "")
 
 
 def _print_imp(imp: "ImpAccount") -> None:
-    if imp.winner is not None:
-        through = f" through deal {imp.winner.deal}" if imp.winner.deal is not None else ""
-        end = f"{imp.winner.campaign} wins with {imp.winner.creative} at {imp.winner.price_cpm} USD CPM{through}"
-    else:
-        end = f"no bid, {imp.reason.name}" + (f": {imp.predicate}" if imp.predicate else "")
-    print(f"imp {imp.id}: {end}")
+    if not imp.wins:
+        print(f"imp {imp.id}: no bid, {imp.reason.name}" + (f": {imp.predicate}" if imp.predicate else ""))
+    for win in imp.wins:
+        through = f" through deal {win.deal}" if win.deal is not None else ""
+        print(f"imp {imp.id}: {win.campaign} wins with {win.creative} at {win.price_cpm} USD CPM{through}")
     if imp.may_bid:
         print(f"  {imp.may_bid:>8}  may bid")
     for reason, name, count in imp.tally:

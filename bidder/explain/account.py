@@ -9,7 +9,7 @@ longer than asking them. Prices: nano-USD for one impression.
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bidder._fast.explain import EXAMINED, FIRST_FILTER, SAME_CAMPAIGN
@@ -49,8 +49,8 @@ class ImpAccount:
     id: str | None
     reason: Reason = Reason.NONE
     predicate: str = ""  # where the imp is out of the question for every campaign
-    winner: Win | None = None
-    may_bid: int = 0
+    wins: list[Win] = field(default_factory=list)  # one, but of a pod
+    may_bid: int = 0  # campaigns
     tally: list[tuple[Reason, str, int]] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
 
@@ -78,13 +78,14 @@ class Account:
 
 
 def _imp_document(imp: ImpAccount) -> dict[str, Any]:
-    win = imp.winner
     return {
         "id": imp.id,
         "reason": imp.reason.name,
         "predicate": imp.predicate or None,
-        "winner": win
-        and {"campaign": win.campaign, "crid": win.creative, "price_cpm_usd": win.price_cpm, "deal": win.deal},
+        "bids": [
+            {"campaign": win.campaign, "crid": win.creative, "price_cpm_usd": win.price_cpm, "deal": win.deal}
+            for win in imp.wins
+        ],
         "may_bid": imp.may_bid,
         "fallen": [{"reason": reason.name, "field": name, "campaigns": n} for reason, name, n in imp.tally],
         "closest": [
@@ -98,11 +99,6 @@ def _imp_document(imp: ImpAccount) -> dict[str, Any]:
             for one in imp.verdicts
         ],
     }
-
-
-def closeness(reason: Reason) -> int:
-    """How close to a bid: among reasons the highest is counted."""
-    return int(reason)
 
 
 def explain(stage: Stage, exchange: str, body: bytes, *, most: int | None, only: int | None = None) -> Account:
@@ -123,9 +119,12 @@ def explain(stage: Stage, exchange: str, body: bytes, *, most: int | None, only:
     bids = json.loads(answered, parse_float=str, parse_int=str)["seatbid"][0]["bid"] if answered else []
     for bid in bids:
         (imp,) = [imp for imp in imps if imp.id == bid["impid"] and not imp.predicate]
-        imp.winner = Win(bid["cid"], bid["crid"], bid["price"], bid.get("dealid"))
+        imp.wins.append(Win(bid["cid"], bid["crid"], bid["price"], bid.get("dealid")))
+        imp.verdicts = [
+            replace(one, outcome="wins", predicate="") if one.campaign == bid["cid"] else one for one in imp.verdicts
+        ]
     if not bids:
-        account.reason = max((imp.reason for imp in imps), key=closeness)
+        account.reason = max((imp.reason for imp in imps), key=lambda reason: reason.rank)
     return account
 
 
@@ -181,10 +180,8 @@ def _imp(
         name = explainer.campaign_id(slot) or f"slot {slot}"
         if slot in standing:
             best, own = candidates[0], standing[slot]
-            said = _outranked(own, best, explainer.campaign_id(best[0]) or "")
-            account.verdicts.append(
-                Verdict(name, "wins" if own is best else "outranked", Reason.NONE, "" if own is best else said, own[2])
-            )
+            said = "" if own is best else _outranked(own, best, explainer.campaign_id(best[0]) or "")
+            account.verdicts.append(Verdict(name, "outranked", Reason.NONE, said, own[2]))
         else:
             reason = Reason(reasons[slot])
             account.verdicts.append(
@@ -200,7 +197,7 @@ def _tally(reasons: bytearray, steps: bytearray) -> list[tuple[Reason, str, int]
         if reason not in (Reason.NONE, SAME_CAMPAIGN):
             fallen[Reason(reason), field_of(Reason(reason), step)] += n
     rows = [(reason, name, n) for (reason, name), n in fallen.items()]
-    return sorted(rows, key=lambda row: (-closeness(row[0]), -row[2], row[1]))
+    return sorted(rows, key=lambda row: (-row[0].rank, -row[2], row[1]))
 
 
 def _closest(reasons: bytearray, present: list[Reason], candidates: list[int], most: int | None) -> list[int]:
@@ -209,7 +206,7 @@ def _closest(reasons: bytearray, present: list[Reason], candidates: list[int], m
     Where there are too many of both, half of what is shown is of those that fall.
     """
     fallen: list[int] = []
-    for reason in sorted(set(present), key=closeness, reverse=True):
+    for reason in sorted(set(present), key=lambda reason: reason.rank, reverse=True):
         at = reasons.find(reason)
         while at >= 0 and (most is None or len(fallen) < most):
             fallen.append(at)

@@ -229,6 +229,8 @@ def _floor(reason: Reason, case: Case) -> str:
     if reason is Reason.FLOOR_CURRENCY:
         return f"{name}: {cpm(own['floor'])} {currency}, and there is no rate"
     price = case.facts["full" if deal is not None and deal["guaranteed"] else "paced"]
+    if own["floor"] <= price:
+        return f"{name}: {cpm(price)} USD is less than an ad of its length costs here"
     ours = cpm(price) if currency == "USD" else f"{cpm(price)} USD"
     return f"{name}: {ours} < {cpm(own['floor'])} {currency}"
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bidder.explain.account import Account, closeness, explain
+from bidder.explain.account import Account, explain
 from bidder.explain.stage import Stage
 from bidder.outcome import Reason
 from tests.explained import stage_of
-from tests.property.test_auction_reference import NOW, bodies, named, purses, requests
+from tests.property.test_auction_reference import NOW, bodies, creative_of, named, purses, requests
 from tests.reference import auction as reference
+from tests.reference import formats
 from tests.worlds import ALWAYS, EXCHANGES, Answer, World
 
 NUMBERS = itertools.count()
@@ -51,7 +52,7 @@ def check_campaigns(
     account: Account, campaigns: list[dict[str, Any]], held: dict[str, reference.Purse], request: dict[str, Any]
 ) -> None:
     """Every campaign at every imp is told about, with the reason that the slow auction gives it."""
-    place = reference.Place("openx", EXCHANGES["openx"].seat, NOW)
+    place, pods = reference.Place("openx", EXCHANGES["openx"].seat, NOW), formats.Pods()
     gate = reference.gate(request, place.seat)
     assert (account.imps == []) == (gate is not Reason.NONE)
     if gate is not Reason.NONE:
@@ -61,7 +62,7 @@ def check_campaigns(
     for told, imp in zip(account.imps, request["imp"], strict=True):
         barred = reference.imp_reason(request, imp)
         if barred is not Reason.NONE:
-            assert (told.reason, told.winner, told.verdicts) == (barred, None, [])
+            assert (told.reason, told.wins, told.verdicts) == (barred, [], [])
             assert told.predicate
             continue
         assert {one.campaign for one in told.verdicts} == {body["id"] for body in campaigns}
@@ -71,25 +72,27 @@ def check_campaigns(
         for one in told.verdicts:
             (body,) = [body for body in campaigns if body["id"] == one.campaign]
             lost = reference.lost_to(body, request, imp)
-            found = lost if lost is not Reason.NONE else reference.offer(body, held[body["id"]], request, imp, place)
+            found: Any = lost
+            if lost is Reason.NONE:
+                found = reference.offer(body, held[body["id"]], request, imp, place, pods)
             assert one.reason is (found if isinstance(found, Reason) else Reason.NONE), (one, imp)
-        if told.winner is None:
-            assert told.reason is max((one.reason for one in falls), key=closeness)
+        if not told.wins:
+            assert told.reason is reference.closest(*[one.reason for one in falls])
             assert falls[0].reason is told.reason, "the closest one stands first"
-        elif not request.get("test"):
-            held[told.winner.campaign].left -= next(one.price or 0 for one in told.verdicts if one.outcome == "wins")
+        for win in told.wins:
+            pods.place(imp, creative_of({"cid": win.campaign, "crid": win.creative}, campaigns))
+            if not request.get("test"):
+                held[win.campaign].left -= next(one.price or 0 for one in told.verdicts if one.campaign == win.campaign)
 
 
 def check_decision(account: Account, answer: Answer) -> None:
-    bids = {bid["impid"]: (bid["cid"], bid["crid"], bid["price"], bid.get("dealid")) for bid in answer.bids}
-    told = {
-        imp.id: (imp.winner.campaign, imp.winner.creative, float(imp.winner.price_cpm), imp.winner.deal)
-        for imp in account.imps
-        if imp.winner is not None
-    }
+    bids = [(bid["impid"], bid["cid"], bid["crid"], bid["price"], bid.get("dealid")) for bid in answer.bids]
+    told = [
+        (imp.id, win.campaign, win.creative, float(win.price_cpm), win.deal) for imp in account.imps for win in imp.wins
+    ]
     assert told == bids
     wins = [one.campaign for imp in account.imps for one in imp.verdicts if one.outcome == "wins"]
-    assert wins == [imp.winner.campaign for imp in account.imps if imp.winner is not None]
+    assert sorted(wins) == sorted(win.campaign for imp in account.imps for win in imp.wins)
     if answer.rows:
         assert (answer.reason or Reason.NONE) == account.reason
 

@@ -229,7 +229,7 @@ def test_the_imps_of_a_request_share_a_purse_as_they_do_in_a_decision(tmp_path: 
     world = World(tmp_path, [campaign()])
     world.fund("c-1", 4_000_000)  # one bid of 2.5 million, not two
     account = explained(world, request([imp("1"), imp("2")]))
-    assert [bool(one.winner) for one in account.imps] == [True, False]
+    assert [bool(one.wins) for one in account.imps] == [True, False]
     assert account.imps[1].verdicts[0].reason is Reason.PURSE_EMPTY
     assert world.left("c-1") == 4_000_000
 
@@ -242,8 +242,7 @@ def test_who_loses_to_a_campaign_of_ours_is_told_to_whom(tmp_path: Path) -> None
     assert (verdict(account, "c-2").outcome, verdict(account, "c-2").predicate) == ("wins", "")
     account = explained(world, of_deal())
     assert verdict(account, "c-2").predicate == "deal: c-3 bids through a deal"
-    winner = one_imp(account).winner
-    assert winner is not None
+    (winner,) = one_imp(account).wins
     assert (winner.campaign, winner.price_cpm, winner.deal) == ("c-3", "1", "d-7")
 
 
