@@ -154,6 +154,7 @@ class Supervisor:
             "revision": self._served_revision(),
             "generation": self._book.generation,
             "leases_revision": self._keeper.revision,
+            "leases": self._keeper.count,
             "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 

@@ -6,7 +6,7 @@ since 1970. 64 bytes a half, and 200 more for each lease whose notices have clos
 """
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bidder._fast.purses import Purses
 
@@ -17,6 +17,8 @@ class Lease(Protocol):
     def id(self) -> int: ...
     @property
     def campaign(self) -> int: ...
+
+_Lease = TypeVar("_Lease", bound=Lease)
 
 class LeaseTable:
     purses: Purses
@@ -50,7 +52,7 @@ class LeaseTable:
         """
     def drop(self, half: int, now: float) -> None:
         """Out of the books; the purse stays as it is until another lease needs it."""
-    def hear(self, leases: list[Lease], received_at: float, minute: int, *, fresh: bool, mark: int) -> list[Lease]:
+    def hear(self, leases: list[_Lease], received_at: float, minute: int, *, fresh: bool, mark: int) -> list[_Lease]:
         """Amounts, times and totals of those that are held, into their purses; the others are returned."""
     def settle_closed(self, minute: int, *, fresh: bool) -> None:
         """Work out anew what is left of every lease that bills or losses have given something back to."""

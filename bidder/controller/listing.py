@@ -14,7 +14,8 @@ from bidder.money.wire import Lease
 PAGE = 4_000
 
 _LEASES = """
-SELECT l.id, l.campaign, l.amount_nano, l.hour, l.take_until, l.settle_until, c.even, coalesce(m.spent, 0), m.minutes, m.closed
+SELECT l.id, l.campaign, l.amount_nano, l.hour, l.take_until, l.settle_until, c.even, coalesce(m.spent, 0), m.minutes,
+    m.closed
 FROM ledger.lease l JOIN config.campaign c ON c.key = l.campaign
 LEFT JOIN LATERAL (
     SELECT sum(spent_nano)::bigint AS spent,
@@ -32,7 +33,9 @@ _CHANGED = (
     SELECT lease FROM ledger.lease_minute WHERE changed >= %(position)s
 )"""
 )
-_ENDED = "SELECT id, campaign FROM ledger.lease WHERE host = %(host)s AND changed >= %(position)s AND closed_at IS NOT NULL"
+_ENDED = (
+    "SELECT id, campaign FROM ledger.lease WHERE host = %(host)s AND changed >= %(position)s AND closed_at IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)

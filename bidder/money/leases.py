@@ -52,7 +52,9 @@ class LeaseKeeper:
         self._complete = False
         self._listing = 0  # number of the newest
         self._listed = False  # it has ended
-        self._expired: int | None = None  # minutes up to this one are expired in all leases; None: a restored one is not
+        self._expired: int | None = (
+            None  # minutes up to this one are expired in all leases; None: a restored one is not
+        )
         # Leases for which no half is free yet, and those that made room for others, or were over when first heard of;
         # each with the listing in which it was named last.
         self._waiting: dict[int, tuple[Lease, float, int]] = {}
@@ -63,6 +65,11 @@ class LeaseKeeper:
     def surveyed(self) -> bool:
         """False: the next question must be asked with `healthy=False`, see invariant 5."""
         return self._purses.surveyed
+
+    @property
+    def count(self) -> int:
+        """How many leases are in a purse."""
+        return self._table.count
 
     @property
     def overspent(self) -> int:
@@ -107,9 +114,7 @@ class LeaseKeeper:
         leases = [lease for lease in state.leases if lease.settle_for_s > 0]
         over = [(lease.id, lease.campaign) for lease in state.leases if lease.settle_for_s <= 0]
         self._forget([*state.ended, *over], received_at)
-        newcomers = self._table.hear(
-            leases, received_at, self._minute(), fresh=self._fresh, mark=self._listing
-        )
+        newcomers = self._table.hear(leases, received_at, self._minute(), fresh=self._fresh, mark=self._listing)
         if state.ends:
             self._end_listing({lease.id for lease in newcomers}, received_at)
         self._table.settle_closed(self._minute(), fresh=self._fresh)

@@ -17,7 +17,9 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
     held: list[int]  # ids of leases; not read any more
     # (lease, nano-USD): this one is over, and can cost no more than that any more
     ceilings: list[tuple[int, int]] = []
-    seen: str | None = None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
+    seen: str | None = (
+        None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
+    )
 
 
 class Lease(msgspec.Struct, array_like=True, frozen=True):

@@ -41,8 +41,7 @@ class Host:
 
 STEP = st.tuples(
     st.sampled_from(
-        ["grant", "grant", "take", "take", "take", "bill", "lose", "amount", "wait", "wait", "sync", "sync", "sync"]
-        + ["stale", "restart", "forget", "ceilings"]
+        "grant grant take take take bill lose amount wait wait sync sync sync stale restart forget ceilings".split()
     ),
     st.integers(0, 10**6),
 )

@@ -185,9 +185,7 @@ def test_many_leases_are_granted_and_listed_in_parts(
     assert (whole.begins, whole.ends, whole.more, len(whole.leases)) == (True, True, False, 10)
 
 
-def test_an_unhealthy_host_hears_of_a_budget_that_was_cut_and_gets_its_leases_later(
-    db: Connection, host: Host
-) -> None:
+def test_an_unhealthy_host_hears_of_a_budget_that_was_cut_and_gets_its_leases_later(db: Connection, host: Host) -> None:
     store.import_campaigns(db, [campaign()])
     host.hear_all()
     store.set_budget(db, "c-1", {"hourly_usd": "3"})
@@ -220,7 +218,10 @@ def test_looking_at_what_changed_finds_all_that_is_due(
     hosts = [Host(db, office, name) for name in ("one", "two")]
     now = NOON
     for _ in range(60):
-        step, n = chance.choice(["import", "edit", "status", "bill", "wait", "wait", "ceiling", "back"]), chance.random()
+        step, n = (
+            chance.choice(["import", "edit", "status", "bill", "wait", "wait", "ceiling", "back"]),
+            chance.random(),
+        )
         id = f"c-{int(n * 12)}"
         if step == "import":
             budget = chance.choice(
