@@ -26,7 +26,8 @@ from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
 
 FRESH_S = 5.0  # totals older than this give nothing back
-BATCH = 4_000  # campaigns looked at, and leases closed, in one sync
+BATCH = 2_000  # campaigns looked at in one sync
+CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are worked out again
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,9 @@ class LeaseOffice:
     def sync(self, db: Connection, request: LeaseSync, now: datetime) -> LeaseState:
         """Answer one host. `now`: aware, of the controller's clock; hosts get durations only."""
         host = request.host
-        in_parts = request.seen is not None  # and not a host that can only take everything at once
+        in_parts = request.seen is not None  # else it is a host that can only take everything at once
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
-            here = Seen(self._epoch, listing.position(cursor)) if in_parts else None
             crowded = self._free(cursor, request, now)
             before = self._looked.get(host, due.Looked())
             look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None)
@@ -103,7 +103,7 @@ class LeaseOffice:
             stale = self._stale(cursor, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
             seen = Seen.read(request.seen or "", self._epoch)
-            told = listing.tell(cursor, host, seen, here, now, open_minute)
+            told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
         self._looked[host] = look.after  # not before it is committed
         return LeaseState(
             leases=told.leases,
@@ -113,7 +113,8 @@ class LeaseOffice:
             begins=told.begins,
             ends=told.ends,
             more=told.more or look.more or crowded,
-            seen="" if told.seen is None else str(told.seen),
+            seen=str(told.seen),
+            partial=told.more,
         )
 
     def _free(self, cursor: Any, request: LeaseSync, now: datetime) -> bool:
@@ -121,8 +122,8 @@ class LeaseOffice:
 
         True: there are more to close than fit into one sync.
         """
-        cursor.execute(_CLOSE, {"now": now, "host": request.host, "most": BATCH})
-        crowded: bool = cursor.rowcount == BATCH
+        cursor.execute(_CLOSE, {"now": now, "host": request.host, "most": CLOSINGS})
+        crowded: bool = cursor.rowcount == CLOSINGS
         freed = {campaign for (campaign,) in cursor.fetchall()}
         if request.ceilings:
             lowered = execute_values(

@@ -10,8 +10,8 @@ Invariants, for the lease that bids take from:
 1. left = amount - spent - sum over open minutes of max(0, taken - closed), as of the last fresh answer;
    never more. Whatever is not known makes it less.
 2. A minute is open until `release_after_s` after its end. Then what it still holds comes back once, and only on
-   fresh totals: a state not `stale` and less than 3 s old, and no listing that has begun and not ended. A later bill
-   of it still costs: `left` may go below 0.
+   fresh totals: a state not `stale`, less than 3 s old and told to its end. A later bill of it still costs: `left`
+   may go below 0.
 3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
 4. At most one half of a purse is open, and none for a lease that has not begun or whose time to take is over.
    A half is emptied for another lease a second after it was shut, so no bid is in the middle of it.
@@ -107,9 +107,10 @@ class LeaseKeeper:
             self._listing += 1
         self._listed = state.ends or (self._listed and not state.begins)
         self._received_at, self.seen = received_at, state.seen
-        self._fresh = self._listed and not state.stale
+        whole = self._listed and not state.partial
+        self._fresh = whole and not state.stale
         self._complete = self._listed and complete and not state.more
-        if self._listed:
+        if whole:
             self.revision = state.revision
         leases = [lease for lease in state.leases if lease.settle_for_s > 0]
         over = [(lease.id, lease.campaign) for lease in state.leases if lease.settle_for_s <= 0]

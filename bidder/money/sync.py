@@ -11,7 +11,7 @@ from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.ops import log as logs
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0  # an hour that begins or ends for thousands of campaigns takes a second or two an answer
 TICK_S = 0.5
 PAUSE_S = 0.05  # between questions, at least
 

@@ -1,8 +1,8 @@
 """What a bidder host and the controller say to each other about leases, twice a second.
 
-The controller names what has changed since the host last heard of it. A *listing* names every lease there is, over as
-many answers as it takes; the first thing a host hears is one, and so it is whenever the controller cannot tell what has
-changed. Fields are only ever added at the end, with defaults by which who does not know them is understood.
+The controller names what has changed since the host last heard of it, over as many answers as it takes. A *listing*
+names every lease there is: the first thing a host hears is one, and so it is whenever the controller cannot tell what
+has changed. Fields are only ever added at the end, with defaults by which who does not know them is understood.
 """
 
 import msgspec
@@ -49,3 +49,4 @@ class LeaseState(msgspec.Struct, array_like=True, frozen=True):
     ends: bool = True  # the listing ends here: what was not named since it began is closed
     more: bool = False  # there is more to say, or to grant: ask again at once
     seen: str = ""  # to be told in the next question
+    partial: bool = False  # more changes, or leases of the listing, are known than are named so far

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bidder._fast.purses import Purses
+from bidder._fast.purses import HalfView, Purses
 from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import LeaseState
 from tests.reference.office import RELEASE_S, Office
@@ -32,16 +32,17 @@ class Host:
     def take(self, campaign: int, price: int, minute: int) -> tuple[int, int] | None:
         return self.purses.take(self.purses.slot_of(campaign), price, minute)
 
-    def state(self) -> dict[int, object]:
+    def state(self) -> dict[int, HalfView]:
         """lease -> everything about it, wherever it stands."""
         halves = [self.purses.half(self.purses.slot_of(campaign), which) for campaign in CAMPAIGNS for which in (0, 1)]
         held = set(self.keeper.held())
         return {abs(half.lease): half for half in halves if abs(half.lease) in held}
 
 
+OFTEN = ("grant", "take", "wait", "sync")
 STEP = st.tuples(
     st.sampled_from(
-        "grant grant take take take bill lose amount wait wait sync sync sync stale restart forget ceilings".split()
+        [*OFTEN, *OFTEN, "take", "sync", "bill", "lose", "amount", "stale", "restart", "forget", "ceilings"]
     ),
     st.integers(0, 10**6),
 )
@@ -131,6 +132,27 @@ def test_nothing_is_given_back_in_the_middle_of_a_listing(host: Host) -> None:
     host.keeper.tick(700)
     assert host.keeper.ready([100])
     assert host.take(100, 600, int(START + 700) // 60) is not None
+
+
+def test_nothing_is_given_back_in_the_middle_of_changes(host: Host) -> None:
+    office = Office(START, 1)
+    one, two = (office.grant(campaign, 1_000, 0, 3_000, 4_800) for campaign in CAMPAIGNS[:2])
+    while host.keeper.held() != [1, 2] or not host.keeper.ready([101]):
+        host.keeper.apply(office.answer(host.keeper.seen, 0, False), 0)
+    minute = int(START) // 60
+    assert host.take(101, 600, minute) is not None
+    one.amount = 2_000
+    two.spent, two.closed = 500, {minute: 600}
+    office.touch(one)
+    office.touch(two)
+    host.now = 700
+    host.keeper.apply(office.answer(host.keeper.seen, 700, False), 700)
+    host.keeper.tick(700)
+    assert host.take(101, 600, int(START + 700) // 60) is None
+    for _ in range(2):
+        host.keeper.apply(office.answer(host.keeper.seen, 700, False), 700)
+    host.keeper.tick(700)
+    assert [host.state()[lease].left for lease in (1, 2)] == [2_000, 500]
 
 
 def test_a_survey_takes_as_many_answers_as_the_listing_has(tmp_path: Path) -> None:

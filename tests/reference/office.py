@@ -26,7 +26,7 @@ class Office:
 
     def __init__(self, start: float, page: int) -> None:
         self.leases: dict[int, Granted] = {}
-        self.version = 0
+        self.version = 1
         self.epoch = 1  # raised when it is restarted: it cannot tell any more what has changed
         self._start = start
         self._page = page
@@ -49,20 +49,20 @@ class Office:
     def answer(self, seen: str, now: int, stale: bool) -> LeaseState:
         """What changed since `seen`, or the next page of a listing."""
         self._end(now)
-        epoch, version, last = (int(part or 0) for part in (seen or "0.0.").split("."))
-        here = f"{self.epoch}.{self.version}."
-        if epoch == self.epoch and seen.endswith("."):
-            changed = [lease for lease in self.leases.values() if lease.changed > version]
-            named = [self._wire(lease, now) for lease in changed if not lease.ended]
-            ended = [(lease.id, lease.campaign) for lease in changed if lease.ended]
-            return LeaseState(named, stale, self.version, ended, begins=False, ends=False, seen=here)
-        begins = epoch != self.epoch
-        last = 0 if begins else last
-        page = [lease for lease in self._open() if lease.id > last][: self._page]
-        ends = len(page) < self._page
-        reached = f"{self.epoch}.{self.version if begins else version}.{'' if ends else page[-1].id}"
-        named = [self._wire(lease, now) for lease in page]
-        return LeaseState(named, stale, self.version, [], begins, ends, more=not ends, seen=reached)
+        epoch, version, last, then = (int(part) for part in (seen or "0.0.0.0").split("."))
+        if epoch != self.epoch:
+            version = last = 0
+        first, listing = last == 0, version == 0
+        changed = [lease for lease in self.leases.values() if lease.changed > version]
+        ended = [(lease.id, lease.campaign) for lease in changed if lease.ended and first and not listing]
+        left = [lease for lease in changed if not lease.ended and lease.id > last]
+        named = [self._wire(lease, now) for lease in left[: self._page]]
+        begins, then = listing and first, self.version if first else then
+        if len(named) < self._page:
+            reached = f"{self.epoch}.{then}.0.0"
+            return LeaseState(named, stale, self.version, ended, begins, listing, seen=reached)
+        reached = f"{self.epoch}.{version}.{named[-1].id}.{then}"
+        return LeaseState(named, stale, self.version, ended, begins, False, more=True, seen=reached, partial=True)
 
     def _open(self) -> list[Granted]:
         return [lease for lease in self.leases.values() if not lease.ended]

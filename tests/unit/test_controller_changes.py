@@ -94,7 +94,6 @@ def test_only_leases_that_changed_are_named_again(db: Connection, host: Host) ->
     store.import_campaigns(db, [campaign(id=f"c-{n}") for n in range(5)])
     first = host.ask()
     assert (first.begins, first.ends, len(first.leases)) == (True, True, 5)
-    host.ask()  # what the last one did itself
     assert host.ask().leases == []
     with db:
         bill(db, first.leases[2].id, minute_of(NOON), 7, 9)
@@ -129,7 +128,6 @@ def test_a_transaction_that_commits_late_is_not_missed(dsn: str, db: Connection,
 def test_an_answer_that_got_lost_is_given_again(db: Connection, host: Host) -> None:
     store.import_campaigns(db, [campaign()])
     lease = host.hear_all().leases[0].id
-    host.ask()
     seen = host.seen
     with db:
         bill(db, lease, minute_of(NOON), 5, 5)
@@ -155,7 +153,7 @@ def test_on_another_connection_everything_is_told_anew(db: Connection, office: L
     assert (state.begins, state.ends, len(state.leases)) == (True, True, 1)
 
 
-@pytest.mark.parametrize("seen", ["x", "x.1.", "..", "1.2.3.4", "\N{SUPERSCRIPT TWO}.\N{SUPERSCRIPT TWO}."])
+@pytest.mark.parametrize("seen", ["x", "x.1.", "..", "1.2.3.4.5", "\N{SUPERSCRIPT TWO}.\N{SUPERSCRIPT TWO}."])
 def test_a_place_that_is_not_ours_begins_a_listing(db: Connection, host: Host, seen: str) -> None:
     host.seen = seen
     assert host.ask().begins
