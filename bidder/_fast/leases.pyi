@@ -10,6 +10,9 @@ from typing import Protocol, TypeVar
 
 from bidder._fast.purses import Purses
 
+SPAN_MINUTES: int
+"""So many minutes back, what was taken can be told from the same bucket of the next round; one ahead is a worker's."""
+
 class Lease(Protocol):
     """bidder.money.wire.Lease; durations count from `received_at`."""
 

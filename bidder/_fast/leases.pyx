@@ -17,6 +17,7 @@ cdef enum:
     SPAN = 14                  # minutes back that a bucket can be told from the same of the next round; one ahead is a worker's
     WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
 
+SPAN_MINUTES = SPAN
 cdef double QUIET_S = 1.0      # no bid that began before a half was shut is still in it then
 
 

@@ -24,14 +24,13 @@ Invariants, for the lease that bids take from:
 import time
 from collections.abc import Callable, Collection
 
-from bidder._fast.leases import LeaseTable
+from bidder._fast.leases import SPAN_MINUTES, LeaseTable
 from bidder._fast.purses import Purses
 from bidder.money.wire import Lease, LeaseState
 
 FRESH_S = 3.0
 CEILINGS = 4_000  # told in one question at most
-SPAN = 14  # minutes back that a bucket can be told from the same bucket of the next round; one ahead is a worker's
-MAX_RELEASE_S = (SPAN - 2) * 60
+MAX_RELEASE_S = (SPAN_MINUTES - 2) * 60
 
 
 class LeaseKeeper:
