@@ -18,6 +18,27 @@ def of_creative(reason: Reason, creative: Facts, request: View, imp: View, excha
     return f"{reason.name.lower()}: the {_name(creative)} may not serve here"
 
 
+def _medium(creative: Facts, imp: View) -> View:
+    """What the imp says of the creative's format."""
+    name = FORMATS.get(creative["format"], "banner")
+    return imp if name == "banner" else imp.get(name) or {}
+
+
+def _asks(*fields: str) -> Callable[[Facts, View, View, str], str]:
+    """Words for a rule of players: what the imp says in these fields, as far as it says anything."""
+
+    def words(creative: Facts, request: View, imp: View, exchange: str) -> str:
+        medium = _medium(creative, imp)
+        said = [f"{field} {_said(medium[field])}" for field in fields if medium.get(field) not in (None, 0, [], "")]
+        return f"{fields[0]}: the {_name(creative)} does not fit {', '.join(said) or 'what the imp leaves out'}"
+
+    return words
+
+
+def _said(value: object) -> str:
+    return _list(value) if isinstance(value, list) else str(value)
+
+
 def _name(creative: Facts) -> str:
     size = f"{creative['w']}x{creative['h']} " if creative["w"] else ""
     return f"{size}{FORMATS.get(creative['format'], 'creative')}"
@@ -38,14 +59,18 @@ def _format(creative: Facts, request: View, imp: View, exchange: str) -> str:
 
 def _size(creative: Facts, request: View, imp: View, exchange: str) -> str:
     size = f"{creative['w']}x{creative['h']}"
-    if imp["sizes"] or imp["flexible"]:
-        return f"size: {size} not in {_list(f'{w}x{h}' for w, h in imp['sizes'])}"
+    medium = _medium(creative, imp)
+    if medium is not imp:
+        return f"size: {size} where the player has {medium.get('w')}x{medium.get('h')}"
+    if imp["sizes"] or imp["ratios"]:
+        ratios = [f"{w}:{h}" + (f" from {wmin} on" if wmin else "") for w, h, wmin in imp["ratios"]]
+        return f"size: {size} not in {_list([*(f'{w}x{h}' for w, h in imp['sizes']), *ratios])}"
     bounds = [f"{key} {imp[key]}" for key in ("wmin", "wmax", "hmin", "hmax") if imp[key]]
     return f"size: {size} not within {_list(bounds)}"
 
 
 def _battr(creative: Facts, request: View, imp: View, exchange: str) -> str:
-    return f"battr: {_list(set(creative['attr']) & set(imp['battr']))} is blocked"
+    return f"battr: {_list(sorted(set(creative['attr']) & set(_medium(creative, imp).get('battr', []))))} is blocked"
 
 
 def _btype(creative: Facts, request: View, imp: View, exchange: str) -> str:
@@ -53,7 +78,8 @@ def _btype(creative: Facts, request: View, imp: View, exchange: str) -> str:
 
 
 def _api(creative: Facts, request: View, imp: View, exchange: str) -> str:
-    return f"api: {_list(sorted(set(creative['api']) - set(imp['api'])))} not in {_list(imp['api'])}"
+    there = _medium(creative, imp).get("api", [])
+    return f"api: {_list(sorted(set(creative['api']) - set(there)))} not in {_list(there)}"
 
 
 def _secure(creative: Facts, request: View, imp: View, exchange: str) -> str:
@@ -106,4 +132,13 @@ WORDS: dict[Reason, Callable[[Facts, View, View, str], str]] = {
     Reason.BADV: _badv,
     Reason.BCAT: _bcat,
     Reason.LANGUAGE: _language,
+    Reason.LINEARITY: _asks("linearity"),
+    Reason.PLACEMENT: _asks("plcmt", "placement"),
+    Reason.MIME: _asks("mimes"),
+    Reason.PROTOCOL: _asks("protocols"),
+    Reason.DELIVERY: _asks("delivery"),
+    Reason.BITRATE: _asks("minbitrate", "maxbitrate"),
+    Reason.DURATION: _asks("minduration", "maxduration", "rqddurs", "poddur"),
+    Reason.SKIP: _asks("skip", "skipmin", "skipafter"),
+    Reason.EXPDIR: _asks("expdir"),
 }

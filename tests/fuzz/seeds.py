@@ -15,8 +15,8 @@ KEYS = """
     lmt dnt geo country region city metro zip lat lon buyeruid gender yob consent eids data segment coppa gdpr
     us_privacy native acat wlang wlangb langb wratio hratio expdir source mimes minduration maxduration maxextended
     rqddurs protocols protocol linearity placement plcmt skip skipmin skipafter boxingallowed minbitrate maxbitrate
-    delivery podid poddur maxseq poddedupe mincpmpersec durfloors mindur maxdur request ver assets required title img type len
-    eventtrackers event methods x
+    delivery podid poddur maxseq poddedupe mincpmpersec durfloors mindur maxdur request ver assets required title img
+    type len eventtrackers event methods x
 """
 VALUES = rb"""
     null true false {} [] [[]] [{}] {"id":"1"} 0 -0 1e400 -1e-400 0.0000005 1.5E+2 18446744073709551616
