@@ -1,6 +1,8 @@
 """Explanations in a small world: its book, purses, caps and switches, looked at as `outbid explain` looks at a host."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bidder._fast.board import Board
@@ -12,9 +14,14 @@ from bidder.explain.stage import Stage
 from bidder.settings import Settings, Tracking
 from tests.worlds import EXCHANGES, World, banner, campaign
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 SIZES = [(300, 250), (320, 50), (728, 90), (160, 600), (300, 600)]
 CREATIVES = [banner(id=f"{w}x{h}", w=w, h=h, adm=f"<img src='https://cdn.example/{w}.png'>") for w, h in SIZES]
+FORMATS: list[dict[str, Any]] = [
+    json.loads(line) for line in (CHECKOUT / "examples" / "formats.jsonl").read_text(encoding="utf-8").splitlines()
+]
 BROAD: list[dict[str, Any]] = [
+    *FORMATS,
     campaign("c-1", "1.5", creatives=CREATIVES),
     campaign("c-2", "2.5", creatives=CREATIVES, targeting={"country": {"include": ["USA", "CAN", "DEU"]}}),
     campaign("c-3", "7", creatives=[one | {"attr": [1, 3], "cat": ["IAB25"]} for one in CREATIVES]),

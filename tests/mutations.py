@@ -19,7 +19,7 @@ from typing import Any
 
 from bidder.outcome import Reason
 from tests.conftest import corpus_path
-from tests.explained import CREATIVES
+from tests.explained import CREATIVES, FORMATS
 from tests.worlds import World, campaign
 
 OTHER_TYPES: list[Any] = [
@@ -28,6 +28,7 @@ OTHER_TYPES: list[Any] = [
 ]  # fmt: skip
 KINDS = ("dropped", "nulled", "retyped", "doubled", "swapped")
 CAMPAIGNS = [
+    *FORMATS,
     campaign("plain", "3", creatives=CREATIVES),
     campaign("bundle", "4", creatives=[one | {"bundle": "com.acme.app", "language": "en"} for one in CREATIVES]),
     campaign("attr", "5", creatives=[one | {"attr": [1, 3], "api": [5]} for one in CREATIVES]),

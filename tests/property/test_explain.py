@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bidder.explain.account import Account, explain
 from bidder.explain.stage import Stage
 from bidder.outcome import Reason
-from tests.explained import stage_of
+from tests.explained import BROAD, stage_of
 from tests.property.test_auction_reference import NOW, bodies, creative_of, named, purses, requests
 from tests.reference import auction as reference
 from tests.reference import formats
@@ -98,8 +98,6 @@ def check_decision(account: Account, answer: Answer) -> None:
 
 
 def test_every_request_of_the_corpus_is_explained_as_it_is_decided(directory: Path, corpus: list[bytes]) -> None:
-    from tests.explained import BROAD
-
     world = World(directory / "corpus", BROAD)
     for body in BROAD:
         world.fund(body["id"], 10**15)

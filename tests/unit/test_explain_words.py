@@ -7,6 +7,7 @@ import pytest
 
 from bidder.outcome import Reason
 from tests.explained import explained, one_imp, verdict
+from tests.unit import test_decision_formats
 from tests.unit.test_decision_rules import DEAL_CAMPAIGN, HTTP_CREATIVE, PAIRS, of_banner, of_creative, of_deal
 from tests.worlds import World, banner, campaign, imp, request
 
@@ -169,6 +170,49 @@ def test_of_every_pair_of_rules_the_request_that_stops_it_is_explained_by_its_re
     account = explained(world, stops)
     assert account.reason is reason
     assert all(imp.predicate or imp.verdicts[0].predicate for imp in account.imps) or account.predicate
+
+
+@pytest.mark.parametrize("name", test_decision_formats.PAIRS)
+def test_of_every_rule_of_players_and_placements_the_predicate_is_told(tmp_path: Path, name: str) -> None:
+    creative, lets, stops, reason = test_decision_formats.PAIRS[name]
+    world = World(tmp_path, [campaign(creatives=[creative])])
+    assert explained(world, lets).reason is Reason.NONE
+    account = explained(world, stops)
+    assert account.reason is reason
+    imp_told = one_imp(account)
+    assert ": " in (imp_told.predicate or imp_told.verdicts[0].predicate)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"mimes": ["video/webm"]}, "mimes: the 640x360 video does not fit mimes [video/webm]"),
+        ({"protocols": [5, 6]}, "protocols: the 640x360 video does not fit protocols [5, 6]"),
+        (
+            {"minduration": 16, "maxduration": 30},
+            "minduration: the 640x360 video does not fit minduration 16, maxduration 30",
+        ),
+        ({"minbitrate": 5_000}, "minbitrate: the 640x360 video does not fit minbitrate 5000"),
+        ({"durfloors": [{"mindur": 10, "bidfloor": 9}]}, "floor: 2.50 USD is less than an ad of its length costs here"),
+    ],
+)
+def test_what_a_player_asks_for_is_said(tmp_path: Path, asked: dict[str, Any], said: str) -> None:
+    world = World(tmp_path, [campaign(creatives=[test_decision_formats.video()])])
+    assert verdict(explained(world, test_decision_formats.player(**asked))).predicate == said
+
+
+def test_every_winner_of_a_pod_is_told(tmp_path: Path) -> None:
+    spots = [
+        campaign(f"c-{n}", f"{n}", creatives=[test_decision_formats.video(adomain=[f"a{n}.example"])])
+        for n in range(1, 4)
+    ]
+    world = World(tmp_path, spots)
+    asked = test_decision_formats.player(podid="p", poddur=30, maxseq=2, minduration=5, maxduration=30)
+    told = one_imp(explained(world, asked))
+    assert [win.campaign for win in told.wins] == ["c-3", "c-2"] == [bid["cid"] for bid in world.ask(asked).bids]
+    assert [(one.campaign, one.outcome) for one in told.verdicts] == [
+        ("c-3", "wins"), ("c-2", "wins"), ("c-1", "outranked")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
