@@ -101,6 +101,11 @@ def _imp_document(imp: ImpAccount) -> dict[str, Any]:
     }
 
 
+def nearness(reason: Reason) -> int:
+    """Of reasons of campaigns the highest is counted; that targeting refuses the request only where none says more."""
+    return -1 if reason is Reason.TARGETING else reason.rank
+
+
 def explain(stage: Stage, exchange: str, body: bytes, *, most: int | None, only: int | None = None) -> Account:
     """`most`: campaigns of each imp in words; None: all. `only`: slot of the one that is asked about.
 
@@ -197,7 +202,7 @@ def _tally(reasons: bytearray, steps: bytearray) -> list[tuple[Reason, str, int]
         if reason not in (Reason.NONE, SAME_CAMPAIGN):
             fallen[Reason(reason), field_of(Reason(reason), step)] += n
     rows = [(reason, name, n) for (reason, name), n in fallen.items()]
-    return sorted(rows, key=lambda row: (-row[0].rank, -row[2], row[1]))
+    return sorted(rows, key=lambda row: (-nearness(row[0]), -row[2], row[1]))
 
 
 def _closest(reasons: bytearray, present: list[Reason], candidates: list[int], most: int | None) -> list[int]:
@@ -206,7 +211,7 @@ def _closest(reasons: bytearray, present: list[Reason], candidates: list[int], m
     Where there are too many of both, half of what is shown is of those that fall.
     """
     fallen: list[int] = []
-    for reason in sorted(set(present), key=lambda reason: reason.rank, reverse=True):
+    for reason in sorted(set(present), key=nearness, reverse=True):
         at = reasons.find(reason)
         while at >= 0 and (most is None or len(fallen) < most):
             fallen.append(at)
