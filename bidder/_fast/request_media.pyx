@@ -156,7 +156,7 @@ cdef const char* read_object(Reader r, const char* p, Media* media) noexcept nog
         elif key.word == KEY_MAXDURATION:
             p = read_int32(at(key, KEY_MAXDURATION), &media.maxduration, 0, 4, &r.spare)
         elif key.word == KEY_PROTOCOLS:
-            p = read_bits(r, at(key, KEY_PROTOCOLS), &media.protocols, BITS_TOP, 4)
+            p = read_protocol(r, at(key, KEY_PROTOCOLS), &media.protocols)
         elif key.word == KEY_W:
             p = read_int32(at(key, KEY_W), &media.w, 0, 4, &r.spare)
         elif key.word == KEY_H:

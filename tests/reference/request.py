@@ -277,8 +277,8 @@ def answer(value: Any) -> bool | None:
 
 
 def view_media(media: dict[str, Any]) -> View:
-    single = media.get("protocol")
-    protocols = codes(media.get("protocols"), 63) + codes(single if isinstance(single, list) else [single], 63)
+    said = [media.get(key) for key in ("protocols", "protocol")]
+    protocols = [code for one in said for code in codes(one if isinstance(one, list) else [one], 63)]
     return {
         "mimes": texts(media.get("mimes")),
         **{key: count(media.get(key)) for key in ("minduration", "maxduration", "w", "h", "skipmin", "skipafter")},

@@ -20,6 +20,8 @@ NEEDS = {"VPAID": {1, 2}, "SIMID": {8, 9}}  # codes of api
 SECOND = Decimal(1)
 HALF_SECOND = Decimal("0.5")
 
+LARGEST_CODE = 63
+
 
 def violations(case: Case) -> Iterator[Violation]:
     """Of a bid for video or audio, with VAST or with a notice that brings it."""
@@ -62,7 +64,9 @@ def playable(vast: Vast, slot: Json, path: str) -> Iterator[Violation]:
 
 
 def _protocols(slot: Json) -> set[int]:
-    return codes(slot.get("protocols")) | codes(slot.get("protocol"))  # the single one is that of OpenRTB 2.2
+    """Codes far beyond those of AdCOM say nothing."""
+    offered = codes(slot.get("protocols")) | codes(slot.get("protocol"))  # the single one is that of OpenRTB 2.2
+    return {code for code in offered if code <= LARGEST_CODE}
 
 
 def _against_bid(case: Case, vast: Vast) -> Iterator[Violation]:
