@@ -40,3 +40,4 @@ class Reason(IntEnum):
     PACED = 26  # the throttle said no
     PURSE_EMPTY = 27
     BROKEN = 28  # a fault of ours: no memory, or OpenSSL refused
+    CONSENT = 40  # the law or the publisher lets us not bid at all; decided for the request, before any campaign

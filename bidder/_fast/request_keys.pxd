@@ -91,6 +91,10 @@ cdef extern from *:
     #define KEY_EXT WORD('e', 'x', 't', 0, 0, 0, 0, 0)
     #define KEY_COPPA WORD('c', 'o', 'p', 'p', 'a', 0, 0, 0)
     #define KEY_GDPR WORD('g', 'd', 'p', 'r', 0, 0, 0, 0)
+    #define KEY_GPC WORD('g', 'p', 'c', 0, 0, 0, 0, 0)
+    #define KEY_GPP WORD('g', 'p', 'p', 0, 0, 0, 0, 0)
+    #define KEY_GPP_SID WORD('g', 'p', 'p', '_', 's', 'i', 'd', 0)
+    #define KEY_ATTS WORD('a', 't', 't', 's', 0, 0, 0, 0)
     #define KEY_BIDFLOORCUR LONG(1, 11)
     #define KEY_PUBLISHER LONG(2, 9)
     #define KEY_SECTIONCAT LONG(3, 10)
@@ -116,7 +120,7 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_GPC, KEY_GPP, KEY_GPP_SID, KEY_ATTS,
         KEY_NONE               # no member was left: `begin` is behind the closing bracket
     size_t key_length(uint64_t word) noexcept nogil
     uint64_t LONG(int number, size_t n) noexcept nogil
