@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from bidder._fast.consent cimport MAY_ALL, MAY_AS_CHILD, MAY_IN_CONTEXT, MAY_PERSONALISE, MAY_PINPOINT
-from bidder._fast.consent_bits cimport Bits, bits_of, segment_length, segments_ok, take
+from bidder._fast.consent_bits cimport PACKED_ROOM, TEXT_MAX, Bits, bits_of, segment_length, take
 
 cdef enum:
     HEADER_TYPE = 3
@@ -93,9 +93,9 @@ cdef uint8_t answers_may(Bits* b, const char* layout) noexcept nogil:
     return may if b.ok else may & MAY_IN_CONTEXT
 
 
-cdef uint8_t segment_may(const char* p, uint32_t n) noexcept nogil:
+cdef uint8_t segment_may(uint8_t* room, const char* p, uint32_t n) noexcept nogil:
     """A segment behind the core: GPC, or from Indiana's section on sensitive data."""
-    cdef Bits b = bits_of(p, n)
+    cdef Bits b = bits_of(room, p, n)
     if n <= GPC_CHARACTERS:
         if take(&b, 2) != GPC_SEGMENT or take(&b, 1):
             return MAY_IN_CONTEXT
@@ -104,23 +104,25 @@ cdef uint8_t segment_may(const char* p, uint32_t n) noexcept nogil:
 
 
 cdef uint8_t us_may(uint32_t section, Str text) noexcept nogil:
+    cdef uint8_t[PACKED_ROOM] room
     cdef const char* p = text.p
     cdef uint32_t n = text.n, length
     cdef const char* layout = layouts[section]
     cdef Bits b
     cdef uint64_t version
     cdef uint8_t may
-    if not segments_ok(p, n):
+    if n > TEXT_MAX:
         return MAY_IN_CONTEXT
     length = segment_length(p, n)
-    b = bits_of(p, length)
+    b = bits_of(room, p, length)
     version = take(&b, 6)
     if section >= FIRST_WITH_HEADER and version == section and length < n:
-        p += length + 1        # a header: it lists the segments, which tell themselves apart
+        version = take(&b, 6)
+        p += length + 1        # the rest of the header lists the segments, which tell themselves apart
         n -= length + 1
         length = segment_length(p, n)
-        b = bits_of(p, length)
-        version = take(&b, 6)
+        b = bits_of(room, p, length)
+        take(&b, 6)            # version of the MSPA
     if section == SECTION_US_FIRST and b.n < 6 + 2 * 32:
         layout = layouts[0]
     elif version == 2 and section == SECTION_US_FIRST:
@@ -132,7 +134,7 @@ cdef uint8_t us_may(uint32_t section, Str text) noexcept nogil:
         p += length + 1
         n -= length + 1
         length = segment_length(p, n)
-        may &= segment_may(p, length)
+        may &= segment_may(room, p, length)
     return may
 
 
@@ -154,7 +156,7 @@ cdef uint32_t take_code(Bits* b) noexcept nogil:
     """A Fibonacci code: bits for 1, 2, 3, 5, 8 … until two ones follow each other."""
     cdef uint32_t value = 0, weight = 1, after = 2, i, swap
     cdef bint before = False, bit
-    for i in range(CODE_BITS):
+    for i in range(<uint32_t>CODE_BITS):
         bit = take(b, 1) != 0
         if bit and before:
             return value
@@ -209,15 +211,16 @@ cdef Sections read_sections(Str gpp, uint64_t applying) noexcept nogil:
     cdef Bits b
     cdef uint32_t entries, i, id = 0, last
     cdef bint range_
+    cdef uint8_t[PACKED_ROOM] room
     out.ok = False
     out.present = 0
     out.tcf.p = out.usp.p = NULL
     out.tcf.n = out.usp.n = 0
     out.may = MAY_ALL
     head = next_section(&rest)
-    if head.p == NULL or not segments_ok(head.p, head.n):
+    if head.p == NULL:
         return out
-    b = bits_of(head.p, head.n)
+    b = bits_of(room, head.p, head.n)
     if take(&b, 6) != HEADER_TYPE or take(&b, 6) != HEADER_VERSION:
         return out
     entries = <uint32_t>take(&b, 12)

@@ -1,7 +1,7 @@
 """TC strings, for tests and tools: it grants exactly what the worker takes as granted."""
 
 from collections.abc import Collection
-from typing import Protocol, TypedDict
+from typing import Any, Protocol
 
 class ConsentRow(Protocol):
     """What consent wants of `bidder.settings.Consent`."""
@@ -19,13 +19,9 @@ class ConsentRow(Protocol):
     @property
     def contextual(self) -> bool: ...
 
-class Grant(TypedDict):
-    purposes: list[int]
-    """For which there is a legal basis: the user's consent, or a legitimate interest that nobody objected to."""
-    precise_geo: bool
-    """Special feature 1 is declared, and the user opted in."""
-    forbidden: bool
-    """The publisher forbids us purpose 2: to choose an advertisement at all."""
+def grant_of(text: bytes, settings: ConsentRow) -> dict[str, Any] | None:
+    """What the string grants us; None where it is no TC string of version 2 or damaged, or we have no vendor id.
 
-def grant_of(text: bytes, settings: ConsentRow) -> Grant | None:
-    """What the string grants us; None where it is no TC string of version 2 or damaged, or we have no vendor id."""
+    `purposes`: those for which there is a legal basis, consent or a legitimate interest that nobody objected to.
+    `precise_geo`: special feature 1 is declared, and the user opted in.
+    `forbidden`: the publisher forbids us purpose 2, to choose an advertisement at all."""

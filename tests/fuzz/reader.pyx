@@ -12,6 +12,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from bidder._fast.consent cimport MAY_IDENTIFY, MAY_PERSONALISE, MAY_PINPOINT
 from bidder._fast.json_text cimport PAD
 from bidder._fast.request cimport (
     READ_INVALID, READ_MALFORMED, READ_OK, Deal, Imp, Reader, Request, Span, Str,
@@ -108,8 +109,12 @@ cdef const char* wrong(Reader r, int code) noexcept nogil:
         return b"a list"
     if <uint64_t>q.cur.at + q.cur.n > r.ints_n or q.imps.n > r.imps_n:
         return b"a span"
-    if not q.personal_ok and (q.ifa.p != NULL or q.user.p != NULL or q.segments.n or q.has_point or q.yob or q.gender):
-        return b"a person, although that is not permitted"
+    if not q.may & MAY_IDENTIFY and (q.ifa.p != NULL or q.user.p != NULL or q.has_user_id):
+        return b"an id, although that is not permitted"
+    if not q.may & MAY_PERSONALISE and (q.segments.n or q.yob or q.gender):
+        return b"a profile, although that is not permitted"
+    if not q.may & MAY_PINPOINT and (q.has_point or q.zip.p != NULL):
+        return b"a precise place, although that is not permitted"
     for i in range(q.imps.n):
         what = wrong_imp(r, &r.imps[i])
         if what != NULL:

@@ -13,7 +13,7 @@ KEYS = """
     pmp deals secure instl bidfloor bidfloorcur w h format wmin wmax hmin hmax battr btype api private_auction wadomain
     domain page bundle publisher cat sectioncat pagecat os osv make model carrier language devicetype connectiontype ifa
     lmt dnt geo country region city metro zip lat lon buyeruid gender yob consent eids data segment coppa gdpr
-    us_privacy native acat wlang wlangb langb wratio hratio expdir source x
+    us_privacy gpp gpp_sid gpc atts native acat wlang wlangb langb wratio hratio expdir source x
 """
 VALUES = rb"""
     null true false {} [] [[]] [{}] {"id":"1"} 0 -0 1e400 -1e-400 0.0000005 1.5E+2 18446744073709551616
@@ -56,6 +56,13 @@ def reader_seeds() -> list[bytes]:
         {"id": "1", "imp": [{"id": "1"}], "user": {"data": [{"segment": [{"id": "s-1"}]}], "eids": [{}], "yob": 1990}},
         {"id": "1", "imp": [{"id": "1"}], "regs": {"ext": {"gdpr": 1, "us_privacy": "1YYN"}}, "user": {"id": "u"}},
         {"id": "1", "imp": [{"id": "1"}], "device": {"geo": {"lat": 1.5, "lon": "-2", "country": "USA"}, "lmt": 0}},
+        {
+            "id": "1",
+            "imp": [{"id": "1"}],
+            "regs": {"gpp": "DBACNYA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN", "gpp_sid": [2, 6], "gpc": "1"},
+            "user": {"consent": "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA.IAAA", "id": "u"},
+            "device": {"ext": {"atts": 3}, "geo": {"country": "FRA"}},
+        },
         {"x": [[[{"a": [None, True, -1.5e-7]}]]]},
     ]
     texts = [json.dumps(body, ensure_ascii=n % 2 == 0).encode() for n, body in enumerate(small)]
