@@ -41,6 +41,7 @@ class Host:
         self.workers = workers
         self.ready: dict[str, Any] = {}
         self.process: subprocess.Popen[str] | None = None
+        self.said = ("", "")  # stdout and stderr of what ended last; the log is in there
 
     def start(self) -> None:
         """Return when the ready line has been read."""
@@ -79,7 +80,7 @@ class Host:
         """Ask it to go; its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.communicate(timeout=END_S)
+        self.said = self.process.communicate(timeout=END_S)
         code = self.process.returncode
         self.process = None
         return code
