@@ -199,9 +199,7 @@ def _check_consent(consent: Consent, where: str) -> None:
             raise SettingsError(f"{where}.{key}: purposes are 1 to 24, not {wrong[0]}")
     both = set(consent.consent_purposes) & set(consent.interest_purposes)
     if both:
-        raise SettingsError(
-            f"{where}: purpose {min(both)} is declared on consent or on interest, not on both"
-        )
+        raise SettingsError(f"{where}: purpose {min(both)} is declared on consent or on interest, not on both")
 
 
 def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | None = None) -> Settings:

@@ -35,8 +35,9 @@ END_S = 60.0
 class Host:
     """One state directory on one port base; `start()` and `end()` any number of times."""
 
-    def __init__(self, state: Path, workers: int = 2) -> None:
+    def __init__(self, state: Path, workers: int = 2, environ: Mapping[str, str] | None = None) -> None:
         self.state = state
+        self.environ = dict(environ or {})  # OUTBID_<SECTION>_<KEY>
         self.base = free_port_base()
         self.workers = workers
         self.ready: dict[str, Any] = {}
@@ -58,6 +59,7 @@ class Host:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=os.environ | self.environ,
             start_new_session=True,  # a Ctrl-C for pytest is not one for it
         )
 
@@ -196,9 +198,9 @@ class Host:
 
 
 @contextlib.contextmanager
-def running(state: Path, workers: int = 2) -> Iterator[Host]:
+def running(state: Path, workers: int = 2, environ: Mapping[str, str] | None = None) -> Iterator[Host]:
     """A host that has said that it is ready; ended and erased afterwards."""
-    host = Host(state, workers)
+    host = Host(state, workers, environ)
     try:
         host.start()
         yield host

@@ -22,7 +22,7 @@ from bidder.campaigns.record import CampaignRecord
 from bidder.events.outbox import KEY
 from bidder.events.schema import Kind, Row
 from bidder.money.tokens import BidIds, Key, Opener, Sealer
-from bidder.settings import Exchange
+from bidder.settings import Consent, Exchange
 
 NOW_S = 1_790_000_000  # in September 2026
 MINUTE = NOW_S // 60
@@ -97,10 +97,12 @@ class World:
         book: bool = True,
         bid_ids: BidIds | None = None,
         purses: int = 64,
+        consent: Consent | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
+        self.consent = consent
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
@@ -130,6 +132,7 @@ class World:
             clock=self.clock,
             exchanges=EXCHANGES,
             seed=seed,
+            consent=self.consent,
         )
 
     def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:
