@@ -13,7 +13,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from bidder._fast.gpp cimport (
-    SECTION_HEADER, SECTION_INTEGRITY, SECTION_TCF_EU, SECTION_TOP, SECTION_US_FIRST, SECTION_US_LAST, SECTION_USP,
+    SECTION_HEADER, SECTION_INTEGRITY, SECTION_TCF_EU, SECTION_US_FIRST, SECTION_US_LAST, SECTION_USP,
     Sections, read_sections, usp_may,
 )
 from bidder._fast.tcf cimport Grant, purpose_bit, tcf_grant, vendor_of

@@ -5,6 +5,7 @@ import itertools
 import json
 
 from bidder.simulator.traffic import requests
+from tests.consent_strings import agreed, gpp_string, us_string
 
 SEED = 29
 
@@ -60,8 +61,17 @@ def reader_seeds() -> list[bytes]:
             "id": "1",
             "imp": [{"id": "1"}],
             "regs": {"gpp": "DBACNYA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN", "gpp_sid": [2, 6], "gpc": "1"},
-            "user": {"consent": "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA.IAAA", "id": "u"},
+            "user": {
+                "consent": agreed(30),
+                "ext": {"consent": "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA"},
+                "id": "u",
+            },
             "device": {"ext": {"atts": 3}, "geo": {"country": "FRA"}},
+        },
+        {
+            "id": "1",
+            "imp": [{"id": "1"}],
+            "regs": {"gpp": gpp_string({7: us_string(7, gpc=False), 8: us_string(8)}), "gpp_sid": [7], "gdpr": 0},
         },
         {"x": [[[{"a": [None, True, -1.5e-7]}]]]},
     ]
