@@ -1,15 +1,14 @@
 """Outcomes of a request, and the reasons why one got no bid.
 
-A no-bid is a value with a reason. The number of a reason is what the counters
-carry and never changes; a later reason outranks an earlier one when a request
-fails at several places, so the one that is counted came closest to a bid.
+A no-bid is a value with a reason. The number of a reason is what the counters carry and never changes. When a request
+fails at several places, the reason that is counted is the one that came closest to a bid: the last of them in NEARNESS.
 """
 
 from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """Why a request (or an imp of it) got no bid. Order: from far away to nearly a bid."""
+    """Why a request (or an imp of it) got no bid."""
 
     NONE = 0
     MALFORMED = 1  # not JSON: HTTP 400
@@ -40,4 +39,33 @@ class Reason(IntEnum):
     PACED = 26  # the throttle said no
     PURSE_EMPTY = 27
     BROKEN = 28  # a fault of ours: no memory, or OpenSSL refused
+    LINEARITY = 29  # video: linear where only an overlay may be, or the other way round
+    PLACEMENT = 30  # video: an overlay where nothing plays below it
+    MIME = 31  # video, audio: no media file of a type that the player plays
+    PROTOCOL = 32  # video, audio: no VAST version that the player reads
+    DELIVERY = 33  # video, audio: media files are downloaded, the player wants them streamed
+    BITRATE = 34
+    DURATION = 35  # minduration, maxduration, rqddurs, poddur
+    SKIP = 36  # can be skipped where that may not be, or earlier
+    ASSETS = 37  # native: a required asset is missing, too long or of another size; or the native request is unreadable
+    POD = 38  # another ad of the same pod has its domain, category or creative
+    EXPDIR = 39  # banner: expands in a direction that is not allowed
     CONSENT = 40  # the law or the publisher lets us not bid at all; decided for the request, before any campaign
+
+    @property
+    def rank(self) -> int:
+        """Higher: closer to a bid."""
+        return _RANK[self]
+
+
+_R = Reason
+NEARNESS = (
+    _R.NONE, _R.MALFORMED, _R.INVALID_REQUEST, _R.NO_BOOK, _R.OFF, _R.OVERLOAD, _R.CONSENT, _R.SEAT, _R.CURRENCY,
+    _R.FORMAT, _R.TARGETING, _R.FLIGHT, _R.CAMPAIGN_OFF,
+    _R.LINEARITY, _R.PLACEMENT, _R.MIME, _R.PROTOCOL, _R.DELIVERY, _R.SIZE, _R.BITRATE, _R.DURATION, _R.SKIP, _R.ASSETS,
+    _R.DEAL, _R.BAPP, _R.BADV, _R.BCAT, _R.BATTR, _R.BTYPE, _R.EXPDIR, _R.API, _R.SECURE, _R.APPROVAL, _R.LANGUAGE,
+    _R.FLOOR_CURRENCY, _R.FLOOR, _R.POD, _R.FREQUENCY, _R.PACED, _R.PURSE_EMPTY,
+    _R.BROKEN,
+)  # fmt: skip
+"""Every reason, from far away to nearly a bid."""
+_RANK = {reason: rank for rank, reason in enumerate(NEARNESS)}

@@ -28,6 +28,7 @@ from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
+from bidder.spot_check import SpotCheck
 
 TICK_S = 0.05
 DRAIN_S = 4.0
@@ -96,6 +97,7 @@ class Worker:
             log_function=lambda handler: None,
         )
         self._server = BidServer(self._decider, application, max_body_bytes=settings.bidder.max_body_bytes)
+        self._spot_check = SpotCheck(self._decider, settings.exchanges, settings.bidder.lint_per_s, self._log)
         self._per_peer = settings.bidder.connections_per_peer
         self._socket = socket.socket(fileno=os.dup(listening_fd))
         self._state = state
@@ -116,6 +118,12 @@ class Worker:
             self._purses.catch_up()  # a book may name slots that the file has only now
             self._decider.set_book(book)
             self._generation = book.revision
+            self._server.stalled(began_ns)
+
+    def _check(self) -> None:
+        """Hold a bid against the linter, if one is due."""
+        began_ns = time.monotonic_ns()
+        if self._spot_check.tick(began_ns):
             self._server.stalled(began_ns)
 
     def _share(self, connections: int) -> int | None:
@@ -152,6 +160,7 @@ class Worker:
             while not stop.is_set():
                 self._renew_book()
                 self._beat(self._server.connections)
+                self._check()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TICK_S)
             listener.close()

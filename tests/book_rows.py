@@ -29,11 +29,13 @@ class Section(IntEnum):
     IDS = 18
     BLOB = 19
     SUMMARIES = 20
+    MEDIA = 21
+    ASSETS = 22
 
 
 ROW = {
     Section.CAMPAIGNS: struct.Struct("<IIqqIIIIIIIIQ"),
-    Section.CREATIVES: struct.Struct("<IIBBHii4xQQQIIIIIIII"),
+    Section.CREATIVES: struct.Struct("<IIBBHiiIQQQIIIIIIII"),
     Section.STRINGS: struct.Struct("<QI4x"),
     Section.PIECES: struct.Struct("<IIQ"),
     Section.FREQUENCIES: struct.Struct("<III4x"),
@@ -53,6 +55,8 @@ ROW = {
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
     Section.SUMMARIES: struct.Struct("<Q"),
+    Section.MEDIA: struct.Struct("<BBBBIIIIIIII"),
+    Section.ASSETS: struct.Struct("<QIIIiiI"),
 }
 HEADER = struct.Struct("<8sIIQQQII")
 ENTRY = struct.Struct("<QQI4x")

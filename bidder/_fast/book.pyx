@@ -47,6 +47,8 @@ cdef class Book:
         book.strings = <StrRef*>book.section(S_STRINGS)
         book.pieces = <Piece*>book.section(S_PIECES)
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
+        book.media = <MediaRec*>book.section(S_MEDIA)
+        book.assets = <AssetRec*>book.section(S_ASSETS)
         book.blob = <const char*>book.section(S_BLOB)
         book.tell_zones()
         book.numbers = <NumberId*>calloc(DIMENSIONS * NUMBER_IDS, sizeof(NumberId))

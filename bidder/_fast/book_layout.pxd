@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 3
+    BOOK_VERSION = 4
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -41,7 +41,9 @@ cdef enum:                     # sections, in the order of the table
     S_IDS = 18                 # Named by key of the campaign, sorted: ids, also of campaigns not running
     S_BLOB = 19                # bytes
     S_SUMMARIES = 20           # u64: of each bitmap, a bit a block, see below
-    SECTIONS = 21
+    S_MEDIA = 21               # MediaRec: of creatives that are no banners
+    S_ASSETS = 22              # AssetRec: of native creatives
+    SECTIONS = 23
 
 cdef enum:                     # Dimension.id
     D_EXCHANGE = 0
@@ -102,7 +104,7 @@ cdef struct Header:
     uint64_t seed
     uint32_t sections
     uint32_t words             # 64-bit words of a bitmap: a multiple of BLOCK_WORDS
-    SectionRec table[21]
+    SectionRec table[23]
 
 cdef struct Filter:
     uint32_t zone

@@ -34,9 +34,12 @@ cdef class Decider(BidHandler):
     cdef list held             # bytes that rows point into
     cdef uint64_t seed         # moves on with every request
     cdef readonly uint64_t requests, bids
+    cdef bint keeps            # the next answer with bids is kept, for a spot check
+    cdef tuple kept            # (exchange, request, answer), or None
     cdef Str hold(self, str text)
     cdef serve(self, str name, int key, str seat)
     cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil
+    cdef void keep(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept
     # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
     cdef int conclude(self, Desk desk) noexcept nogil

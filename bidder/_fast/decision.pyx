@@ -20,13 +20,15 @@ from bidder._fast.admission cimport Admission
 from bidder._fast.book cimport CampaignRec, CreativeRec
 from bidder._fast.consent cimport MAY_BID
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
+from bidder._fast.formats cimport MTYPE_NATIVE
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
+    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED,
+    REASON_NO_BOOK,
     REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
-from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, os_key, pack3
+from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, os_key, pack3
 from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices
@@ -107,7 +109,20 @@ cdef class Decider(BidHandler):
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
+            if self.keeps:
+                self.keep(exchange, exchange_n, body, body_n)
         return status
+
+    def sample(self):
+        kept, self.kept, self.keeps = self.kept, None, True
+        return kept
+
+    cdef void keep(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept:
+        self.keeps = False
+        try:
+            self.kept = (exchange[:exchange_n], body[:body_n], self.writer.p[:self.writer.n])
+        except MemoryError:
+            self.kept = None
 
     cdef void batch_begins(self) noexcept:
         self.taken = 0
@@ -214,7 +229,7 @@ cdef class Decider(BidHandler):
         cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
         if imp.id.p is NULL or imp.duplicate_id:
             return REASON_INVALID_REQUEST
-        return REASON_NONE if imp.media & MEDIA_BANNER else REASON_FORMAT
+        return REASON_NONE if imp.media else REASON_FORMAT
 
     cdef int conclude(self, Desk desk) noexcept nogil:
         cdef uint8_t reason = desk.reason
@@ -246,11 +261,13 @@ cdef class Decider(BidHandler):
                     why = self.bid_one(desk, imp, &best, written[0] == 0)
                     if why == REASON_NONE:
                         written[0] += 1
-                        break
-                    desk.auction.refuse(why)
+                        if not desk.auction.place(&best):
+                            break
+                    else:
+                        desk.auction.refuse(why)
                 else:
                     why = desk.auction.reason
-            if why > reason:
+            if closer(why, reason):
                 reason = why
         if written[0]:
             self.writer.put(b"]}]}", CLOSING_CHARS)
@@ -274,8 +291,14 @@ cdef class Decider(BidHandler):
         memset(&splices.deal, 0, sizeof(Str))
         if best.deal >= 0:
             splices.deal = desk.reader.deals[best.deal].id
+        splices.imp_id_raw = imp.id_raw
+        splices.native = NULL
+        if creative.format == MTYPE_NATIVE:
+            splices.native = &desk.reader.natives[imp.native]
+            splices.asked = desk.reader.asked
+            splices.strs = desk.reader.strs
         if not self.writer.reserve(desk.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
-                                   + self.writer.bid_bytes(self.book, creative, imp.id_raw, splices.deal)):
+                                   + self.writer.bid_bytes(self.book, creative, &splices)):
             return REASON_BROKEN
         if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, desk.key.minute, &take):
             return REASON_PURSE_EMPTY
@@ -301,7 +324,6 @@ cdef class Decider(BidHandler):
                 purse_return(&self.purses.slots[campaign.purse], &take, key.minute)
             return REASON_BROKEN
         splices.bid_id = bid_id
-        splices.imp_id_raw = imp.id_raw
         splices.price = best.price
         splices.notice = notice
         splices.page = page

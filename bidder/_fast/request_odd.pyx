@@ -6,10 +6,10 @@ from the beginning of it: each function here takes every case and does not rely 
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from bidder._fast.json cimport blank, is_digit, skip_container, skip_number, skip_scalar, undo_string
+from bidder._fast.json cimport blank, is_digit, memcmp, skip_container, skip_number, skip_scalar, undo_string
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport string_end
-from bidder._fast.request_keys cimport KEY_NONE, key_length, key_word, other_key
+from bidder._fast.request_keys cimport *
 
 
 cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
@@ -44,6 +44,37 @@ cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
         key.begin = blank(end + 1) - key_length(word) - 2
         key.word = word
     return key
+
+
+cdef struct Seldom:
+    size_t n
+    const char* name
+    uint64_t word
+
+cdef Seldom[14] SELDOM = [
+    Seldom(9, b"protocols", KEY_PROTOCOLS),
+    Seldom(9, b"linearity", KEY_LINEARITY),
+    Seldom(9, b"placement", KEY_PLACEMENT),
+    Seldom(9, b"skipafter", KEY_SKIPAFTER),
+    Seldom(9, b"durfloors", KEY_DURFLOORS),
+    Seldom(9, b"poddedupe", KEY_PODDEDUPE),
+    Seldom(10, b"minbitrate", KEY_MINBITRATE),
+    Seldom(10, b"maxbitrate", KEY_MAXBITRATE),
+    Seldom(11, b"minduration", KEY_MINDURATION),
+    Seldom(11, b"maxduration", KEY_MAXDURATION),
+    Seldom(11, b"maxextended", KEY_MAXEXTENDED),
+    Seldom(12, b"mincpmpersec", KEY_MINCPMPERSEC),
+    Seldom(13, b"boxingallowed", KEY_BOXINGALLOWED),
+    Seldom(13, b"eventtrackers", KEY_EVENTTRACKERS),
+]
+
+
+cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil:
+    cdef int i
+    for i in range(14):
+        if SELDOM[i].n == n and memcmp(p, SELDOM[i].name, n) == 0:
+            return SELDOM[i].word
+    return other_key(n)
 
 
 cdef const char* odd_value(const char* p, int depth) noexcept nogil:

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
-from bidder._fast.book cimport Book, CreativeRec
-from bidder._fast.request cimport Str
+from bidder._fast.book cimport Book, CreativeRec, Piece
+from bidder._fast.request cimport Asked, Native, Str
 
 cdef enum:
     PRICE_CHARS = 24           # most that a price takes
@@ -16,6 +16,9 @@ cdef struct Splices:           # what one bid puts into the pieces of its creati
     const char* notice         # TOKEN_CHARS each
     const char* page
     Str deal                   # unescaped; p is NULL: none
+    const Native* native       # what a native answers; NULL: the creative is none
+    const Asked* asked         # the reader's, into which `native` points,
+    const Str* strs            # and its strings
 
 cdef class Writer:
     cdef char* p               # owned
@@ -24,6 +27,10 @@ cdef class Writer:
     cdef bint reserve(self, size_t more) noexcept nogil
     cdef void put(self, const char* text, size_t n) noexcept nogil
     cdef void put_str(self, Str text) noexcept nogil
-    # Most bytes that put_bid will write.
-    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, Str imp_id_raw, Str deal) noexcept nogil
+    # Most bytes that put_bid will write; of the splices it needs the imp's id, the deal and the native.
+    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil
+    cdef size_t native_bytes(self, Book book, const CreativeRec* creative, const Splices* splices,
+                             const Piece* piece) noexcept nogil
+    cdef char* write_native(self, Book book, const CreativeRec* creative, const Splices* splices, const Piece* piece,
+                            char* out) noexcept nogil
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil
