@@ -52,7 +52,24 @@ REQUEST: Json = {
             },
             "metric": [{"type": "viewability", "value": 0.7, "vendor": "v"}],
             "pmp": {"private_auction": 0, "deals": [{"id": "deal-7", "bidfloor": 0.02, "bidfloorcur": "USD", "at": 1}]},
-        }
+        },
+        {
+            "id": "2",
+            "video": {
+                "mimes": ["video/mp4"],
+                "protocols": [3],
+                "minduration": 5,
+                "maxduration": 30,
+                "w": 640,
+                "h": 360,
+                "rqddurs": [15],
+                "podid": "p-1",
+                "durfloors": [{"mindur": 5, "maxdur": 9, "bidfloor": 1.5}],
+                "companionad": [{"w": 300, "h": 250, "id": "co"}],
+                "ext": {"rewarded": 1},
+            },
+            "native": {"request": '{"ver":"1.2","assets":[{"id":1,"title":{"len":90}}],"ext":{"a":"b"}}', "ver": "1.2"},
+        },
     ],
     "app": {
         "id": "a-1",
