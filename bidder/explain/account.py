@@ -141,6 +141,8 @@ def _of_request(reason: Reason, request: dict[str, Any] | None, stage: Stage, ex
             return "switch: everything is off" if stage.off else f"switch: exchange {exchange} is off"
         case Reason.NO_BOOK:
             return "this host has no book yet"
+        case Reason.CONSENT:
+            return "consent: the law or the publisher does not let us bid"
     if request is None:
         return reason.name.lower()
     seat = stage.explainer.seat

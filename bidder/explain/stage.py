@@ -123,6 +123,7 @@ def look_at(
             clock=Clock() if clock is None else clock,
             exchanges=settings.exchanges,
             seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed,
+            consent=settings.consent,
         )
     if book is not None:
         explainer.set_book(book)
