@@ -287,11 +287,15 @@ def view_media(media: dict[str, Any]) -> View:
         "podid": text(media.get("podid")),
         "poddedupe": codes(media.get("poddedupe"), 4),
         "mincpmpersec": floor(media.get("mincpmpersec"), 0),
-        "durfloors": [
-            (count(entry.get("mindur")), count(entry.get("maxdur")), floor(entry.get("bidfloor"), 0))
-            for entry in dictionaries(media.get("durfloors"))
-        ],
+        "durfloors": view_durfloors(media),
     }
+
+
+def view_durfloors(holder: dict[str, Any]) -> list[tuple[int, int, int]]:
+    return [
+        (count(entry.get("mindur")), count(entry.get("maxdur")), floor(entry.get("bidfloor"), 0))
+        for entry in dictionaries(holder.get("durfloors"))
+    ]
 
 
 def view_native(native: dict[str, Any]) -> View:
@@ -344,4 +348,6 @@ def view_deal(deal: dict[str, Any]) -> View:
         "at": code(deal.get("at")),
         "wseat": texts(deal.get("wseat")),
         "wadomain": texts(deal.get("wadomain")),
+        "durfloors": view_durfloors(deal),
+        "mincpmpersec": floor(deal.get("mincpmpersec"), 0),
     }
