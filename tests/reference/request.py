@@ -305,11 +305,14 @@ def view_native(native: dict[str, Any]) -> View:
     wrapped = isinstance(wanted, dict) and isinstance(wanted.get("native"), dict)
     if wrapped:
         wanted = wanted["native"]
+    assets = list(dictionaries(wanted.get("assets"))) if isinstance(wanted, dict) else None
+    seen = None if assets is None or len(assets) > 64 else [view_asset(asset) for asset in assets]
+    ids = [asset["id"] for asset in seen or []]
+    for asset in seen or []:
+        asset["id"] = asset["id"] if ids.count(asset["id"]) == 1 else -1
     trackers = dictionaries(wanted.get("eventtrackers")) if isinstance(wanted, dict) else []
     return {
-        "assets": [view_asset(asset) for asset in dictionaries(wanted.get("assets"))]
-        if isinstance(wanted, dict)
-        else None,
+        "assets": seen,
         "ver": (native_version(wanted) if isinstance(wanted, dict) else 0) or native_version(native) or 12,
         "wrapped": wrapped,
         "image_events": any(code(t.get("event")) == 1 and 1 in codes(t.get("methods"), 63) for t in trackers),
