@@ -89,6 +89,7 @@ class Worker:
             exchanges=settings.exchanges,
             seed=int.from_bytes(os.urandom(8), "big"),
             wait_budget_ms=settings.bidder.wait_budget_ms,
+            consent=settings.consent,
         )
         application = tornado.web.Application(
             [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],

@@ -24,7 +24,7 @@ from bidder.events.schema import Kind, Row
 from bidder.money.tokens import BidIds, Key, Opener, Sealer
 from bidder.openrtb.lint import lint
 from bidder.openrtb.profile import profile_of
-from bidder.settings import Exchange
+from bidder.settings import Consent, Exchange
 from tests.lint_cases.known import objections
 
 NOW_S = 1_790_000_000  # in September 2026
@@ -100,10 +100,12 @@ class World:
         book: bool = True,
         bid_ids: BidIds | None = None,
         purses: int = 64,
+        consent: Consent | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
+        self.consent = consent
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
@@ -133,6 +135,7 @@ class World:
             clock=self.clock,
             exchanges=EXCHANGES,
             seed=seed,
+            consent=self.consent,
         )
 
     def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:

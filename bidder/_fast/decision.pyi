@@ -10,6 +10,7 @@ from bidder._fast.counters import Counters
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.handler import BidHandler
 from bidder._fast.purses import Purses
+from bidder._fast.tcf import ConsentRow
 from bidder._fast.tokens import BidIds, Sealer
 
 class ExchangeRow(Protocol):
@@ -49,9 +50,10 @@ class Decider(BidHandler):
         exchanges: Mapping[str, ExchangeRow],
         seed: int,
         wait_budget_ms: int = 10,
+        consent: ConsentRow | None = None,
     ) -> None:
         """`wait_budget_ms`: a request that has waited longer for us, or for a quarter of its exchange's `tmax_ms`, is
-        not served: reason OVERLOAD."""
+        not served: reason OVERLOAD. `consent`: who we are where people consent to vendors; None: nobody."""
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""

@@ -49,3 +49,4 @@ cdef enum:
     REASON_ASSETS = 37
     REASON_POD = 38
     REASON_EXPDIR = 39
+    REASON_CONSENT = 40
