@@ -31,6 +31,7 @@ class Section(IntEnum):
     SUMMARIES = 20
     MEDIA = 21
     ASSETS = 22
+    FILES = 23
 
 
 ROW = {
@@ -55,8 +56,9 @@ ROW = {
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
     Section.SUMMARIES: struct.Struct("<Q"),
-    Section.MEDIA: struct.Struct("<BBBBIIIIIIII"),
+    Section.MEDIA: struct.Struct("<BBBBIIIIII"),
     Section.ASSETS: struct.Struct("<QIIIiiI"),
+    Section.FILES: struct.Struct("<III"),
 }
 HEADER = struct.Struct("<8sIIQQQII")
 ENTRY = struct.Struct("<QQI4x")

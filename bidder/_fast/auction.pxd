@@ -85,5 +85,6 @@ cdef class Auction:
                         Candidate* found) noexcept nogil
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, int64_t price, uint64_t draw,
                                  int32_t* creative) noexcept nogil
-    cdef uint8_t creative_floor(self, const CreativeRec* creative, int64_t price) noexcept nogil
+    cdef bint floored_later(self, const Deal* deal) noexcept nogil
+    cdef uint8_t creative_floor(self, const CreativeRec* creative, const Deal* deal, int64_t price) noexcept nogil
     cdef void rank(self, const Candidate* candidate) noexcept nogil

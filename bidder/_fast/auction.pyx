@@ -122,6 +122,8 @@ cdef class Auction:
             floor = deal_floor(&self.reader.deals[i], imp, &currency)
             if floor < self.floor_least:
                 self.floor_least = floor
+            if self.floored_later(&self.reader.deals[i]):
+                self.floor_least = 0
         self.deals_done = False
         self.standing_most = STANDS_OPEN
         if self.by_duration:
@@ -292,9 +294,9 @@ cdef class Auction:
             if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
-                why = floor_reason(worth, 0 if self.by_duration and deal.floor <= 0 else floor, currency)
+                why = floor_reason(worth, 0 if self.floored_later(deal) else floor, currency)
             if why == REASON_NONE:
-                why = self.choose_creative(slot, deal, worth, draw, &creative)
+                why = self.choose_creative(slot, deal, offer, draw, &creative)
             if why == REASON_NONE:
                 found.standing = standing
                 found.price = offer
@@ -311,13 +313,28 @@ cdef class Auction:
         why = floor_reason(price, 0 if self.by_duration else imp.floor, imp.floor_currency)
         return why if why != REASON_NONE else self.choose_creative(slot, NULL, price, draw, &found.creative)
 
-    cdef uint8_t creative_floor(self, const CreativeRec* creative, int64_t price) noexcept nogil:
-        """Of an imp whose floor depends on the length of the ad."""
+    cdef bint floored_later(self, const Deal* deal) noexcept nogil:
+        """Does the floor depend on the length of the ad? A deal's own goes before that of the imp."""
+        if deal is NULL or deal.floor <= 0 and not (deal.durfloors.n or deal.mincpmpersec):
+            return self.by_duration
+        return deal.durfloors.n or deal.mincpmpersec
+
+    cdef uint8_t creative_floor(self, const CreativeRec* creative, const Deal* deal, int64_t price) noexcept nogil:
+        """Where it does."""
         cdef const Media* player = player_of(self.reader, self.imp, creative.format)
-        cdef int64_t floor = -1
+        cdef uint32_t seconds = media_rec(self.book, creative).duration_s if player is not NULL else 0
+        cdef int64_t floor = 0
+        if deal is not NULL:
+            if player is not NULL:
+                floor = duration_floor(self.reader, deal.durfloors, deal.mincpmpersec, seconds)
+            if floor <= 0:
+                floor = deal.floor
+            if floor > 0:
+                return floor_reason(price, floor, deal.floor_currency)
+        floor = 0
         if player is not NULL:
-            floor = duration_floor(self.reader, player, media_rec(self.book, creative).duration_s)
-        return floor_reason(price, self.imp.floor if floor < 0 else floor, self.imp.floor_currency)
+            floor = duration_floor(self.reader, player.durfloors, player.mincpmpersec, seconds)
+        return floor_reason(price, floor if floor > 0 else self.imp.floor, self.imp.floor_currency)
 
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, int64_t price, uint64_t draw,
                                  int32_t* creative) noexcept nogil:
@@ -325,6 +342,7 @@ cdef class Auction:
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const CreativeRec* c
         cdef uint32_t i, allowed = 0, served = 0
+        cdef bint later = self.floored_later(deal)
         cdef uint8_t why, best_why = REASON_NONE
         creative[0] = NO_CREATIVE
         for i in range(campaign.creative_first, campaign.creative_first + campaign.creative_count):
@@ -335,8 +353,8 @@ cdef class Auction:
             if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
                     and not domain_listed(self.reader, self.book, deal.wadomain, c):
                 why = REASON_DEAL
-            if why == REASON_NONE and self.by_duration and (deal is NULL or deal.floor <= 0):
-                why = self.creative_floor(c, price)
+            if why == REASON_NONE and later:
+                why = self.creative_floor(c, deal, price)
             if why == REASON_NONE and self.imp.media & (MEDIA_VIDEO | MEDIA_AUDIO):
                 why = pods_reason(&self.pods, self.reader, self.book, self.imp, c)
             if why == REASON_NONE:

@@ -72,14 +72,18 @@ cdef struct CreativeRec:
 cdef struct MediaRec:          # what players and natives ask of a creative
     uint8_t protocol           # VAST version (AdCOM creative subtype); 0: none
     uint8_t linear, skippable  # 0 or 1
-    uint8_t delivery           # bit n: has files that are delivered so: 1 streaming, 2 progressive
+    uint8_t reserved
     uint32_t duration_s        # 0: not known
     uint32_t skip_after_s
-    uint32_t bitrate_min, bitrate_max  # kbit/s, over its media files; 0: not known
-    uint32_t mime_first        # into strings: types of its media files
-    uint32_t mime_count
+    uint32_t file_first        # into files
+    uint32_t file_count
     uint32_t asset_first       # into assets
     uint32_t asset_count
+
+cdef struct FileRec:           # a media file
+    uint32_t mime              # into strings
+    uint32_t kbps              # 0: not known
+    uint32_t delivery          # 1 streaming, 2 progressive
 
 cdef struct AssetRec:
     uint64_t at                # into the blob: what follows its id in the answer, up to its brace
@@ -119,6 +123,7 @@ cdef class Book:
     cdef FrequencyRec* frequencies
     cdef MediaRec* media
     cdef AssetRec* assets
+    cdef FileRec* files
     cdef const char* blob
     cdef const char* base            # private from here on
     cdef size_t length

@@ -48,6 +48,7 @@ cdef class Book:
         book.pieces = <Piece*>book.section(S_PIECES)
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
         book.media = <MediaRec*>book.section(S_MEDIA)
+        book.files = <FileRec*>book.section(S_FILES)
         book.assets = <AssetRec*>book.section(S_ASSETS)
         book.blob = <const char*>book.section(S_BLOB)
         book.tell_zones()

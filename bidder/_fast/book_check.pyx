@@ -15,7 +15,7 @@ from libc.string cimport memcmp
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
+    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
 )
 from bidder._fast.book_layout cimport *
 
@@ -27,12 +27,13 @@ class BookError(ValueError):
 NAMES = (
     "campaigns", "creatives", "strings", "pieces", "frequencies", "filters", "points", "multipliers", "whens",
     "value ids", "dimensions", "values", "index", "bitmaps", "slots", "zones", "exchanges", "landings", "ids", "blob",
-    "summaries", "media", "assets",
+    "summaries", "media", "assets", "files",
 )
 ITEMS = (
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
     sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
+    sizeof(FileRec),
 )
 
 
@@ -119,16 +120,20 @@ cdef uint64_t _creatives(const char* base, const Header* head) noexcept nogil:
 
 
 cdef uint64_t _media(const char* base, const Header* head) noexcept nogil:
-    """Media, then assets."""
+    """Media, then assets, then files."""
     cdef const MediaRec* media = <const MediaRec*>(base + head.table[S_MEDIA].at)
     cdef const AssetRec* asset = <const AssetRec*>(base + head.table[S_ASSETS].at)
+    cdef const FileRec* file = <const FileRec*>(base + head.table[S_FILES].at)
     cdef uint64_t i
     for i in range(head.table[S_MEDIA].count):
-        if not _span(media[i].mime_first, media[i].mime_count, &head.table[S_STRINGS]) \
+        if not _span(media[i].file_first, media[i].file_count, &head.table[S_FILES]) \
                 or not _span(media[i].asset_first, media[i].asset_count, &head.table[S_ASSETS]):
             return i + 1
     for i in range(head.table[S_ASSETS].count):
         if not _span(asset[i].at, asset[i].n, &head.table[S_BLOB]) or asset[i].mime > head.table[S_STRINGS].count:
+            return i + 1
+    for i in range(head.table[S_FILES].count):
+        if file[i].mime >= head.table[S_STRINGS].count:
             return i + 1
     return 0
 

@@ -43,7 +43,8 @@ cdef enum:                     # sections, in the order of the table
     S_SUMMARIES = 20           # u64: of each bitmap, a bit a block, see below
     S_MEDIA = 21               # MediaRec: of creatives that are no banners
     S_ASSETS = 22              # AssetRec: of native creatives
-    SECTIONS = 23
+    S_FILES = 23               # FileRec: of video and audio
+    SECTIONS = 24
 
 cdef enum:                     # Dimension.id
     D_EXCHANGE = 0
@@ -106,7 +107,7 @@ cdef struct Header:
     uint64_t seed
     uint32_t sections
     uint32_t words             # 64-bit words of a bitmap: a multiple of BLOCK_WORDS
-    SectionRec table[23]
+    SectionRec table[24]
 
 cdef struct Filter:
     uint32_t zone

@@ -11,10 +11,12 @@ from libc.string cimport memcmp, memcpy, memset
 
 import zlib
 
-from bidder._fast.book cimport AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, StrRef
+from bidder._fast.book cimport (
+    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, StrRef,
+)
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_moves cimport (
-    move_assets, move_creative, move_filters, move_media, move_multipliers, move_pieces, move_texts, move_whens,
+    move_assets, move_creative, move_files, move_filters, move_media, move_multipliers, move_pieces, move_texts, move_whens,
 )
 from bidder._fast.book_part cimport *
 from bidder._fast.book_summary cimport summarise
@@ -23,10 +25,11 @@ cdef enum:
     DENSE_WORTH = 4            # a bitmap is scanned faster than slots: it may cost this many times their bytes
     ALIGN = 64
 
-cdef size_t[23] ITEMS = [
+cdef size_t[24] ITEMS = [
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
     sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
+    sizeof(FileRec),
 ]
 
 
@@ -250,7 +253,7 @@ cdef class Merger:
             self.totals[P_WHENS], self.totals[P_VALUE_IDS], self.used.bit_count(), self.value_count, index,
             self.bitmaps * self.words, self.sparse, len(self.zones), len(exchanges), self.totals[P_LANDINGS],
             self.totals[P_IDS], self.totals[P_BLOB] + sum(len(name) for name in [*(name.encode() for name in exchanges), *self.zones]),
-            0, self.totals[P_MEDIA], self.totals[P_ASSETS],
+            0, self.totals[P_MEDIA], self.totals[P_ASSETS], self.totals[P_FILES],
         ]
         memset(&head, 0, sizeof(head))
         memcpy(head.magic, b"OUTBIDBK", 8)
@@ -312,23 +315,24 @@ cdef class Merger:
         cdef uint32_t i, n
         cdef uint32_t* ids
         cdef int section
-        cdef int[11] kinds = [
+        cdef int[12] kinds = [
             P_STRINGS, P_PIECES, P_FREQUENCIES, P_FILTERS, P_POINTS, P_MULTIPLIERS, P_WHENS, P_VALUE_IDS, P_BLOB,
-            P_MEDIA, P_ASSETS,
+            P_MEDIA, P_ASSETS, P_FILES,
         ]
-        cdef int[11] sections = [
+        cdef int[12] sections = [
             S_STRINGS, S_PIECES, S_FREQUENCIES, S_FILTERS, S_POINTS, S_MULTIPLIERS, S_WHENS, S_VALUE_IDS, S_BLOB,
-            S_MEDIA, S_ASSETS,
+            S_MEDIA, S_ASSETS, S_FILES,
         ]
         for i in range(self.source_count):
             source = &self.sources[i]
-            for n in range(11):
+            for n in range(12):
                 to = <char*>self.section(sections[n]) + source.first[kinds[n]] * ITEMS[sections[n]]
                 memcpy(to, source.rows[kinds[n]], source.count[kinds[n]] * ITEMS[sections[n]])
             move_texts(<StrRef*>self.section(S_STRINGS) + source.first[P_STRINGS], source.count[P_STRINGS], source.first)
             move_pieces(<Piece*>self.section(S_PIECES) + source.first[P_PIECES], source.count[P_PIECES], source.first)
             move_media(<MediaRec*>self.section(S_MEDIA) + source.first[P_MEDIA], source.count[P_MEDIA], source.first)
             move_assets(<AssetRec*>self.section(S_ASSETS) + source.first[P_ASSETS], source.count[P_ASSETS], source.first)
+            move_files(<FileRec*>self.section(S_FILES) + source.first[P_FILES], source.count[P_FILES], source.first)
             move_filters(<Filter*>self.section(S_FILTERS) + source.first[P_FILTERS], source.count[P_FILTERS], source.first,
                          self.zone_of + source.zone if source.count[P_ZONES] else NULL)
             move_multipliers(<Multiplier*>self.section(S_MULTIPLIERS) + source.first[P_MULTIPLIERS], source.count[P_MULTIPLIERS], source.first)

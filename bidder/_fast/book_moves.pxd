@@ -1,10 +1,10 @@
 """Rows of a part in the book: the numbers that they hold of other rows become those of the book. Private to the merger."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from bidder._fast.book cimport AssetRec, CreativeRec, MediaRec, Piece, StrRef
+from bidder._fast.book cimport AssetRec, CreativeRec, FileRec, MediaRec, Piece, StrRef
 from bidder._fast.book_layout cimport Filter, Multiplier, When
 from bidder._fast.book_part cimport (
-    P_ASSETS, P_BLOB, P_MEDIA, P_MULTIPLIERS, P_PIECES, P_POINTS, P_STRINGS, P_VALUE_IDS, P_WHENS,
+    P_ASSETS, P_BLOB, P_FILES, P_MEDIA, P_MULTIPLIERS, P_PIECES, P_POINTS, P_STRINGS, P_VALUE_IDS, P_WHENS,
 )
 
 # `by`: for each kind of rows, the number in the book of the part's first one. What is empty keeps its 0.
@@ -29,8 +29,13 @@ cdef inline void move_pieces(Piece* row, uint32_t count, const uint64_t* by) noe
 cdef inline void move_media(MediaRec* row, uint32_t count, const uint64_t* by) noexcept nogil:
     cdef uint32_t n
     for n in range(count):
-        row[n].mime_first += <uint32_t>by[P_STRINGS] if row[n].mime_count else 0
+        row[n].file_first += <uint32_t>by[P_FILES] if row[n].file_count else 0
         row[n].asset_first += <uint32_t>by[P_ASSETS] if row[n].asset_count else 0
+
+cdef inline void move_files(FileRec* row, uint32_t count, const uint64_t* by) noexcept nogil:
+    cdef uint32_t n
+    for n in range(count):
+        row[n].mime += <uint32_t>by[P_STRINGS]
 
 cdef inline void move_assets(AssetRec* row, uint32_t count, const uint64_t* by) noexcept nogil:
     cdef uint32_t n

@@ -30,14 +30,15 @@ cdef enum:                     # kinds of rows
     P_BLOB = 17                # bytes
     P_MEDIA = 18               # MediaRec
     P_ASSETS = 19              # AssetRec
-    PART_ROWS = 20
+    P_FILES = 20               # FileRec
+    PART_ROWS = 21
 
 cdef struct PartHeader:
     char magic[8]              # "OUTBIDPT"
     uint32_t checksum          # CRC-32 of all that follows the first 16 bytes
     uint32_t version
     uint64_t length
-    uint64_t count[20]         # rows, by kind
+    uint64_t count[21]         # rows, by kind
 
 cdef struct Aim:               # what the index needs to know of one campaign
     uint32_t include_first     # in TERMS
@@ -61,7 +62,7 @@ cdef size_t part_item(int kind) noexcept nogil
 
 cdef class Part:
     """Filled campaign by campaign, then `bytes()`."""
-    cdef Rows rows[20]
+    cdef Rows rows[21]
     cdef dict values           # (dimension, bytes) -> number
     cdef dict texts            # bytes -> offset in the blob
     cdef dict zones            # name -> number

@@ -13,14 +13,15 @@ from libc.string cimport memcpy, memset
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
+    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
 )
 from bidder._fast.book_layout cimport *
 
-cdef size_t[20] ITEMS = [
+cdef size_t[21] ITEMS = [
     sizeof(CampaignRec), sizeof(Aim), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec),
     sizeof(Filter), sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(PartValue), 4, sizeof(Named),
     sizeof(Named), sizeof(Named), sizeof(Named), 1, sizeof(MediaRec), sizeof(AssetRec),
+    sizeof(FileRec),
 ]
 NEWEST = (2**32 - 1,) * VERSION_PARTS
 
@@ -173,11 +174,15 @@ cdef class Part:
         """What its player or native asks of a creative; its number + 1."""
         cdef MediaRec* row
         cdef AssetRec* asset
-        cdef uint32_t strings = self.count(P_STRINGS), assets = self.count(P_ASSETS), mime
+        cdef FileRec* file
+        cdef uint32_t files = self.count(P_FILES), assets = self.count(P_ASSETS), mime
         cdef uint64_t at
         cdef bytes raw
-        for text in one.mimes:
-            self.string(text)
+        for listed in one.files:
+            mime = self.count(P_STRINGS)
+            self.string(listed.mime)
+            file = <FileRec*>self.more(P_FILES, 1)
+            file.mime, file.kbps, file.delivery = mime, listed.kbps, listed.delivery
         for listed in one.assets:
             raw = listed.text
             at = self.text(raw)
@@ -190,12 +195,9 @@ cdef class Part:
             asset.kind, asset.length, asset.w, asset.h = listed.kind, listed.length, listed.w, listed.h
         row = <MediaRec*>self.more(P_MEDIA, 1)
         row.protocol, row.linear, row.skippable = one.protocol, one.linear, one.skippable
-        for method in one.delivery:
-            row.delivery |= <uint8_t>(1 << <int>method)
         row.duration_s, row.skip_after_s = one.duration_s, one.skip_after_s
-        row.bitrate_min, row.bitrate_max = one.bitrate_min_kbps, one.bitrate_max_kbps
-        row.mime_count, row.asset_count = len(one.mimes), len(one.assets)
-        row.mime_first = strings if row.mime_count else 0
+        row.file_count, row.asset_count = len(one.files), len(one.assets)
+        row.file_first = files if row.file_count else 0
         row.asset_first = assets if row.asset_count else 0
         return self.count(P_MEDIA)
 

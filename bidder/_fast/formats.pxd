@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from bidder._fast.book cimport AssetRec, Book, CreativeRec, MediaRec
-from bidder._fast.request cimport Asked, Imp, Media, Reader, Str
+from bidder._fast.request cimport Asked, Imp, Media, Reader, Span, Str
 
 cdef enum:                     # CreativeRec.format, bid.mtype
     MTYPE_BANNER = 1
@@ -26,7 +26,7 @@ cdef inline const Media* player_of(Reader reader, const Imp* imp, uint8_t format
 cdef uint8_t format_reason(Reader reader, Book book, const Imp* imp, const CreativeRec* creative) noexcept nogil
 # Is the floor of this imp one for each length, for any player that it offers?
 cdef bint floored_by_duration(Reader reader, const Imp* imp) noexcept nogil
-# What an ad of so many seconds costs at least in this player, in the currency of the imp; -1: as the imp says.
-cdef int64_t duration_floor(Reader reader, const Media* player, uint32_t duration_s) noexcept nogil
+# What an ad of so many seconds costs at least, in the currency of whoever says so; 0: nobody says so.
+cdef int64_t duration_floor(Reader reader, Span durfloors, int64_t mincpmpersec, uint32_t duration_s) noexcept nogil
 # What the creative answers an asset with; NULL: it has nothing that fits. `strs`: of the reader.
 cdef const AssetRec* asset_for(Book book, const MediaRec* media, const Asked* asked, const Str* strs) noexcept nogil

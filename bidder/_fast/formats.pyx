@@ -9,12 +9,12 @@ durations. Media types are compared without ASCII case. Plain C, no allocation; 
 
 from libc.stdint cimport int32_t, uint64_t
 
-from bidder._fast.book cimport StrRef
+from bidder._fast.book cimport FileRec, StrRef
 from bidder._fast.outcome cimport (
     REASON_API, REASON_ASSETS, REASON_BATTR, REASON_BITRATE, REASON_DELIVERY, REASON_DURATION, REASON_LINEARITY,
     REASON_MIME, REASON_NONE, REASON_PLACEMENT, REASON_PROTOCOL, REASON_SIZE, REASON_SKIP,
 )
-from bidder._fast.request cimport ASKED_IMAGE, ASKED_ICON, ASKED_MAIN, ASKED_TITLE, DurFloor, Native, Span, str_same
+from bidder._fast.request cimport ASKED_IMAGE, ASKED_ICON, ASKED_MAIN, ASKED_TITLE, DurFloor, Native, str_same
 
 cdef enum:
     LINEAR = 1                 # Media.linearity
@@ -22,7 +22,6 @@ cdef enum:
     # Where no content plays that an overlay could lie over: in a banner, an article, a feed, an interstitial.
     OUT_OF_STREAM_PLACEMENTS = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5
     OUT_OF_STREAM_PLCMTS = 1 << 3 | 1 << 4
-    PROGRESSIVE = 1 << 2           # Media.delivery; beside it download, 3
 
 
 cdef uint8_t format_reason(Reader reader, Book book, const Imp* imp, const CreativeRec* creative) noexcept nogil:
@@ -32,7 +31,11 @@ cdef uint8_t format_reason(Reader reader, Book book, const Imp* imp, const Creat
     cdef uint64_t battr, api
     cdef uint8_t why
     if player is not NULL:
-        why = video_reason(player, creative, media) if creative.format == MTYPE_VIDEO else REASON_NONE
+        why = REASON_NONE
+        if player.linearity == (NON_LINEAR if media.linear else LINEAR):
+            why = REASON_LINEARITY
+        elif creative.format == MTYPE_VIDEO:
+            why = video_reason(player, creative, media)
         if why == REASON_NONE:
             why = media_reason(reader, book, player, media)
         battr, api = player.battr, player.api
@@ -49,12 +52,8 @@ cdef uint8_t format_reason(Reader reader, Book book, const Imp* imp, const Creat
 
 cdef uint8_t video_reason(const Media* player, const CreativeRec* creative, const MediaRec* media) noexcept nogil:
     """What there is to see."""
-    if media.linear:
-        if player.linearity == NON_LINEAR:
-            return REASON_LINEARITY
-    elif player.linearity == LINEAR:
-        return REASON_LINEARITY
-    elif in_bits(player.placement, OUT_OF_STREAM_PLACEMENTS) or in_bits(player.plcmt, OUT_OF_STREAM_PLCMTS):
+    if not media.linear and (in_bits(player.placement, OUT_OF_STREAM_PLACEMENTS)
+            or in_bits(player.plcmt, OUT_OF_STREAM_PLCMTS)):
         return REASON_PLACEMENT
     if player.w and player.h and creative.w and creative.h:
         if not media.linear and (creative.w > player.w or creative.h > player.h):
@@ -66,16 +65,11 @@ cdef uint8_t video_reason(const Media* player, const CreativeRec* creative, cons
 
 cdef uint8_t media_reason(Reader reader, Book book, const Media* player, const MediaRec* media) noexcept nogil:
     """What is the same for all that is played."""
-    if player.mimes.n and not mime_listed(reader, book, player.mimes, media):
-        return REASON_MIME
+    cdef uint8_t why = files_reason(reader, book, player, media)
+    if why != REASON_NONE:
+        return why
     if player.protocols and not (player.protocols >> media.protocol) & 1:
         return REASON_PROTOCOL
-    # What comes progressively can be downloaded before it plays.
-    if player.delivery and not player.delivery & (media.delivery | (media.delivery & PROGRESSIVE) << 1):
-        return REASON_DELIVERY
-    if media.bitrate_max and (media.bitrate_max < <uint32_t>player.minbitrate
-            or (player.maxbitrate and media.bitrate_min > <uint32_t>player.maxbitrate)):
-        return REASON_BITRATE
     if not duration_fits(reader, player, media.duration_s):
         return REASON_DURATION
     if media.skippable and (player.skip == 0 or (player.skipmin and media.duration_s <= <uint32_t>player.skipmin)
@@ -115,13 +109,31 @@ cdef inline Str held(Book book, uint32_t i) noexcept nogil:
     return text
 
 
-cdef bint mime_listed(Reader reader, Book book, Span listed, const MediaRec* media) noexcept nogil:
-    """Is there a file that the player plays?"""
-    cdef uint32_t i, j
-    for i in range(media.mime_first, media.mime_first + media.mime_count):
-        for j in range(listed.at, listed.at + listed.n):
-            if str_same(held(book, i), reader.strs[j]):
-                return True
+cdef uint8_t files_reason(Reader reader, Book book, const Media* player, const MediaRec* media) noexcept nogil:
+    """Is there a file that the player plays? If not, the rule that stops the one that gets farthest."""
+    cdef const FileRec* file
+    cdef uint32_t i
+    cdef uint8_t why = REASON_MIME
+    for i in range(media.file_first, media.file_first + media.file_count):
+        file = &book.files[i]
+        if player.mimes.n and not mime_listed(reader, player.mimes, held(book, file.mime)):
+            continue
+        if player.delivery and not (player.delivery >> file.delivery) & 1:
+            if why == REASON_MIME:
+                why = REASON_DELIVERY
+        elif file.kbps and (file.kbps < <uint32_t>player.minbitrate
+                or (player.maxbitrate and file.kbps > <uint32_t>player.maxbitrate)):
+            why = REASON_BITRATE
+        else:
+            return REASON_NONE
+    return why
+
+
+cdef bint mime_listed(Reader reader, Span listed, Str mime) noexcept nogil:
+    cdef uint32_t i
+    for i in range(listed.at, listed.at + listed.n):
+        if str_same(mime, reader.strs[i]):
+            return True
     return False
 
 
@@ -135,19 +147,17 @@ cdef bint floored_by_duration(Reader reader, const Imp* imp) noexcept nogil:
     return False
 
 
-cdef int64_t duration_floor(Reader reader, const Media* player, uint32_t duration_s) noexcept nogil:
+cdef int64_t duration_floor(Reader reader, Span durfloors, int64_t mincpmpersec, uint32_t duration_s) noexcept nogil:
     cdef const DurFloor* one
     cdef uint32_t i
-    cdef int64_t floor = -1
-    for i in range(player.durfloors.at, player.durfloors.at + player.durfloors.n):
+    cdef int64_t floor = 0
+    for i in range(durfloors.at, durfloors.at + durfloors.n):
         one = &reader.durfloors[i]
         if one.mindur <= <int64_t>duration_s and (one.maxdur == 0 or <int64_t>duration_s <= one.maxdur) \
                 and one.floor > floor:
             floor = one.floor
-    # Nobody bids what would not fit into the product.
-    if player.mincpmpersec and duration_s:
-        floor = max(floor, <int64_t>duration_s * min(player.mincpmpersec, <int64_t>10 ** 12))
-    return floor
+    # No bid is as high as what would not fit into the product.
+    return max(floor, <int64_t>duration_s * min(mincpmpersec, <int64_t>10 ** 12))
 
 
 # --- native

@@ -48,7 +48,7 @@ cdef struct Ratio:             # of a banner without a size of its own: w : h, s
 cdef struct DurFloor:          # what an ad of this length costs at least
     int32_t mindur             # s; 0: absent
     int32_t maxdur             # s; 0: absent
-    int64_t floor              # nano, for one impression, in the currency of the imp
+    int64_t floor              # nano, for one impression, in the currency of the imp or deal
 
 cdef struct Media:             # imp.video or imp.audio
     Span mimes                 # in strs
@@ -104,6 +104,8 @@ cdef struct Deal:
     bint guaranteed            # `guar`: who has agreed to it must bid
     Span wseat                 # in strs
     Span wadomain              # in strs
+    Span durfloors             # in durfloors, in the currency of the deal
+    int64_t mincpmpersec       # nano, for one impression and second; 0: absent
 
 cdef struct Imp:
     Str id                     # unescaped, for comparing

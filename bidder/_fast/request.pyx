@@ -339,10 +339,20 @@ cdef bits(uint64_t set_):
     return [n for n in range(64) if set_ >> n & 1]
 
 
+cdef view_durfloors(Reader r, Span span):
+    cdef Py_ssize_t i
+    return [
+        (r.durfloors[span.at + i].mindur, r.durfloors[span.at + i].maxdur, r.durfloors[span.at + i].floor)
+        for i in range(span.n)
+    ]
+
+
 cdef view_deal(Reader r, Deal* deal):
     return {
         "id": text(deal.id), "floor": deal.floor, "floor_currency": packed_text(deal.floor_currency),
-        "at": deal.at, "guaranteed": bool(deal.guaranteed), "wseat": texts(r, deal.wseat), "wadomain": texts(r, deal.wadomain),
+        "at": deal.at, "guaranteed": bool(deal.guaranteed), "wseat": texts(r, deal.wseat),
+        "wadomain": texts(r, deal.wadomain),
+        "durfloors": view_durfloors(r, deal.durfloors), "mincpmpersec": deal.mincpmpersec,
     }
 
 
@@ -358,10 +368,7 @@ cdef view_media(Reader r, Media* media):
         "minbitrate": media.minbitrate, "maxbitrate": media.maxbitrate, "battr": bits(media.battr),
         "api": bits(media.api), "delivery": bits(media.delivery), "podid": text(media.podid), "poddur": media.poddur,
         "maxseq": media.maxseq, "poddedupe": bits(media.poddedupe), "mincpmpersec": media.mincpmpersec,
-        "durfloors": [
-            (r.durfloors[media.durfloors.at + i].mindur, r.durfloors[media.durfloors.at + i].maxdur,
-             r.durfloors[media.durfloors.at + i].floor) for i in range(media.durfloors.n)
-        ],
+        "durfloors": view_durfloors(r, media.durfloors),
     }
 
 

@@ -6,7 +6,7 @@ from bidder._fast.request cimport (
     MEDIA_AUDIO, MEDIA_BANNER, MEDIA_VIDEO, Deal, Imp, Ratio, Reader, Size, Span, str_equal,
 )
 from bidder._fast.request_keys cimport *
-from bidder._fast.request_media cimport read_media
+from bidder._fast.request_media cimport read_durfloors, read_media
 from bidder._fast.request_native cimport read_native
 from bidder._fast.request_values cimport (
     LIST_MAX, grow, read_bits, read_code, read_currency, read_flag, read_floor, read_id, read_int32, read_str,
@@ -142,6 +142,10 @@ cdef inline const char* read_deal(Reader r, const char* p, Imp* imp) noexcept no
             p = read_strs(r, at(key, KEY_WSEAT), &deal.wseat, 6)
         elif key.word == KEY_WADOMAIN:
             p = read_strs(r, at(key, KEY_WADOMAIN), &deal.wadomain, 6)
+        elif key.word == KEY_DURFLOORS:
+            p = read_durfloors(r, at(key, KEY_DURFLOORS), &deal.durfloors, 6)
+        elif key.word == KEY_MINCPMPERSEC:
+            p = read_floor(at(key, KEY_MINCPMPERSEC), &deal.mincpmpersec, 0, 6, &r.spare)
         else:
             p = skip_value(at(key, key.word), 6)
         key = next_key(p, r.spare)

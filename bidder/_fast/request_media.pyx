@@ -73,22 +73,22 @@ cdef const char* read_durations(Reader r, const char* p, Span* out) noexcept nog
     return p
 
 
-cdef const char* read_durfloor(Reader r, const char* p, Span* out) noexcept nogil:
+cdef const char* read_durfloor(Reader r, const char* p, Span* out, int depth) noexcept nogil:
     cdef Key key
     cdef DurFloor found
     if p[0] != c'{':
-        return skip_value(p, 5)
+        return skip_value(p, depth)
     memset(&found, 0, sizeof(found))
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
         if key.word == KEY_MINDUR:
-            p = read_int32(at(key, KEY_MINDUR), &found.mindur, 0, 6, &r.spare)
+            p = read_int32(at(key, KEY_MINDUR), &found.mindur, 0, depth + 1, &r.spare)
         elif key.word == KEY_MAXDUR:
-            p = read_int32(at(key, KEY_MAXDUR), &found.maxdur, 0, 6, &r.spare)
+            p = read_int32(at(key, KEY_MAXDUR), &found.maxdur, 0, depth + 1, &r.spare)
         elif key.word == KEY_BIDFLOOR:
-            p = read_floor(at(key, KEY_BIDFLOOR), &found.floor, 0, 6, &r.spare)
+            p = read_floor(at(key, KEY_BIDFLOOR), &found.floor, 0, depth + 1, &r.spare)
         else:
-            p = skip_value(at(key, key.word), 6)
+            p = skip_value(at(key, key.word), depth + 1)
         key = next_key(p, r.spare)
     p = key.begin
     if p == NULL or out.n == LIST_MAX:
@@ -101,14 +101,14 @@ cdef const char* read_durfloor(Reader r, const char* p, Span* out) noexcept nogi
     return p
 
 
-cdef const char* read_durfloors(Reader r, const char* p, Span* out) noexcept nogil:
+cdef const char* read_durfloors(Reader r, const char* p, Span* out, int depth) noexcept nogil:
     out.at = r.durfloors_n
     out.n = 0
     if p[0] != c'[':
-        return skip_value(p, 4)
+        return skip_value(p, depth)
     p = first_item(p)
     while is_item(p):
-        p = next_item(read_durfloor(r, p, out))
+        p = next_item(read_durfloor(r, p, out, depth + 1))
     return p
 
 
@@ -139,7 +139,7 @@ cdef const char* read_field(Reader r, Key key, Media* media, uint64_t* single, i
     if key.word == KEY_MINCPMPERSEC:
         return read_floor(at(key, KEY_MINCPMPERSEC), &media.mincpmpersec, 0, 4, &r.spare)
     if key.word == KEY_DURFLOORS:
-        return read_durfloors(r, at(key, KEY_DURFLOORS), &media.durfloors)
+        return read_durfloors(r, at(key, KEY_DURFLOORS), &media.durfloors, 4)
     return skip_value(at(key, key.word), 4)
 
 

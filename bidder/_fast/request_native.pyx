@@ -27,6 +27,7 @@ cdef enum:
     EVENT_IMPRESSION = 1       # of eventtrackers
     METHOD_IMAGE = 1 << 1
     NEWEST = 12                # Native.ver
+    ASSETS_MAX = 64            # a request for more is not read
 
 cdef int64_t ID_TOP = 10 ** 15
 
@@ -233,6 +234,23 @@ cdef const char* read_text(Reader r, const char* p, Native* native) noexcept nog
     return end
 
 
+cdef void settle_assets(Reader r, Native* native) noexcept nogil:
+    """Of assets with the same id none can be answered: nobody could tell which one is meant."""
+    cdef Asked* asked = r.asked + native.assets.at
+    cdef uint64_t shared = 0
+    cdef uint32_t i, k
+    if native.assets.n > ASSETS_MAX:
+        native.readable = False
+        return
+    for i in range(native.assets.n):
+        for k in range(i):
+            if asked[i].id == asked[k].id:
+                shared |= <uint64_t>1 << i | <uint64_t>1 << k
+    for i in range(native.assets.n):
+        if shared >> i & 1:
+            asked[i].id = -1
+
+
 cdef const char* read_native(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
     cdef Native* native
@@ -264,6 +282,7 @@ cdef const char* read_native(Reader r, const char* p, Imp* imp) noexcept nogil:
         else:
             p = skip_value(at(key, key.word), 4)
         key = next_key(p, r.spare)
+    settle_assets(r, &wanted)
     native[0] = wanted
     native.ver = wanted.ver or ver or NEWEST
     native.battr = battr

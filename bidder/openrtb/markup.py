@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from bidder.openrtb import native, vast
 from bidder.openrtb.macros import Part, Values, fill_html
-from bidder.openrtb.variant import CreativeFlag, Piece, Variant
+from bidder.openrtb.variant import CreativeFlag, File, Piece, Variant
 
 NOTICE_URL_CHARS = 500  # a longer loss URL would be cut or dropped by exchanges
 TOKEN_CHARS = 114
@@ -76,7 +76,7 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
     mtype = 2 if creative["type"] == "video" else 3
     spec, media = creative[creative["type"]], vast.media_of(creative)
     w, h = _size(creative, media)
-    rates = [one["bitrate_kbps"] for one in media if one.get("bitrate_kbps")]
+    files = tuple(File(one["mime"], one.get("bitrate_kbps") or 0, DELIVERY[vast.delivery(one)]) for one in media)
     skippable = bool(spec.get("skippable"))
     attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
     if skippable and SKIPPABLE not in attr:
@@ -96,13 +96,10 @@ def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
                 h=h,
                 protocol=schema.protocol,
                 duration_s=spec["duration_s"],
-                mimes=tuple(dict.fromkeys(one["mime"] for one in media)),
-                bitrate_min_kbps=min(rates, default=0),
-                bitrate_max_kbps=max(rates, default=0),
+                files=files,
                 skippable=skippable,
                 skip_after_s=vast.skip_after_s(creative) if skippable else 0,
                 linear=vast.linear(creative),
-                delivery=tuple(sorted({DELIVERY[vast.delivery(one)] for one in media})),
                 attr=attr,
                 api=api,
             )

@@ -58,6 +58,15 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """One media file, of which a player takes the one that suits it."""
+
+    mime: str
+    kbps: int = 0  # 0: not known
+    delivery: int = 2  # 1 streaming, 2 progressive
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One way of saying a creative: what the auction checks of it, and its bid as pieces."""
 
@@ -68,13 +77,10 @@ class Variant:
     h: int = 0
     protocol: int = 0  # AdCOM creative subtype: 2 VAST 2.0, 3 VAST 3.0, 7 VAST 4.0, 11 VAST 4.1, 13 VAST 4.2
     duration_s: int = 0
-    mimes: tuple[str, ...] = ()  # of its media files
-    bitrate_min_kbps: int = 0  # over its media files; 0: not known
-    bitrate_max_kbps: int = 0
+    files: tuple[File, ...] = ()
     skippable: bool = False
     skip_after_s: int = 0
     linear: bool = True
-    delivery: tuple[int, ...] = ()  # how its media files are delivered: 1 streaming, 2 progressive
     assets: tuple[Asset, ...] = ()
     attr: tuple[int, ...] = ()  # those of the creative, and 16 where it can be skipped
     api: tuple[int, ...] = ()  # those of the creative, and what its markup cannot do without: MRAID, VPAID

@@ -146,7 +146,7 @@ def placements(draw: st.DrawFn) -> dict[str, Any]:
     assets = draw(st.lists(asked, min_size=1, max_size=3))
     wanted: Any = {
         "ver": "1.2",
-        "assets": [asset | {"id": n} if "id" in asset else asset for n, asset in enumerate(assets)],
+        "assets": [asset | {"id": n} if "id" in asset else asset for n, asset in enumerate(assets, 1)],
     }
     wanted = draw(st.sampled_from([wanted, {"native": wanted}]))
     wanted = draw(st.sampled_from([wanted, json.dumps(wanted), json.dumps(wanted), json.dumps(wanted)[:-1]]))
@@ -168,7 +168,18 @@ imps = st.builds(
             "secure": st.sampled_from([0, 1]),
             "bidfloor": st.sampled_from(FLOORS),
             "bidfloorcur": st.sampled_from(["USD", "EUR"]),
-            "pmp": st.sampled_from([{"deals": [{"id": "d-1"}]}, {"deals": [{"id": "d-1", "bidfloor": 1, "at": 3}]}]),
+            "pmp": st.builds(
+                lambda deal: {"deals": [{"id": "d-1"} | deal]},
+                st.sampled_from(
+                    [
+                        {},
+                        {"bidfloor": 1, "at": 3},
+                        {"bidfloor": 1, "at": 3, "durfloors": [{"mindur": 10, "bidfloor": 1.1}]},
+                        {"durfloors": [{"maxdur": 15, "bidfloor": 1}], "bidfloorcur": "USD"},
+                        {"mincpmpersec": 0.05, "bidfloor": 1.5},
+                    ]
+                ),
+            ),
         }
     ),
 )

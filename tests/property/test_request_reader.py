@@ -72,16 +72,17 @@ def object_of(**fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 SCALAR = st.one_of(STRINGS, NUMBERS)
 IDS = st.sampled_from(['"1"', '"a-b"', "7", '"\\u00e9"', '"é"'])
+DUR_FLOOR = object_of(mindur=CODES, maxdur=CODES, bidfloor=SCALAR)
 DEAL = object_of(
-    id=IDS, bidfloor=NUMBERS, bidfloorcur=STRINGS, at=CODES, guar=FLAGS, wseat=array(SCALAR), wadomain=array(SCALAR)
-)
+    id=IDS, bidfloor=NUMBERS, bidfloorcur=STRINGS, at=CODES, wseat=array(SCALAR), wadomain=array(SCALAR),
+    guar=FLAGS, durfloors=array(DUR_FLOOR), mincpmpersec=SCALAR,
+)  # fmt: skip
 PMP = object_of(private_auction=FLAGS, deals=array(DEAL))
 FORMAT = object_of(w=CODES, h=CODES, wratio=CODES, hratio=CODES, wmin=CODES)
 BANNER = object_of(
     w=CODES, h=CODES, format=array(FORMAT), wmin=CODES, wmax=CODES, hmin=CODES, hmax=CODES,
     battr=array(CODES), btype=array(CODES), expdir=array(CODES), api=array(CODES), ext=ODD,
 )  # fmt: skip
-DUR_FLOOR = object_of(mindur=CODES, maxdur=CODES, bidfloor=SCALAR)
 PLAYED = object_of(
     mimes=array(SCALAR), minduration=CODES, maxduration=CODES, maxextended=CODES, rqddurs=array(CODES),
     protocols=array(CODES), w=CODES, h=CODES, linearity=CODES, placement=CODES, plcmt=CODES, battr=array(CODES),

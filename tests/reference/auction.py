@@ -165,17 +165,20 @@ def way(
         return Reason.DEAL
     own = deal if deal is not None and deal.get("bidfloor") else imp
     players = [imp[medium] for medium in formats.PLAYED if medium in imp]
-    by_duration = own is imp and any(player.get("durfloors") or player.get("mincpmpersec") for player in players)
+    by_duration = (deal is not None and formats.by_duration(deal)) or (
+        own is imp and any(map(formats.by_duration, players))
+    )
     floor = 0 if by_duration else nano_from_cpm(str(own.get("bidfloor", 0)))
     if why := floor_reason(price, floor, own):
         return why
     if deal is not None and own is deal and deal.get("at") == 3:
-        price = floor
+        agreed = nano_from_cpm(str(deal["bidfloor"]))
+        price = agreed if price >= agreed else price
     reasons = {}
     for creative in campaign["creatives"]:
         why = creative_reason(creative, request, imp, deal, place.exchange)
         if why is Reason.NONE and by_duration:
-            why = floor_reason(price, formats.floor_of(creative, imp), imp)
+            why = floor_reason(price, *formats.floor_of(creative, imp, deal))
         if why is Reason.NONE and pods.forbids(imp, creative | {"of": campaign["id"]}):
             why = Reason.POD
         reasons[creative["id"]] = why

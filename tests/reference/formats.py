@@ -30,6 +30,8 @@ def first(checks: Mapping[Reason, bool]) -> Reason:
 def player_reason(creative: Json, imp: Json) -> Reason:
     """A video or audio creative in the player of an imp that offers one."""
     player, spec = imp[kind(creative)], creative[kind(creative)]
+    if player.get("linearity", 0) == (1 if spec.get("linearity") == 2 else 2):
+        return Reason.LINEARITY
     why = first(seen(creative, spec, player)) if kind(creative) == "video" else Reason.NONE
     return why if why is not Reason.NONE else first(played(creative, spec, player))
 
@@ -39,7 +41,6 @@ def seen(creative: Json, spec: Json, player: Json) -> dict[Reason, bool]:
     w, h = size(creative)
     known = bool(player.get("w") and player.get("h") and w and h)
     return {
-        Reason.LINEARITY: player.get("linearity", 0) == (1 if overlay else 2),
         Reason.PLACEMENT: overlay and (player.get("placement") in (2, 3, 4, 5) or player.get("plcmt") in (3, 4)),
         Reason.SIZE: known
         and (
@@ -53,18 +54,19 @@ def seen(creative: Json, spec: Json, player: Json) -> dict[Reason, bool]:
 def played(creative: Json, spec: Json, player: Json) -> dict[Reason, bool]:
     seconds = spec["duration_s"]
     skippable = spec.get("skippable", False)
-    rates = [one["bitrate_kbps"] for one in spec["media"] if "bitrate_kbps" in one]
     mimes = [mime.lower() for mime in player.get("mimes", [])]
-    methods = {{"streaming": 1, "progressive": 2}[one.get("delivery", "progressive")] for one in spec["media"]}
-    if 2 in methods:
-        methods.add(3)  # what comes progressively can be downloaded first
+    of_type = [one for one in spec["media"] if not mimes or one["mime"].lower() in mimes]
+    methods = {"streaming": 1, "progressive": 2}
+    brought = [
+        one for one in of_type if methods[one.get("delivery", "progressive")] in (player.get("delivery") or (1, 2))
+    ]
+    least, most = player.get("minbitrate", 0), player.get("maxbitrate", 10**9)
     forbidden = set(player.get("battr", [])) & {*creative.get("attr", []), *([16] if skippable else [])}
     return {
-        Reason.MIME: bool(mimes) and not any(one["mime"].lower() in mimes for one in spec["media"]),
+        Reason.MIME: not of_type,
+        Reason.DELIVERY: not brought,
+        Reason.BITRATE: not any(least <= one.get("bitrate_kbps", least) <= most for one in brought),
         Reason.PROTOCOL: bool(player.get("protocols")) and not set(versions(spec)) & set(player["protocols"]),
-        Reason.DELIVERY: bool(player.get("delivery")) and not methods & set(player["delivery"]),
-        Reason.BITRATE: bool(rates)
-        and (max(rates) < player.get("minbitrate", 0) or min(rates) > player.get("maxbitrate", min(rates))),
         Reason.DURATION: not lasts(seconds, player),
         Reason.SKIP: skippable
         and (
@@ -104,19 +106,31 @@ def lasts(seconds: int, player: Json) -> bool:
     return bool(seconds <= player["maxduration"] + player.get("maxextended", 0))
 
 
-def floor_of(creative: Json, imp: Json) -> int:
-    """What the imp itself asks for an ad as long as this one."""
-    floors = []
-    if kind(creative) in PLAYED:
-        player, seconds = imp[kind(creative)], creative[kind(creative)]["duration_s"]
-        floors = [
-            nano_from_cpm(str(one["bidfloor"]))
-            for one in player.get("durfloors", [])
-            if one.get("mindur", 0) <= seconds <= one.get("maxdur", seconds)
-        ]
-        if player.get("mincpmpersec"):
-            floors.append(seconds * nano_from_cpm(str(player["mincpmpersec"])))
-    return max(floors) if floors else nano_from_cpm(str(imp.get("bidfloor", 0)))
+def by_duration(holder: Json) -> bool:
+    return bool(holder.get("durfloors") or holder.get("mincpmpersec"))
+
+
+def duration_floor(creative: Json, holder: Json) -> int:
+    """What a player or a deal asks for an ad as long as this one; 0: nothing."""
+    if kind(creative) not in PLAYED:
+        return 0
+    seconds = creative[kind(creative)]["duration_s"]
+    floors = [
+        nano_from_cpm(str(one["bidfloor"]))
+        for one in holder.get("durfloors", [])
+        if one.get("mindur", 0) <= seconds <= one.get("maxdur", seconds)
+    ]
+    return max([0, *floors, seconds * nano_from_cpm(str(holder.get("mincpmpersec", 0)))])
+
+
+def floor_of(creative: Json, imp: Json, deal: Json | None) -> tuple[int, Json]:
+    """What an ad as long as this one costs at least, and who says so."""
+    if deal is not None:
+        floor = duration_floor(creative, deal) or nano_from_cpm(str(deal.get("bidfloor", 0)))
+        if floor:
+            return floor, deal
+    player = imp[kind(creative)] if kind(creative) in PLAYED else {}
+    return duration_floor(creative, player) or nano_from_cpm(str(imp.get("bidfloor", 0))), imp
 
 
 # --- native

@@ -330,11 +330,15 @@ def view_media(media: dict[str, Any]) -> View:
         "podid": text(media.get("podid")),
         "poddedupe": codes(media.get("poddedupe"), 4),
         "mincpmpersec": floor(media.get("mincpmpersec"), 0),
-        "durfloors": [
-            (count(entry.get("mindur")), count(entry.get("maxdur")), floor(entry.get("bidfloor"), 0))
-            for entry in dictionaries(media.get("durfloors"))
-        ],
+        "durfloors": view_durfloors(media),
     }
+
+
+def view_durfloors(holder: dict[str, Any]) -> list[tuple[int, int, int]]:
+    return [
+        (count(entry.get("mindur")), count(entry.get("maxdur")), floor(entry.get("bidfloor"), 0))
+        for entry in dictionaries(holder.get("durfloors"))
+    ]
 
 
 def view_native(native: dict[str, Any]) -> View:
@@ -344,11 +348,14 @@ def view_native(native: dict[str, Any]) -> View:
     wrapped = isinstance(wanted, dict) and isinstance(wanted.get("native"), dict)
     if wrapped:
         wanted = wanted["native"]
+    assets = list(dictionaries(wanted.get("assets"))) if isinstance(wanted, dict) else None
+    seen = None if assets is None or len(assets) > 64 else [view_asset(asset) for asset in assets]
+    ids = [asset["id"] for asset in seen or []]
+    for asset in seen or []:
+        asset["id"] = asset["id"] if ids.count(asset["id"]) == 1 else -1
     trackers = dictionaries(wanted.get("eventtrackers")) if isinstance(wanted, dict) else []
     return {
-        "assets": [view_asset(asset) for asset in dictionaries(wanted.get("assets"))]
-        if isinstance(wanted, dict)
-        else None,
+        "assets": seen,
         "ver": (native_version(wanted) if isinstance(wanted, dict) else 0) or native_version(native) or 12,
         "wrapped": wrapped,
         "image_events": any(code(t.get("event")) == 1 and 1 in codes(t.get("methods"), 63) for t in trackers),
@@ -388,4 +395,6 @@ def view_deal(deal: dict[str, Any]) -> View:
         "guaranteed": flag(deal.get("guar")),
         "wseat": texts(deal.get("wseat")),
         "wadomain": texts(deal.get("wadomain")),
+        "durfloors": view_durfloors(deal),
+        "mincpmpersec": floor(deal.get("mincpmpersec"), 0),
     }

@@ -84,7 +84,9 @@ def test_video_is_in_the_book_once_for_each_version_that_says_it(tmp_path: Path)
     found, creatives = rows(tmp_path / "a", Section.MEDIA), rows(tmp_path / "a", Section.CREATIVES)
     assert (summary.campaigns, summary.creatives, summary.left_out) == (1, len(found), ())
     assert [row[0] for row in found] == sorted({row[0] for row in found}, reverse=True), "the newest version first"
-    assert {row[1:8] for row in found} == {(1, 0, 1 << 2, 15, 0, 800, 800)}
+    assert {row[1:6] for row in found} == {(1, 0, 0, 15, 0)}
+    assert [row[1:] for row in rows(tmp_path / "a", Section.FILES)] == [(800, 2)] * len(found)
+    assert [row[6:8] for row in found] == [(n, 1) for n in range(len(found))]
     assert {(row[0], row[2]) for row in creatives} == {(1000, 2)}
     assert [row[-2] for row in creatives] == list(range(1, len(found) + 1))
     assert Book.open(tmp_path / "a").landing_url(1000) == "https://acme.example/"

@@ -46,6 +46,7 @@ def wanted(**image: Any) -> dict[str, Any]:
 
 OVERLAY = video(spec={"linearity": 2}, media=[FILE | {"mime": "image/png", "w": 300, "h": 60}])
 SKIPPABLE = video(spec={"skippable": True, "skip_after_s": 5})
+DEAL = {"id": "d-7"}
 LATER = [{"mindur": 10, "maxdur": 15, "bidfloor": 2.51}]
 
 PAIRS: dict[str, Pair] = {
@@ -105,7 +106,30 @@ PAIRS: dict[str, Pair] = {
         Reason.SIZE,
     ),
     "delivery": (video(), player(delivery=[1, 2]), player(delivery=[1]), Reason.DELIVERY),
-    "download": (video(), player(delivery=[3]), player(delivery=[1]), Reason.DELIVERY),
+    "one file for all": (
+        video(media=[FILE, FILE | {"mime": "video/webm", "bitrate_kbps": 2400}]),
+        player(mimes=["video/webm"], minbitrate=2400),
+        player(mimes=["video/mp4"], minbitrate=2400),
+        Reason.BITRATE,
+    ),
+    "floor of a deal by length": (
+        video(),
+        player(imp_has={"bidfloor": 9, "pmp": {"deals": [DEAL | {"durfloors": [{"mindur": 15, "bidfloor": 2.5}]}]}}),
+        player(imp_has={"bidfloor": 1, "pmp": {"deals": [DEAL | {"durfloors": [{"maxdur": 15, "bidfloor": 2.51}]}]}}),
+        Reason.FLOOR,
+    ),
+    "floor of a deal by second": (
+        video(),
+        player(imp_has={"pmp": {"deals": [DEAL | {"bidfloor": 9, "mincpmpersec": 0.16}]}}),
+        player(imp_has={"pmp": {"deals": [DEAL | {"bidfloor": 1, "mincpmpersec": 0.17}]}}),
+        Reason.FLOOR,
+    ),
+    "floor of a deal for other lengths": (
+        video(),
+        player(imp_has={"pmp": {"deals": [DEAL | {"bidfloor": 2.5, "durfloors": [{"mindur": 16, "bidfloor": 9}]}]}}),
+        player(imp_has={"pmp": {"deals": [DEAL | {"bidfloor": 2.51, "durfloors": [{"mindur": 16, "bidfloor": 1}]}]}}),
+        Reason.FLOOR,
+    ),
     "skip": (SKIPPABLE, player(skip=1), player(skip=0), Reason.SKIP),
     "skipmin": (SKIPPABLE, player(skip=1, skipmin=14), player(skip=1, skipmin=15), Reason.SKIP),
     "skipafter": (SKIPPABLE, player(skip=1, skipafter=5), player(skip=1, skipafter=6), Reason.SKIP),
@@ -207,7 +231,8 @@ PAIRS: dict[str, Pair] = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_one_request_lets_it_bid_and_the_other_stops_it(tmp_path: Path, name: str) -> None:
     creative, lets, stops, reason = PAIRS[name]
-    world = World(tmp_path, [campaign(creatives=[creative])])
+    targeting = {"deal": {"include": ["d-7"]}} if "deal" in name else {}
+    world = World(tmp_path, [campaign(creatives=[creative], targeting=targeting)])
     served, stopped = world.ask(lets), world.ask(stops)
     assert (served.status, served.reason) == (200, None)
     assert (stopped.status, stopped.body, stopped.reason) == (204, b"", reason)

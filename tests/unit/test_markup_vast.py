@@ -66,8 +66,10 @@ def test_a_video_is_said_in_every_version_newest_first() -> None:
         assert variant.protocol == made["protocol"] == PROTOCOLS[version]
         assert (variant.format, variant.duration_s, variant.linear, variant.skippable) == (2, 15, True, False)
         assert (variant.w, variant.h) == (1280, 720)
-        assert variant.mimes == ("video/mp4", "video/webm")
-        assert (variant.bitrate_min_kbps, variant.bitrate_max_kbps) == (800, 2400)
+        assert [(one.mime, one.kbps, one.delivery) for one in variant.files] == [
+            ("video/mp4", 800, 2),
+            ("video/webm", 2400, 2),
+        ]
         assert variant.flags == CreativeFlag.SECURE
 
 
@@ -139,7 +141,7 @@ def test_audio_has_no_size_and_says_that_it_is_audio_where_that_can_be_said() ->
         "4.2": "audio", "4.1": "audio", "4.0": None, "3.0": None, "2.0": None,
     }  # fmt: skip
     for variant, made, root in found.values():
-        assert (variant.format, variant.w, variant.h, variant.mimes) == (3, 0, 0, ("audio/mpeg",))
+        assert (variant.format, variant.w, variant.h, [one.mime for one in variant.files]) == (3, 0, 0, ["audio/mpeg"])
         assert not made.keys() & {"w", "h"}
         assert (made["mtype"], made["dur"]) == (3, 3_661)
         assert root.findtext(".//Duration") == "01:01:01"
@@ -155,7 +157,7 @@ def test_media_without_a_size_has_that_of_the_creative_and_is_left_out_where_the
     assert (found[0].w, found[0].h) == (640, 480)
     only = said(video([bare, WEBM]))["4.2"]
     assert [one.get("width") for one in only[2].iter("MediaFile")] == ["1280"]
-    assert only[0].mimes == ("video/webm",)
+    assert [one.mime for one in only[0].files] == ["video/webm"]
     assert variants(CAMPAIGN, video([bare]), HTTPS) == []
 
 
@@ -166,8 +168,7 @@ def test_streams_are_delivered_as_streams() -> None:
         {"url": "https://cdn.example/b.mp4", "mime": "video/mp4", "w": 1, "h": 1},
     ]
     variant, _, root = said(video(media))["2.0"]
-    assert variant.delivery == (1, 2)
-    assert [one.delivery for one in variants(CAMPAIGN, video(media[2:], protocols=[3]), HTTPS)] == [(2,)]
+    assert [one.delivery for one in variant.files] == [1, 1, 2]
     assert [one.get("delivery") for one in root.iter("MediaFile")] == ["streaming", "streaming", "progressive"]
 
 
@@ -186,7 +187,7 @@ def test_an_overlay_is_said_where_its_size_can_be() -> None:
     assert list(found) == ["4.2", "3.0", "2.0"]
     for variant, _, root in found.values():
         assert not variant.linear
-        assert variant.mimes == ("image/png",)
+        assert [one.mime for one in variant.files] == ["image/png"]
         overlay = root.find(".//NonLinearAds/NonLinear")
         assert overlay is not None
         assert overlay.attrib == {"width": "480", "height": "70", "minSuggestedDuration": "00:00:15"}

@@ -69,6 +69,14 @@ def test_strings_without_their_escapes_have_room_at_both_depths_of_a_native_requ
         assert_same(reader, f'{{"id":"r","imp":[{imps}]}}'.encode())
 
 
+@pytest.mark.parametrize("many", [63, 64, 65])
+def test_assets_that_share_an_id_cannot_be_answered(many: int) -> None:
+    for ids in (range(many), [7] * many, [n % 40 for n in range(many)], [*range(many - 1), 0]):
+        wanted = {"assets": [{"id": n, "title": {}} for n in ids]}
+        body = {"id": "r", "imp": [{"id": "1", "native": {"request": json.dumps(wanted)}}]}
+        assert_same(READER, json.dumps(body).encode())
+
+
 @pytest.mark.parametrize("depth", [60, 63, 64, 65, 66])
 def test_a_native_request_in_a_string_has_a_depth_of_its_own(depth: int) -> None:
     for wanted in ("[" * depth + "]" * depth, '{"x":' + "[" * depth + "]" * depth + ',"assets":[{"id":1}]}'):
