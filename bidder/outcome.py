@@ -40,3 +40,7 @@ class Reason(IntEnum):
     PACED = 26  # the throttle said no
     PURSE_EMPTY = 27
     BROKEN = 28  # a fault of ours: no memory, or OpenSSL refused
+    SECRET = 45  # not the secret that the settings ask of this exchange: not read
+    PEER = 46  # from an address that the settings do not list: not read
+    RATE = 47  # more requests a second than the settings want of this exchange: not read
+    RESPONSE_SIZE = 48  # the answer would be longer than the exchange takes

@@ -25,6 +25,7 @@ from bidder._fast.purses import Purses
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
 from bidder.money.tokens import BidIds, Sealer, load_keys
+from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
@@ -85,9 +86,13 @@ class Worker:
             sealer=Sealer(load_keys(state / "keys" / "token.keys")),
             bid_ids=BidIds(),
             clock=Clock(),
-            exchanges=settings.exchanges,
+            rows=exchange_rows(
+                settings.exchanges,
+                settings.tracking.public_url,
+                state=state,
+                wait_budget_ms=settings.bidder.wait_budget_ms,
+            ),
             seed=int.from_bytes(os.urandom(8), "big"),
-            wait_budget_ms=settings.bidder.wait_budget_ms,
         )
         application = tornado.web.Application(
             [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],

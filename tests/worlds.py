@@ -22,6 +22,7 @@ from bidder.campaigns.record import CampaignRecord
 from bidder.events.outbox import KEY
 from bidder.events.schema import Kind, Row
 from bidder.money.tokens import BidIds, Key, Opener, Sealer
+from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Exchange
 
 NOW_S = 1_790_000_000  # in September 2026
@@ -97,10 +98,12 @@ class World:
         book: bool = True,
         bid_ids: BidIds | None = None,
         purses: int = 64,
+        exchanges: Mapping[str, Exchange] = EXCHANGES,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
+        self.exchanges = exchanges
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
@@ -128,7 +131,7 @@ class World:
             sealer=Sealer(KEYS),
             bid_ids=bid_ids,
             clock=self.clock,
-            exchanges=EXCHANGES,
+            rows=exchange_rows(self.exchanges, self.public_url, state=self.directory),
             seed=seed,
         )
 
@@ -136,12 +139,12 @@ class World:
         """A new book of these, served at once."""
         self.revision += 1
         text = "\n".join(json.dumps(body) for body in campaigns)
-        records = [self._record(c.body) for c in read_lines(text, list(EXCHANGES))]
+        records = [self._record(c.body) for c in read_lines(text, list(self.exchanges))]
         path = self.directory / f"book-{self.revision}.bin"
         compile_book(
             records,
             revision=self.revision,
-            exchanges={name: exchange.key for name, exchange in EXCHANGES.items()},
+            exchanges={name: exchange.key for name, exchange in self.exchanges.items()},
             public_url=self.public_url,
             purse_of=self.purses.slot_of,
             path=path,

@@ -1,11 +1,12 @@
 """The auction of one imp among our own campaigns: who bids, with which creative, at what price."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book cimport Book, CampaignRec
+from bidder._fast.book cimport Book, CampaignRec, CreativeRec
 from bidder._fast.frequency cimport Caps
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.purses cimport Purse, Purses
-from bidder._fast.request cimport Deal, Imp, Reader, Str
+from bidder._fast.request cimport Deal, Imp, Reader
+from bidder._fast.row cimport Row
 
 cdef enum:
     TOP = 8                    # candidates kept per imp
@@ -14,8 +15,7 @@ cdef enum:
     NO_CREATIVE = -1
 
 cdef struct Terms:             # of one request, for all its imps
-    uint8_t exchange           # key
-    Str seat
+    const Row* row             # of the exchange
     int64_t now_s              # unix
     uint64_t seed              # random, drawn once a request
 
@@ -34,6 +34,7 @@ cdef class Auction:
     cdef Purses purses
     cdef Caps caps
     cdef Terms terms
+    cdef size_t room           # bytes that a bid of this imp may take in the answer; 0: any number
     cdef const Imp* imp
     cdef uint64_t imp_seed
     cdef int64_t floor_least   # no option of this imp can be had for less; 0: one has no floor
@@ -61,4 +62,5 @@ cdef class Auction:
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil
     cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw, int32_t* creative) noexcept nogil
+    cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil
     cdef void rank(self, const Candidate* candidate) noexcept nogil

@@ -10,17 +10,19 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 """
 
 from libc.stdint cimport INT64_MAX
+from libc.string cimport memset
 from bidder._fast.book cimport CreativeRec, Piece, StrRef
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
-    REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
 )
 from bidder._fast.matcher cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE
 from bidder._fast.memory cimport fetch
 from bidder._fast.purses cimport Half
-from bidder._fast.request cimport pack3
+from bidder._fast.request cimport Str, pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
+from bidder._fast.writer cimport bid_bytes
 
 cdef enum:                     # Auction.ahead
     NOT_ASKED = -2             # the matcher has more to say
@@ -83,8 +85,8 @@ cdef class Auction:
 
     cdef void open_request(self, const Terms* terms) noexcept nogil:
         self.terms = terms[0]
-        self.matcher.begin_request(self.reader, terms.exchange, terms.now_s)
-        self.caps.open_request(&self.reader.req, terms.exchange, terms.now_s)
+        self.matcher.begin_request(self.reader, terms.row.key, terms.now_s)
+        self.caps.open_request(&self.reader.req, terms.row.key, terms.now_s)
 
     cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil:
         cdef uint32_t i, currency
@@ -234,7 +236,7 @@ cdef class Auction:
             if offer <= found.price:
                 continue
             why = REASON_NONE
-            if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat):
+            if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.row.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
                 why = floor_reason(price, floor, currency)
@@ -265,10 +267,12 @@ cdef class Auction:
         creative[0] = NO_CREATIVE
         for i in range(campaign.creative_first, campaign.creative_first + campaign.creative_count):
             c = &self.book.creatives[i]
-            why = creative_reason(self.reader, self.book, self.imp, c, self.terms.exchange)
+            why = creative_reason(self.reader, self.book, self.imp, c, self.terms.row.key)
             if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
                     and not domain_listed(self.reader, self.book, deal.wadomain, c):
                 why = REASON_DEAL
+            if why == REASON_NONE and self.room and self.too_long(c, deal):
+                why = REASON_RESPONSE_SIZE
             if why == REASON_NONE:
                 why = self.capped(campaign, LEVEL_CREATIVE, c.key)
             if why == REASON_NONE:
@@ -278,6 +282,14 @@ cdef class Auction:
             elif why > best_why:
                 best_why = why
         return REASON_NONE if allowed else best_why
+
+    cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil:
+        """Is there no room left in the answer for this bid?"""
+        cdef Str through
+        memset(&through, 0, sizeof(Str))
+        if deal is not NULL:
+            through = deal.id
+        return bid_bytes(self.book, creative, self.imp.id_raw, through, self.terms.row) > self.room
 
     cdef void rank(self, const Candidate* candidate) noexcept nogil:
         cdef int at = self.count

@@ -21,6 +21,8 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_NOTICE_TOKEN = 4
     PIECE_PAGE_TOKEN = 5
     PIECE_DEAL = 6             # nothing, or ,"dealid":"..."
+    PIECE_NOTICES = 8          # nurl, burl, lurl, as far as the exchange calls them
+    PIECE_PIXEL_PRICE = 9      # behind the page token of a pixel: its price, where the exchange pays by that
 
 cdef struct CampaignRec:       # a cache line
     uint32_t key

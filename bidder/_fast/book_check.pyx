@@ -14,7 +14,7 @@ from libc.string cimport memcmp
 
 import zlib
 
-from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, PIECE_DEAL, PIECE_TEXT, StrRef
+from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, PIECE_PIXEL_PRICE, PIECE_TEXT, StrRef
 from bidder._fast.book_layout cimport *
 
 
@@ -124,7 +124,7 @@ cdef uint64_t _texts(const char* base, const Header* head) noexcept nogil:
         if not _span(text[i].at, text[i].n, &head.table[S_BLOB]):
             return i + 1
     for i in range(head.table[S_PIECES].count):
-        if piece[i].kind > PIECE_DEAL \
+        if piece[i].kind > PIECE_PIXEL_PRICE \
                 or (piece[i].kind == PIECE_TEXT and not _span(piece[i].at, piece[i].n, &head.table[S_BLOB])):
             return i + 1
     return 0

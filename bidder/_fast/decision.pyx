@@ -11,8 +11,6 @@ Only the winner of an imp is reserved, and counted under its caps; on refusal th
 Money: int64 nano-USD for one impression. Wall clock stamps, monotonic clock measures.
 """
 
-import json
-
 from libc.stdint cimport uint16_t
 from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -21,20 +19,22 @@ from bidder._fast.book cimport CampaignRec, CreativeRec
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
-    REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
+    REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED,
+    REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
-from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, os_key, pack3
+from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, Str, os_key, pack3
 from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
-from bidder._fast.writer cimport Splices
+from bidder._fast.writer cimport Splices, bid_bytes
 
 cdef enum:
     NS_PER_S = 1_000_000_000
     NS_PER_MS = 1_000_000
     LATENCY_TOP = 31           # half an hour: nothing takes longer
+    OPENING_CHARS = 7          # {"id":"
     CLOSING_CHARS = 4          # ]}]}
+    NBR_CHARS = 24
 
 cdef uint32_t USD = pack3(b"USD", 3)
 
@@ -42,7 +42,7 @@ cdef uint32_t USD = pack3(b"USD", 3)
 cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
                  Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
-                 exchanges, uint64_t seed, int64_t wait_budget_ms=10):
+                 rows, uint64_t seed):
         self.desks = [Desk(frequency) for _ in range(DESKS + 1)]
         self.writer = Writer()
         self.purses = purses
@@ -53,30 +53,10 @@ cdef class Decider(BidHandler):
         self.clock = clock
         self.admission = Admission(clock)
         self.seed = seed
-        self.held = []
-        for name, exchange in exchanges.items():
-            if exchange.enabled:
-                self.serve(name, exchange.key, exchange.seat)
-                self.admission.set_budget(exchange.key, min(wait_budget_ms, exchange.tmax_ms // 4) * NS_PER_MS)
-
-    cdef Str hold(self, str text):
-        cdef bytes kept = text.encode()
-        cdef Str out
-        self.held.append(kept)
-        out.p = PyBytes_AS_STRING(kept)
-        out.n = <uint32_t>len(kept)
-        return out
-
-    cdef serve(self, str name, int key, str seat):
-        cdef Row* row
-        if not 1 <= key <= ROWS or self.row_count == ROWS:
-            raise ValueError(f"exchange {name}: a key of its own, 1 to {ROWS}, is wanted, not {key}")
-        row = &self.rows[self.row_count]
-        row.name = self.hold(name)
-        row.seat = self.hold(seat)
-        row.opening = self.hold('","cur":"USD","seatbid":[{"seat":' + json.dumps(seat, ensure_ascii=False) + ',"bid":[')
-        row.key = key
-        self.row_count += 1
+        self.rows = Rows()
+        for row in rows:
+            self.rows.add(row)
+            self.admission.set_budget(row.key, row.wait_budget_ms * NS_PER_MS)
 
     def set_book(self, Book book not None):
         for desk in self.desks:
@@ -88,6 +68,8 @@ cdef class Decider(BidHandler):
         cdef Py_ssize_t n = 0
         self.admission.polls()
         self.admission.since = self.admission.clear
+        self.admission.head = NULL
+        self.admission.doors = <uint64_t>-1
         status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
                              PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), 0, &out, &n)
         return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""
@@ -98,11 +80,12 @@ cdef class Decider(BidHandler):
         cdef const Row* row
         cdef int status
         if not ticket or desk.body != body:
-            row = self.row_of(exchange, exchange_n)
+            row = self.rows.find(exchange, exchange_n)
             if row is NULL:
                 return 404
             self.look(desk, row, body, body_n)
         status = self.conclude(desk)
+        self.packs = desk.row.gzip
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
@@ -112,7 +95,7 @@ cdef class Decider(BidHandler):
         self.taken = 0
 
     cdef int foresee(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept:
-        cdef const Row* row = self.row_of(exchange, exchange_n)
+        cdef const Row* row = self.rows.find(exchange, exchange_n)
         cdef Desk desk
         if row is NULL or self.taken == DESKS:
             return 0
@@ -133,14 +116,10 @@ cdef class Decider(BidHandler):
                 (<Desk>self.desks[i]).auction.fetch_pieces()
 
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
-        return self.row_of(exchange, exchange_n) is not NULL
+        return self.rows.find(exchange, exchange_n) is not NULL
 
-    cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil:
-        cdef int i
-        for i in range(self.row_count):
-            if <Py_ssize_t>self.rows[i].name.n == n and memcmp(self.rows[i].name.p, name, n) == 0:
-                return &self.rows[i]
-        return NULL
+    cdef uint64_t doors(self, host) except? 0:
+        return self.rows.doors(host)
 
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
         cdef const Request* req = &desk.reader.req
@@ -149,13 +128,16 @@ cdef class Decider(BidHandler):
         desk.body = body
         desk.opened = -1
         desk.status = 204
-        desk.test = False
+        desk.test = desk.named = False
         desk.now_s = self.clock.wall_ns() // NS_PER_S
         self.requests += 1
         memset(&desk.key, 0, sizeof(CounterKey))
         desk.key.exchange = row.key
         desk.key.minute = <uint32_t>(desk.now_s // 60)
-        # Switched off or shed, a body is not even read, so a test request counts then like any other.
+        desk.reason = self.rows.refusal(row, self.admission, self.board) if row.guarded else REASON_NONE
+        # Refused, switched off or shed, a body is not even read, so a test request counts then like any other.
+        if desk.reason != REASON_NONE:
+            return
         if self.board.page.off or self.board.page.exchange_off[row.key]:
             desk.reason = REASON_OFF
         elif not self.admission.admits(row.key):
@@ -167,6 +149,7 @@ cdef class Decider(BidHandler):
                 desk.status = 400
                 return
             desk.test = req.test
+            desk.named = req.id_raw.p is not NULL
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
             desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
@@ -193,8 +176,7 @@ cdef class Decider(BidHandler):
     cdef void open(self, Desk desk) noexcept nogil:
         """The auction of the first imp begins, if there can be one."""
         cdef Terms terms
-        terms.exchange = desk.row.key
-        terms.seat = desk.row.seat
+        terms.row = desk.row
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = self.seed
@@ -224,7 +206,28 @@ cdef class Decider(BidHandler):
                 desk.status = 200
         if not desk.test:
             self.count(desk, reason, written > 0)
+        if desk.row.gives_nbr and desk.named and not written:
+            return self.say_why(desk, reason)
         return desk.status
+
+    cdef int say_why(self, Desk desk, uint8_t reason) noexcept nogil:
+        """A no-bid with a body: OpenRTB 2.6 section 4.2.1 and list "no-bid reasons"."""
+        cdef const Str* id = &desk.reader.req.id_raw
+        self.writer.n = 0
+        if not self.writer.reserve(id.n + NBR_CHARS):
+            return 204
+        self.writer.put(b'{"id":"', OPENING_CHARS)
+        self.writer.put(id.p, id.n)
+        self.writer.put(b'","nbr":', 8)
+        if reason == REASON_NO_BOOK or reason == REASON_BROKEN:
+            self.writer.put(b"1}", 2)      # technical error
+        elif reason == REASON_INVALID_REQUEST:
+            self.writer.put(b"2}", 2)
+        elif reason == REASON_FREQUENCY:
+            self.writer.put(b"9}", 2)      # daily reader cap met
+        else:
+            self.writer.put(b"0}", 2)      # unknown: none of the others is true
+        return 200
 
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil:
         """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
@@ -237,6 +240,7 @@ cdef class Decider(BidHandler):
             imp = &desk.reader.imps[desk.reader.req.imps.at + i]
             why = self.obstacle(desk, i)
             if why == REASON_NONE:
+                desk.auction.room = self.room(desk)
                 if desk.opened != <int>i:
                     desk.auction.open_imp(imp, i)
                 while desk.auction.next_best(&best):
@@ -252,6 +256,16 @@ cdef class Decider(BidHandler):
         if written[0]:
             self.writer.put(b"]}]}", CLOSING_CHARS)
         return reason
+
+    cdef size_t room(self, Desk desk) noexcept nogil:
+        """Bytes that the next bid may take; 0: any number, as no bid takes none."""
+        cdef const Row* row = desk.row
+        cdef size_t taken
+        if row.response_bytes == 0:
+            return 0
+        taken = self.writer.n if self.writer.n else OPENING_CHARS + desk.reader.req.id_raw.n + row.opening.n
+        taken += CLOSING_CHARS + 1         # and a comma
+        return max(row.response_bytes - taken, <size_t>1) if row.response_bytes > taken else 1
 
     cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil:
         """Reserve, seal, write, count; REASON_NONE, or why this candidate cannot bid after all."""
@@ -272,7 +286,7 @@ cdef class Decider(BidHandler):
         if best.deal >= 0:
             splices.deal = desk.reader.deals[best.deal].id
         if not self.writer.reserve(desk.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
-                                   + self.writer.bid_bytes(self.book, creative, imp.id_raw, splices.deal)):
+                                   + bid_bytes(self.book, creative, imp.id_raw, splices.deal, row)):
             return REASON_BROKEN
         if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, desk.key.minute, &take):
             return REASON_PURSE_EMPTY
@@ -298,12 +312,13 @@ cdef class Decider(BidHandler):
                 purse_return(&self.purses.slots[campaign.purse], &take, key.minute)
             return REASON_BROKEN
         splices.bid_id = bid_id
+        splices.row = row
         splices.imp_id_raw = imp.id_raw
         splices.price = best.price
         splices.notice = notice
         splices.page = page
         if first:
-            self.writer.put(b'{"id":"', 7)
+            self.writer.put(b'{"id":"', OPENING_CHARS)
             self.writer.put_str(desk.reader.req.id_raw)
             self.writer.put_str(row.opening)
         else:

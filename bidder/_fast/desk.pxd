@@ -6,13 +6,8 @@ from bidder._fast.book cimport Book
 from bidder._fast.counters cimport CounterKey
 from bidder._fast.frequency cimport Caps, FrequencyTable
 from bidder._fast.purses cimport Purses
-from bidder._fast.request cimport Reader, Str
-
-cdef struct Row:               # one exchange that we serve
-    Str name                   # the path behind /bid/
-    Str seat
-    Str opening                # of the answer, from behind its id to its first bid
-    uint8_t key
+from bidder._fast.request cimport Reader
+from bidder._fast.row cimport Row
 
 cdef class Desk:
     cdef Reader reader
@@ -23,6 +18,7 @@ cdef class Desk:
     cdef int64_t now_s
     cdef CounterKey key        # `kind` and `reason` aside
     cdef bint test
+    cdef bint named            # the request was read and has an id
     cdef int status            # of the answer, unless there is a bid
     cdef uint8_t reason        # REASON_NONE: it may be bid on
     cdef int opened            # number of the imp that the auction stands at; -1: none

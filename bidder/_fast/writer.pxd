@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from bidder._fast.book cimport Book, CreativeRec
 from bidder._fast.request cimport Str
+from bidder._fast.row cimport Row
 
 cdef enum:
     PRICE_CHARS = 24           # most that a price takes
@@ -16,6 +17,10 @@ cdef struct Splices:           # what one bid puts into the pieces of its creati
     const char* notice         # TOKEN_CHARS each
     const char* page
     Str deal                   # unescaped; p is NULL: none
+    const Row* row             # of the exchange
+
+# Most bytes that put_bid will write: at most PRICE_CHARS more than it does.
+cdef size_t bid_bytes(Book book, const CreativeRec* creative, Str imp_id_raw, Str deal, const Row* row) noexcept nogil
 
 cdef class Writer:
     cdef char* p               # owned
@@ -24,6 +29,4 @@ cdef class Writer:
     cdef bint reserve(self, size_t more) noexcept nogil
     cdef void put(self, const char* text, size_t n) noexcept nogil
     cdef void put_str(self, Str text) noexcept nogil
-    # Most bytes that put_bid will write.
-    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, Str imp_id_raw, Str deal) noexcept nogil
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil

@@ -7,7 +7,8 @@ Prices: nano-USD for one impression in, CPM as a JSON number out, exact in six d
 """
 
 from bidder._fast.book cimport (
-    PIECE_BID_ID, PIECE_DEAL, PIECE_IMP_ID, PIECE_NOTICE_TOKEN, PIECE_PAGE_TOKEN, PIECE_PRICE, PIECE_TEXT, Piece,
+    PIECE_BID_ID, PIECE_DEAL, PIECE_IMP_ID, PIECE_NOTICE_TOKEN, PIECE_NOTICES, PIECE_PAGE_TOKEN, PIECE_PIXEL_PRICE,
+    PIECE_PRICE, PIECE_TEXT, Piece,
 )
 from bidder._fast.tokens cimport TOKEN_CHARS
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -94,6 +95,54 @@ cdef char* write_price(char* out, int64_t nano) noexcept nogil:
     return out + 1 + n
 
 
+cdef size_t escaped_bytes(Str text) noexcept nogil:
+    """What write_escaped writes."""
+    cdef size_t n = text.n
+    cdef uint32_t i
+    for i in range(text.n):
+        if <uint8_t>text.p[i] < 0x20:
+            n += ESCAPED - 1
+        elif text.p[i] == c'"' or text.p[i] == c'\\':
+            n += 1
+    return n
+
+
+cdef size_t bid_bytes(Book book, const CreativeRec* creative, Str imp_id_raw, Str deal, const Row* row) noexcept nogil:
+    cdef const Piece* piece = book.pieces + creative.piece_first
+    cdef const Piece* end = piece + creative.piece_count
+    cdef size_t n = 0
+    while piece < end:
+        if piece.kind == PIECE_TEXT:
+            n += piece.n
+        elif piece.kind == PIECE_PAGE_TOKEN or piece.kind == PIECE_NOTICE_TOKEN:
+            n += TOKEN_CHARS
+        elif piece.kind == PIECE_NOTICES:
+            n += row.notice_bytes
+        elif piece.kind == PIECE_PIXEL_PRICE:
+            n += row.pixel_price.n
+        elif piece.kind == PIECE_IMP_ID:
+            n += imp_id_raw.n
+        elif piece.kind == PIECE_BID_ID:
+            n += BID_ID_CHARS
+        elif piece.kind == PIECE_PRICE:
+            n += PRICE_CHARS
+        elif piece.kind == PIECE_DEAL and deal.p is not NULL:
+            n += DEAL_KEY_CHARS + escaped_bytes(deal) + 1
+        piece += 1
+    return n
+
+
+cdef char* write_notices(char* out, const Row* row, const char* token) noexcept nogil:
+    cdef uint32_t i
+    for i in range(row.notice_count):
+        memcpy(out, row.notices[i].p, row.notices[i].n)
+        out += row.notices[i].n
+        memcpy(out, token, TOKEN_CHARS)
+        out += TOKEN_CHARS
+    memcpy(out, row.notices[row.notice_count].p, row.notices[row.notice_count].n)
+    return out + row.notices[row.notice_count].n
+
+
 cdef class Writer:
     def __cinit__(self):
         if not self.reserve(FIRST_BYTES):
@@ -123,22 +172,6 @@ cdef class Writer:
     cdef void put_str(self, Str text) noexcept nogil:
         self.put(text.p, text.n)
 
-    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, Str imp_id_raw, Str deal) noexcept nogil:
-        cdef const Piece* piece = book.pieces + creative.piece_first
-        cdef const Piece* end = piece + creative.piece_count
-        cdef size_t n = 0
-        while piece < end:
-            if piece.kind == PIECE_TEXT:
-                n += piece.n
-            elif piece.kind == PIECE_IMP_ID:
-                n += imp_id_raw.n
-            elif piece.kind == PIECE_DEAL:
-                n += DEAL_KEY_CHARS + ESCAPED * <size_t>deal.n + 1
-            else:
-                n += TOKEN_CHARS       # more than a bid id or a price takes
-            piece += 1
-        return n
-
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil:
         cdef const Piece* piece = book.pieces + creative.piece_first
         cdef const Piece* end = piece + creative.piece_count
@@ -147,11 +180,16 @@ cdef class Writer:
             if piece.kind == PIECE_TEXT:
                 memcpy(out, book.blob + piece.at, piece.n)
                 out += piece.n
-            elif piece.kind == PIECE_NOTICE_TOKEN:
-                memcpy(out, splices.notice, TOKEN_CHARS)
-                out += TOKEN_CHARS
+            elif piece.kind == PIECE_NOTICES:
+                out = write_notices(out, splices.row, splices.notice)
             elif piece.kind == PIECE_PAGE_TOKEN:
                 memcpy(out, splices.page, TOKEN_CHARS)
+                out += TOKEN_CHARS
+            elif piece.kind == PIECE_PIXEL_PRICE:
+                memcpy(out, splices.row.pixel_price.p, splices.row.pixel_price.n)
+                out += splices.row.pixel_price.n
+            elif piece.kind == PIECE_NOTICE_TOKEN:
+                memcpy(out, splices.notice, TOKEN_CHARS)
                 out += TOKEN_CHARS
             elif piece.kind == PIECE_IMP_ID:
                 memcpy(out, splices.imp_id_raw.p, splices.imp_id_raw.n)

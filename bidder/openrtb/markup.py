@@ -29,6 +29,8 @@ class Piece(IntEnum):
     NOTICE_TOKEN = 4
     PAGE_TOKEN = 5
     DEAL = 6
+    NOTICES = 8  # what the exchange's row has: nurl, burl, lurl
+    PIXEL_PRICE = 9  # behind the page token of the pixel, where the exchange pays by that
 
 
 class CreativeFlag(IntFlag):
@@ -49,6 +51,7 @@ _MACRO = re.compile(r"(\{click_url\}|\{pixel\})")
 _NAMESPACE = re.compile(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", re.IGNORECASE | re.DOTALL)
 _TEXT = int(Piece.TEXT)
 _DEAL = (int(Piece.DEAL), b"")
+_PIXEL_END = '" width="1" height="1" alt="" style="display:none">'
 _END = (_TEXT, b"}")
 
 
@@ -56,7 +59,7 @@ def pieces(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url:
     """(kind, text) in the order of the answer; `text` is empty for every kind but TEXT, and no two TEXT follow."""
     if creative["type"] != "banner":
         return []
-    url = _checked(public_url)
+    url = checked_url(public_url)
     opening, text = _opening(url)
     found = list(opening)
     for part in _adm(creative["adm"], url):
@@ -75,7 +78,7 @@ def flags(creative: Mapping[str, Any], public_url: str) -> int:
     """CreativeFlag of the markup as a page will see it: macros filled, namespaces aside."""
     if creative["type"] != "banner":
         return int(CreativeFlag.NONE)
-    adm = "".join([part for part in _adm(creative["adm"], _checked(public_url)) if isinstance(part, str)])
+    adm = "".join([part for part in _adm(creative["adm"], checked_url(public_url)) if isinstance(part, str)])
     lower = adm.lower()
     found = CreativeFlag.NONE
     if "<script" in lower:
@@ -94,7 +97,7 @@ def _insecure(adm: str, lower: str) -> bool:
 
 
 @lru_cache(16)
-def _checked(public_url: str) -> str:
+def checked_url(public_url: str) -> str:
     """`public_url` without a trailing slash; ValueError where notice URLs could not begin with it."""
     url = public_url.rstrip("/")
     parts = urlsplit(url)
@@ -115,11 +118,7 @@ def _opening(url: str) -> tuple[list[tuple[int, bytes]], str]:
     """What every bid begins with: pieces, and the text after them, which the markup continues."""
     found = [(_TEXT, b'{"id":"'), (int(Piece.BID_ID), b""), (_TEXT, b'","impid":"'), (int(Piece.IMP_ID), b"")]
     found += [(_TEXT, b'","price":'), (int(Piece.PRICE), b"")]
-    text = ""
-    for key, (path, query) in NOTICES.items():
-        found += [(_TEXT, f'{text},"{key}":"{url}/{path}/'.encode()), (int(Piece.NOTICE_TOKEN), b"")]
-        text = f'{query}"'
-    return found, f'{text},"adm":"'
+    return [*found, (int(Piece.NOTICES), b"")], ',"adm":"'
 
 
 def _closing(campaign: Mapping[str, Any], creative: Mapping[str, Any]) -> str:
@@ -144,7 +143,7 @@ def _adm(adm: str, url: str) -> list[str | Piece]:
         if part == "{click_url}":
             found += (f"{url}/click/", Piece.PAGE_TOKEN)
         elif part == "{pixel}":
-            found += (f'<img src="{url}/imp/', Piece.PAGE_TOKEN, '" width="1" height="1" alt="" style="display:none">')
+            found += (f'<img src="{url}/imp/', Piece.PAGE_TOKEN, Piece.PIXEL_PRICE, _PIXEL_END)
         elif part:
             found.append(part)
     return found

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bidder.openrtb.markup import CreativeFlag, Piece, flags, pieces
+from bidder.openrtb.rows import exchange_rows
+from bidder.settings import SHIPPED_EXCHANGES
 
 CAMPAIGN = {"id": "c-1001"}
 HTTPS = "https://t.example"
@@ -19,6 +21,7 @@ FILL = {
     Piece.NOTICE_TOKEN: b"N" * 114,
     Piece.PAGE_TOKEN: b"P" * 114,
     Piece.DEAL: b',"dealid":"d-7"',
+    Piece.PIXEL_PRICE: b"",
 }
 
 
@@ -28,7 +31,9 @@ def banner(**changes: Any) -> dict[str, Any]:
 
 
 def filled(creative: dict[str, Any], url: str = HTTPS) -> Any:
-    return json.loads(b"".join(text or FILL[Piece(kind)] for kind, text in pieces(CAMPAIGN, creative, url)))
+    (row, *_) = exchange_rows(SHIPPED_EXCHANGES, url)
+    fill = FILL | {Piece.NOTICES: FILL[Piece.NOTICE_TOKEN].join(row.notices)}
+    return json.loads(b"".join(text or fill[Piece(kind)] for kind, text in pieces(CAMPAIGN, creative, url)))
 
 
 def test_a_full_creative_becomes_a_whole_bid_object() -> None:
@@ -89,14 +94,16 @@ def test_adm_comes_out_of_the_json_as_it_went_in(adm: str) -> None:
 
 def test_texts_are_merged_and_alternate_with_splices() -> None:
     kinds = [Piece(kind) for kind, _ in pieces(CAMPAIGN, banner(), HTTPS)]
-    assert all(a is Piece.TEXT or b is Piece.TEXT for a, b in pairwise(kinds))
+    unparted = (Piece.NOTICES, Piece.PIXEL_PRICE)
+    assert all(Piece.TEXT in pair or pair[1] in unparted for pair in pairwise(kinds))
     assert not any(a is b for a, b in pairwise(kinds))
     assert [kind for kind in kinds if kind is not Piece.TEXT] == [
         Piece.BID_ID,
         Piece.IMP_ID,
         Piece.PRICE,
-        *[Piece.NOTICE_TOKEN] * 3,
+        Piece.NOTICES,
         *[Piece.PAGE_TOKEN] * 2,
+        Piece.PIXEL_PRICE,
         Piece.DEAL,
     ]
 
