@@ -27,21 +27,23 @@ cdef extern from *:
         return at;
     }
 
-    /* words |= the posting's bits of one block. */
-    static inline void posting_set(Posting *posting, uint64_t *words, uint64_t block) {
+    /* Where a sparse posting stands in this block; 0: it has nothing there. */
+    static inline const uint32_t *posting_in(Posting *posting, uint64_t block) {
         const uint32_t *at = posting->at, *end = posting->end;
         const uint64_t first = block * 512;
-        if (posting->dense) {
-            *(Block *)words |= *(const Block *)(posting->dense + block * 8);
-            return;
-        }
         if (at > posting->first && at[-1] >= first)
             at = posting->first;       /* an imp before this one has looked further on, but not here */
         if (at < end && *at < first)
             at = slots_from(at, end, first);
-        for (; at < end && *at < first + 512; at++)
-            words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
         posting->at = at;
+        return at < end && *at < first + 512 ? at : 0;
+    }
+
+    /* words |= the posting's bits of one block, `at` being the first. */
+    static inline void posting_set(const Posting *posting, const uint32_t *at, uint64_t *words, uint64_t block) {
+        const uint64_t first = block * 512;
+        for (; at < posting->end && *at < first + 512; at++)
+            words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
     }
 
     /* Bit n: a sparse posting has a slot in the n-th block from this slot on, of 64. */
@@ -53,42 +55,88 @@ cdef extern from *:
         return found;
     }
 
-    static inline int block_any(const uint64_t *words) {
+    /* A dimension of the current request: accepted is (base | includes) & ~excludes. No base: all campaigns. */
+    typedef struct {
+        const uint64_t *base;
+        uint32_t dimension, near;      /* `near`: told where it took a campaign of a block; 0: nobody asks */
+        uint32_t inc_first, inc_end, exc_first, exc_end;
+    } Plan;
+
+    static inline __attribute__((always_inline)) int block_any(const Block *block) {
+        const uint64_t *words = (const uint64_t *)block;
         return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0;
     }
 
-    /* accept &= (base | includes) & ~excludes; 0 where nothing is left. No base: all campaigns. */
-    static inline int block_narrow(uint64_t *accept, const uint64_t *base, Posting *inc, Posting *inc_end,
-                                   Posting *exc, Posting *exc_end, uint64_t block) {
-        Block wanted;
-        if (base) {
-            wanted = *(const Block *)(base + block * 8);
-            for (; inc < inc_end; inc++) {
-                if (inc->dense)
-                    wanted |= *(const Block *)(inc->dense + block * 8);
-                else
-                    posting_set(inc, (uint64_t *)&wanted, block);
-            }
-            *(Block *)accept &= wanted;
+    /* accept &= what all plans accept, as long as something is left; 0 where nothing is. The same for each width of vectors. */
+    #define BLOCK_NARROW(NAME, TARGET, ANY)                                                                      \
+        TARGET static int NAME(uint64_t *accept, const Plan *plan, const Plan *end, Posting *incs, Posting *excs, \
+                               uint64_t block, uint32_t *near) {                                                 \
+            Block now = *(const Block *)accept, before, some;                                                    \
+            const uint32_t *at;                                                                                  \
+            Posting *posting, *last;                                                                             \
+            int left = ANY(&now);                                                                                \
+            for (; left && plan < end; plan++) {                                                                 \
+                before = now;                                                                                    \
+                if (plan->base) {                                                                                \
+                    some = *(const Block *)(plan->base + block * 8);                                             \
+                    for (posting = incs + plan->inc_first, last = incs + plan->inc_end; posting < last; posting++) \
+                        if (posting->dense)                                                                      \
+                            some |= *(const Block *)(posting->dense + block * 8);                                \
+                        else if ((at = posting_in(posting, block)))                                              \
+                            posting_set(posting, at, (uint64_t *)&some, block);                                  \
+                    now &= some;                                                                                 \
+                }                                                                                                \
+                for (posting = excs + plan->exc_first, last = excs + plan->exc_end; posting < last; posting++)   \
+                    if (posting->dense)                                                                          \
+                        now &= ~*(const Block *)(posting->dense + block * 8);                                    \
+                    else if ((at = posting_in(posting, block))) {                                                \
+                        some = (Block){0};                                                                       \
+                        posting_set(posting, at, (uint64_t *)&some, block);                                      \
+                        now &= ~some;                                                                            \
+                    }                                                                                            \
+                left = ANY(&now);                                                                                \
+                if (plan->near) {                                                                                \
+                    before &= ~now;                                                                              \
+                    if (ANY(&before))                                                                            \
+                        *near |= plan->near;                                                                     \
+                }                                                                                                \
+            }                                                                                                    \
+            *(Block *)accept = now;                                                                              \
+            return left;                                                                                         \
         }
-        if (exc < exc_end) {
-            wanted = (Block){0};
-            for (; exc < exc_end; exc++)
-                posting_set(exc, (uint64_t *)&wanted, block);
-            *(Block *)accept &= ~wanted;
-        }
-        return block_any(accept);
+    BLOCK_NARROW(block_narrow_plain, , block_any)
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <immintrin.h>
+    __attribute__((target("avx512f"), always_inline)) static inline int block_any_512(const Block *block) {
+        __m512i words = (__m512i)*block;
+        return _mm512_test_epi64_mask(words, words) != 0;
     }
+    BLOCK_NARROW(block_narrow_512, __attribute__((target("avx512f"))), block_any_512)
+    __attribute__((target("avx2"), always_inline)) static inline int block_any_256(const Block *block) {
+        const __m256i *half = (const __m256i *)block;
+        __m256i words = _mm256_or_si256(_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1));
+        return !_mm256_testz_si256(words, words);
+    }
+    BLOCK_NARROW(block_narrow_256, __attribute__((target("avx2"))), block_any_256)
+    #define block_narrow (__builtin_cpu_supports("avx512f") ? block_narrow_512 : \\
+                          __builtin_cpu_supports("avx2") ? block_narrow_256 : block_narrow_plain)
+    #else
+    #define block_narrow block_narrow_plain
+    #endif
     """
     ctypedef struct Posting:       # where a scan stands
         const uint64_t* dense      # NULL: sparse
         const uint32_t* first
         const uint32_t* at
         const uint32_t* end
+    ctypedef struct Plan:
+        const uint64_t* base
+        uint32_t dimension, near
+        uint32_t inc_first, inc_end
+        uint32_t exc_first, exc_end
     # It is cheapest where blocks come in ascending order.
-    bint block_narrow(uint64_t* accept, const uint64_t* base, Posting* inc, Posting* inc_end,
-                      Posting* exc, Posting* exc_end, uint64_t block) noexcept nogil
-    bint block_any(const uint64_t* words) noexcept nogil
+    bint block_narrow(uint64_t* accept, const Plan* plan, const Plan* end, Posting* incs, Posting* excs, uint64_t block,
+                      uint32_t* near) noexcept nogil
     uint64_t posting_blocks(const Posting* posting, uint64_t first) noexcept nogil
 
 cdef struct Postings:          # a list that only ever grows
@@ -96,19 +144,20 @@ cdef struct Postings:          # a list that only ever grows
     uint32_t count
     uint32_t room
 
-# Room for one more, uninitialised; NULL where there is no memory.
-cdef inline Posting* postings_add(Postings* list) noexcept nogil:
-    cdef uint32_t room
+# Room for `n` more, uninitialised; False where there is no memory.
+cdef inline bint postings_room(Postings* list, uint32_t n) noexcept nogil:
+    cdef uint32_t room = list.room or 64
     cdef Posting* items
-    if list.count == list.room:
-        room = 2 * list.room if list.room else 64
-        items = <Posting*>realloc(list.items, room * sizeof(Posting))
-        if items == NULL:
-            return NULL
-        list.items = items
-        list.room = room
-    list.count += 1
-    return &list.items[list.count - 1]
+    if list.room >= list.count + n:
+        return True
+    while room < list.count + n:
+        room *= 2
+    items = <Posting*>realloc(list.items, room * sizeof(Posting))
+    if items == NULL:
+        return False
+    list.items = items
+    list.room = room
+    return True
 
 # Is the slot in it? For a fresh posting only.
 cdef inline bint posting_has(const Posting* posting, uint32_t slot) noexcept nogil:

@@ -2,13 +2,13 @@
 
 from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book_layout cimport Header, Value
-from bidder._fast.book_postings cimport Posting, Postings
+from bidder._fast.book_layout cimport D_DEAL, Header, Value
+from bidder._fast.book_postings cimport Plan, Posting, Postings
 from bidder._fast.request cimport Deal, Imp, Reader, Request, Size, Str
 
 cdef enum:
     FOLD_MAX = 1024            # bytes; longer texts are in no book
-    FOLD_ROOM = 16_384         # of all texts of one request
+    FOLD_ROOM = 16_384         # of all texts of one request, and for what folding writes behind them
     CATEGORY_MAX = 512         # bytes; longer categories are in no book
 
 cdef enum:
@@ -28,7 +28,7 @@ cdef struct Question:          # does the book name this value?
     int64_t number
     uint32_t n
     uint32_t dimension
-    uint32_t plan              # of the matcher: whose postings the answer belongs to
+    uint32_t plan              # number of the dimension: into molds
     int64_t value              # id; -1: the book does not name it; UNKNOWN
 
 cdef class Probe:
@@ -53,40 +53,62 @@ cdef class Probe:
     cdef bint broken                 # no memory: nothing may match this request
     cdef char* folded                # owned: folded texts of the questions that are open
     cdef uint32_t folded_n
+    cdef uint8_t exchange
+    cdef Plan molds[25]              # of every dimension, as the book has it; those of the request stand first
+    cdef uint32_t dimension_count, of_request, asking
+    cdef Plan plans[25]              # of the request, then of the imp: those that can refuse a campaign
+    cdef uint32_t plan_count, request_plans
+    cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
     cdef int attach(self, const char* base, NumberId* numbers) except -1
-    cdef void look_at(self, Reader reader) noexcept nogil
-    cdef void look_at_imp(self) noexcept nogil
-    # Asks for every value that the request, or the imp, has in this dimension.
-    cdef void gather(self, uint32_t dimension, const Imp* imp, uint8_t exchange, uint32_t plan) noexcept nogil
-    # What all these values stand for; then question by question `answer`.
-    cdef void resolve(self) noexcept nogil
-    # Adds the postings of this value, if the book names it.
-    cdef void answer(self, const Question* question) noexcept nogil
-    # A value that is named many times counts once: leaves one of each posting from `first` on.
-    cdef void unite(self, Postings* list, uint32_t first) noexcept nogil
+    # Plans for a new request: nothing of the last one is held any more.
+    cdef void look_at(self, Reader reader, uint8_t exchange) noexcept nogil
+    # Plans for an imp of it: nothing of the last imp is held any more.
+    cdef void look_at_imp(self, const Imp* imp) noexcept nogil
     # Does the request, or the current imp, have the value?
     cdef bint holds(self, uint32_t value) noexcept nogil
     # Value id, or -1 where the book does not name it.
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
     @final
+    cdef void aim(self, Posting* posting, bint dense, uint64_t at, uint32_t count) noexcept nogil
+    # Private from here on.
+    @final
+    cdef void gather(self, uint32_t number) noexcept nogil
+    @final
+    cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil
+    @final
+    cdef void settle_plans(self, uint32_t first, uint32_t end) noexcept nogil
+    # What all open questions stand for; then question by question `answer`.
+    @final
+    cdef void resolve(self) noexcept nogil
+    @final
+    cdef bint held_room(self, uint32_t n) noexcept nogil
+    # Adds the postings of this value, if the book names it.
+    @final
+    cdef void answer(self, const Question* question) noexcept nogil
+    # A value that is named many times counts once: leaves one of each posting from `first` on.
+    @final
+    cdef void unite(self, Postings* list, uint32_t first) noexcept nogil
+    @final
     cdef int64_t confirmed(self, const Question* question) noexcept nogil
     @final
-    cdef void aim(self, Posting* posting, bint dense, uint32_t at, uint32_t count) noexcept nogil
-    @final
-    cdef Question* open_question(self, uint32_t dimension, size_t n, uint32_t plan) noexcept nogil
+    cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil
     @final
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil
     @final
-    cdef void ask(self, uint32_t dimension, const void* p, size_t n, uint32_t plan) noexcept nogil
+    cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
     @final
     cdef void remember(self, uint32_t dimension, int64_t number, int64_t id) noexcept nogil
     @final
-    cdef void ask_number(self, uint32_t dimension, int64_t number, uint32_t plan) noexcept nogil
+    cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil
     @final
-    cdef void ask_folded(self, uint32_t dimension, Str text, uint32_t plan) noexcept nogil
+    cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil
     @final
-    cdef void ask_region(self, uint32_t plan) noexcept nogil
+    cdef void ask_region(self) noexcept nogil
     @final
-    cdef void ask_category(self, Str cat, uint32_t plan) noexcept nogil
+    cdef void ask_category(self, Str cat) noexcept nogil
     @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil
+
+cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
+    """Plan.near of a dimension of the imp, as Matcher.near tells it."""
+    return <uint32_t>1 << (dimension - D_DEAL)

@@ -1,6 +1,6 @@
-"""The values of one request, looked up in the index of one book.
+"""The values of one request, looked up in the index of one book, and what they mean for its campaigns.
 
-Per dimension: the request's values -> questions -> their postings (who includes, who excludes them),
+Per dimension: the request's values -> questions -> their postings (who includes, who excludes them) -> a plan,
 and a list of the values that the request has, for multipliers and `segment.all`.
 A value that no campaign names costs one hash and, mostly, one look at the table.
 
@@ -13,9 +13,17 @@ from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, Postings, postings_add
-from bidder._fast.memory cimport fetch
+from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room
+from bidder._fast.json_text cimport fold_ascii
+from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
+
+
+cdef enum:                     # dimensions, as bits, by what the request has there
+    NUMBERS = (1 << D_EXCHANGE | 1 << D_COUNTRY | 1 << D_DEVICE_TYPE | 1 << D_CONNECTION_TYPE | 1 << D_INVENTORY
+               | 1 << D_GENDER | 1 << D_USER_ID)
+    FOLDED = (1 << D_CITY | 1 << D_OS | 1 << D_MAKE | 1 << D_MODEL | 1 << D_CARRIER | 1 << D_LANGUAGE | 1 << D_BUNDLE
+              | 1 << D_DOMAIN)
 
 
 cdef int _by_id(const void* a, const void* b) noexcept nogil:
@@ -24,17 +32,63 @@ cdef int _by_id(const void* a, const void* b) noexcept nogil:
 
 
 cdef int _by_place(const void* a, const void* b) noexcept nogil:
-    """Postings of one value have one place; a bitmap's `first` is only a number, but its own."""
+    """Postings of one value have one place."""
     cdef const Posting* x = <const Posting*>a
     cdef const Posting* y = <const Posting*>b
     if x.dense != y.dense:
         return 1 if x.dense > y.dense else -1
-    return (x.first > y.first) - (x.first < y.first)
+    return 0 if x.dense != NULL else (x.first > y.first) - (x.first < y.first)
+
+
+cdef inline int64_t number_of(Probe probe, uint32_t dimension) noexcept nogil:
+    """Of a dimension of numbers; -1: the request has none."""
+    cdef const Request* req = probe.req
+    if dimension == D_EXCHANGE:
+        return probe.exchange
+    if dimension == D_COUNTRY:
+        return <int64_t>req.country or -1
+    if dimension == D_DEVICE_TYPE:
+        return <int64_t>req.device_type or -1
+    if dimension == D_CONNECTION_TYPE:
+        return req.connection_type
+    if dimension == D_INVENTORY:
+        return <int64_t>req.inventory if req.inventory != INVENTORY_NONE else -1
+    if dimension == D_GENDER:
+        return <int64_t>req.gender or -1
+    return 1 if req.has_user_id else -1            # D_USER_ID
+
+
+cdef inline const Str* text_of(const Request* req, uint32_t dimension) noexcept nogil:
+    """Of a dimension of single texts."""
+    if dimension == D_CITY:
+        return &req.city
+    if dimension == D_METRO:
+        return &req.metro
+    if dimension == D_ZIP:
+        return &req.zip
+    if dimension == D_OS:
+        return &req.os
+    if dimension == D_MAKE:
+        return &req.make
+    if dimension == D_MODEL:
+        return &req.model
+    if dimension == D_CARRIER:
+        return &req.carrier
+    if dimension == D_LANGUAGE:
+        return &req.language
+    if dimension == D_BUNDLE:
+        return &req.bundle
+    if dimension == D_DOMAIN:
+        return &req.domain
+    return &req.publisher
 
 
 cdef class Probe:
     cdef int attach(self, const char* base, NumberId* numbers) except -1:
         """To a checked book, which must outlive the probe."""
+        cdef const Dimension* dimensions
+        cdef Plan* mold
+        cdef uint32_t i
         self.head = <const Header*>base
         self.numbers = numbers
         self.values = <const Value*>(base + self.head.table[S_VALUES].at)
@@ -42,6 +96,16 @@ cdef class Probe:
         self.bitmaps = <const uint64_t*>(base + self.head.table[S_BITMAPS].at)
         self.slots = <const uint32_t*>(base + self.head.table[S_SLOTS].at)
         self.text = base + self.head.table[S_BLOB].at
+        dimensions = <const Dimension*>(base + self.head.table[S_DIMENSIONS].at)
+        self.dimension_count = <uint32_t>self.head.table[S_DIMENSIONS].count
+        for i in range(self.dimension_count):
+            mold = &self.molds[i]
+            mold.dimension = dimensions[i].id
+            mold.near = near_bit(mold.dimension) if mold.dimension >= D_DEAL else 0
+            if dimensions[i].base != NO_BITMAP:
+                mold.base = self.bitmaps + <uint64_t>dimensions[i].base * self.head.words
+            if mold.dimension < D_DEAL:
+                self.of_request = i + 1
         self.held_cap = self.question_cap = LINEAR
         self.held = <uint32_t*>malloc(self.held_cap * sizeof(uint32_t))
         self.questions = <Question*>malloc(self.question_cap * sizeof(Question))
@@ -57,92 +121,108 @@ cdef class Probe:
         free(self.incs.items)
         free(self.excs.items)
 
-    cdef void look_at(self, Reader reader) noexcept nogil:
-        """A new request: nothing of the last one is held any more."""
+    cdef void look_at(self, Reader reader, uint8_t exchange) noexcept nogil:
+        cdef uint32_t i
         self.req = &reader.req
         self.strs = reader.strs
         self.sizes = reader.sizes
         self.deals = reader.deals
+        self.exchange = exchange
         self.bundle_term = self.domain_term = 0
         self.incs.count = self.excs.count = 0
         self.held_n = self.held_of_request = self.held_sorted = 0
         self.question_n = self.folded_n = 0
         self.broken = False
         self.asked = 0
+        self.plan_count = 0
+        for i in range(self.of_request):
+            self.gather(i)
+        self.settle_plans(0, self.of_request)
+        self.held_of_request = self.held_n
+        self.request_plans = self.plan_count
+        self.request_incs = self.incs.count
+        self.request_excs = self.excs.count
 
-    cdef void look_at_imp(self) noexcept nogil:
-        """A new imp: nothing of the last one is held any more."""
+    cdef void look_at_imp(self, const Imp* imp) noexcept nogil:
+        cdef uint32_t i
         self.held_n = self.held_of_request
         self.question_n = self.folded_n = 0
+        self.plan_count = self.request_plans
+        self.incs.count = self.request_incs
+        self.excs.count = self.request_excs
+        for i in range(self.of_request, self.dimension_count):
+            self.gather_of_imp(i, imp)
+        self.settle_plans(self.of_request, self.dimension_count)
 
-    cdef void gather(self, uint32_t dimension, const Imp* imp, uint8_t exchange, uint32_t plan) noexcept nogil:
-        """Every value that the request (or imp) has in this dimension."""
+    cdef void gather(self, uint32_t number) noexcept nogil:
+        """Asks for every value that the request has in this dimension."""
         cdef const Request* req = self.req
-        cdef uint32_t i
-        if dimension == D_EXCHANGE:
-            self.ask_number(dimension, exchange, plan)
-        elif dimension == D_COUNTRY:
-            if req.country:
-                self.ask_number(dimension, req.country, plan)
+        cdef uint32_t i, dimension = self.molds[number].dimension
+        self.asking = number
+        fetch_line(self.molds[number].base)
+        if <uint32_t>NUMBERS >> dimension & 1:
+            self.ask_number(dimension, number_of(self, dimension))
+        elif <uint32_t>FOLDED >> dimension & 1:
+            self.ask_folded(dimension, text_of(req, dimension))
         elif dimension == D_REGION:
-            self.ask_region(plan)
-        elif dimension == D_CITY:
-            self.ask_folded(dimension, req.city, plan)
-        elif dimension == D_METRO:
-            self.ask(dimension, req.metro.p, req.metro.n, plan)
-        elif dimension == D_ZIP:
-            self.ask(dimension, req.zip.p, req.zip.n, plan)
-        elif dimension == D_OS:
-            self.ask_folded(dimension, req.os, plan)
-        elif dimension == D_DEVICE_TYPE:
-            if req.device_type:
-                self.ask_number(dimension, req.device_type, plan)
-        elif dimension == D_MAKE:
-            self.ask_folded(dimension, req.make, plan)
-        elif dimension == D_MODEL:
-            self.ask_folded(dimension, req.model, plan)
-        elif dimension == D_CARRIER:
-            self.ask_folded(dimension, req.carrier, plan)
-        elif dimension == D_CONNECTION_TYPE:
-            if req.connection_type >= 0:
-                self.ask_number(dimension, req.connection_type, plan)
-        elif dimension == D_LANGUAGE:
-            self.ask_folded(dimension, req.language, plan)
-        elif dimension == D_INVENTORY:
-            if req.inventory != INVENTORY_NONE:
-                self.ask_number(dimension, req.inventory, plan)
-        elif dimension == D_BUNDLE:
-            self.ask_folded(dimension, req.bundle, plan)
-        elif dimension == D_DOMAIN:
-            self.ask_folded(dimension, req.domain, plan)
-        elif dimension == D_PUBLISHER:
-            self.ask(dimension, req.publisher.p, req.publisher.n, plan)
+            self.ask_region()
         elif dimension == D_CAT:
             if req.cattax <= 1:                    # another taxonomy than ours says nothing to us
                 for i in range(req.cat.at, req.cat.at + req.cat.n):
-                    self.ask_category(self.strs[i], plan)
-        elif dimension == D_GENDER:
-            if req.gender:
-                self.ask_number(dimension, req.gender, plan)
+                    self.ask_category(self.strs[i])
         elif dimension == D_SEGMENT:
             for i in range(req.segments.at, req.segments.at + req.segments.n):
-                self.ask(dimension, self.strs[i].p, self.strs[i].n, plan)
-        elif dimension == D_USER_ID:
-            if req.has_user_id:
-                self.ask_number(dimension, 1, plan)
-        elif dimension == D_DEAL:
+                self.ask(dimension, self.strs[i].p, self.strs[i].n)
+        else:
+            self.ask(dimension, text_of(req, dimension).p, text_of(req, dimension).n)
+
+    cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil:
+        """The same for a dimension of the imp."""
+        cdef uint32_t i, dimension = self.molds[number].dimension
+        self.asking = number
+        fetch_line(self.molds[number].base)
+        if dimension == D_DEAL:
             for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
-                self.ask(dimension, self.deals[i].id.p, self.deals[i].id.n, plan)
+                self.ask(dimension, self.deals[i].id.p, self.deals[i].id.n)
         elif dimension == D_FORMAT:
             for i in range(4):                     # bit n of media is mtype n + 1
                 if imp.media >> i & 1:
-                    self.ask_number(dimension, i + 1, plan)
+                    self.ask_number(dimension, i + 1)
         elif dimension == D_SIZE:
             for i in range(imp.sizes.at, imp.sizes.at + imp.sizes.n):
-                self.ask_number(dimension, <int64_t>self.sizes[i].w << 32 | <uint32_t>self.sizes[i].h, plan)
+                self.ask_number(dimension, <int64_t>self.sizes[i].w << 32 | <uint32_t>self.sizes[i].h)
         elif dimension == D_SECURE:
             if imp.secure:
-                self.ask_number(dimension, 1, plan)
+                self.ask_number(dimension, 1)
+
+    cdef void settle_plans(self, uint32_t first, uint32_t end) noexcept nogil:
+        """Answer what was asked about these dimensions; plans for those that can refuse a campaign."""
+        cdef const Plan* mold
+        cdef Plan* plan
+        cdef uint32_t n, q = 0, asked, incs, excs
+        self.asked += self.question_n
+        if not (self.held_room(self.question_n) and postings_room(&self.incs, self.question_n)
+                and postings_room(&self.excs, self.question_n)):
+            self.broken = True
+            self.question_n = 0
+        self.resolve()
+        for n in range(first, end):
+            mold = &self.molds[n]
+            incs, excs, asked = self.incs.count, self.excs.count, q
+            while q < self.question_n and self.questions[q].plan == n:
+                self.answer(&self.questions[q])
+                q += 1
+            if q - asked > LINEAR:
+                self.unite(&self.incs, incs)
+                self.unite(&self.excs, excs)
+            # An imp without sizes: the auction looks at each creative.
+            if (mold.base == NULL and self.excs.count == excs) or (mold.dimension == D_SIZE and q == asked):
+                continue
+            plan = &self.plans[self.plan_count]
+            self.plan_count += 1
+            plan.base, plan.dimension, plan.near = mold.base, mold.dimension, mold.near
+            plan.inc_first, plan.inc_end = incs, self.incs.count
+            plan.exc_first, plan.exc_end = excs, self.excs.count
 
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         """Value id, or -1 where the book does not name it."""
@@ -178,31 +258,35 @@ cdef class Probe:
         cdef uint64_t mask = self.head.table[S_INDEX].count - 1
         cdef uint64_t entry
         cdef uint32_t i
-        self.asked += self.question_n
         for i in range(self.question_n):
             if self.questions[i].value == UNKNOWN:
                 entry = self.index[self.questions[i].hash & mask]
                 if entry:
-                    fetch(&self.values[<uint32_t>entry - 1], 1)
+                    fetch_line(&self.values[<uint32_t>entry - 1])
+
+    cdef bint held_room(self, uint32_t n) noexcept nogil:
+        cdef uint32_t cap = self.held_cap
+        cdef uint32_t* more
+        while cap - self.held_n < n:
+            cap *= 2
+        if cap > self.held_cap:
+            more = <uint32_t*>realloc(self.held, cap * sizeof(uint32_t))
+            if more == NULL:
+                return False
+            self.held = more
+            self.held_cap = cap
+        return True
 
     cdef void answer(self, const Question* question) noexcept nogil:
-        """The request has this value: note it, and its postings."""
+        """The request has this value: note it, and its postings. There is room for them."""
         cdef int64_t id = question.value
         cdef const Value* value
-        cdef uint32_t* more
         if id == UNKNOWN:
             id = self.confirmed(question)
             if question.p == NULL:
                 self.remember(question.dimension, question.number, id)
         if id < 0:
             return
-        if self.held_n == self.held_cap:
-            more = <uint32_t*>realloc(self.held, 2 * self.held_cap * sizeof(uint32_t))
-            if more == NULL:
-                self.broken = True
-                return
-            self.held = more
-            self.held_cap *= 2
         self.held[self.held_n] = <uint32_t>id
         self.held_n += 1
         value = &self.values[id]
@@ -211,9 +295,11 @@ cdef class Probe:
         elif question.dimension == D_DOMAIN:
             self.domain_term = value.term
         if value.inc_count:
-            self.aim(postings_add(&self.incs), value.dense & DENSE_INC, value.inc_at, value.inc_count)
+            self.aim(&self.incs.items[self.incs.count], value.dense & DENSE_INC, value.inc_at, value.inc_count)
+            self.incs.count += 1
         if value.exc_count:
-            self.aim(postings_add(&self.excs), value.dense & DENSE_EXC, value.exc_at, value.exc_count)
+            self.aim(&self.excs.items[self.excs.count], value.dense & DENSE_EXC, value.exc_at, value.exc_count)
+            self.excs.count += 1
 
     cdef void unite(self, Postings* list, uint32_t first) noexcept nogil:
         cdef uint32_t i, kept = first
@@ -226,17 +312,18 @@ cdef class Probe:
                 list.items[kept] = list.items[i]
         list.count = kept + 1
 
-    cdef void aim(self, Posting* posting, bint dense, uint32_t at, uint32_t count) noexcept nogil:
+    cdef void aim(self, Posting* posting, bint dense, uint64_t at, uint32_t count) noexcept nogil:
         """At the beginning of the postings that a value names."""
-        if posting == NULL:
-            self.broken = True
-            return
-        posting.dense = self.bitmaps + <uint64_t>at * self.head.words if dense else NULL
-        posting.first = posting.at = self.slots + at
-        posting.end = posting.at + count
-        fetch(posting.dense if dense else <const void*>posting.at, 1)
+        if dense:
+            posting.dense = self.bitmaps + at * self.head.words
+            fetch_line(posting.dense)
+        else:
+            posting.dense = NULL
+            posting.first = posting.at = self.slots + at
+            posting.end = posting.at + count
+            fetch_line(posting.at)
 
-    cdef Question* open_question(self, uint32_t dimension, size_t n, uint32_t plan) noexcept nogil:
+    cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil:
         """NULL: no memory."""
         cdef Question* question
         if self.question_n == self.question_cap:
@@ -250,22 +337,23 @@ cdef class Probe:
         self.question_n += 1
         question.dimension = dimension
         question.n = <uint32_t>n
-        question.plan = plan
+        question.plan = self.asking
         return question
 
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil:
         question.value = UNKNOWN
         question.hash = book_hash(self.head.seed, question.dimension, p, question.n)
-        fetch(&self.index[question.hash & (self.head.table[S_INDEX].count - 1)], 1)
+        fetch_line(&self.index[question.hash & (self.head.table[S_INDEX].count - 1)])
 
-    cdef void ask(self, uint32_t dimension, const void* p, size_t n, uint32_t plan) noexcept nogil:
-        cdef Question* question = self.open_question(dimension, n, plan) if p != NULL else NULL
+    cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
+        cdef Question* question = self.open_question(dimension, n) if p != NULL else NULL
         if question != NULL:
             question.p = p
             self.hash_question(question, p)
 
-    cdef void ask_number(self, uint32_t dimension, int64_t number, uint32_t plan) noexcept nogil:
-        cdef Question* question = self.open_question(dimension, sizeof(number), plan)
+    cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil:
+        """Negative: the request has none."""
+        cdef Question* question = self.open_question(dimension, sizeof(number)) if number >= 0 else NULL
         cdef const NumberId* known = &self.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
         if question == NULL:
             return
@@ -274,7 +362,7 @@ cdef class Probe:
         if known.found and known.number == number:
             question.value = known.found - 2
             if question.value >= 0:
-                fetch(&self.values[question.value], 1)
+                fetch_line(&self.values[question.value])
         else:
             self.hash_question(question, &number)
 
@@ -283,22 +371,17 @@ cdef class Probe:
         known.number = number
         known.found = id + 2
 
-    cdef void ask_folded(self, uint32_t dimension, Str text, uint32_t plan) noexcept nogil:
+    cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil:
         """Text compared without case. ASCII is folded here; the rest by Python, as the compiler of the book did."""
         cdef char* out = self.folded + self.folded_n
-        cdef Py_ssize_t i, n = text.n
-        cdef uint8_t c, high = 0
+        cdef Py_ssize_t n = text.n
         if text.p == NULL or n > FOLD_MAX:
             return
-        for i in range(n):
-            c = <uint8_t>text.p[i]
-            high |= c
-            out[i] = <char>(c | (<uint8_t>(c - 65) < 26) << 5)
-        if high & 0x80:
-            n = self.casefold(text, out)
+        if not fold_ascii(out, text.p, n):
+            n = self.casefold(text[0], out)
         if n >= 0:
             self.folded_n += <uint32_t>n
-            self.ask(dimension, out, n, plan)
+            self.ask(dimension, out, n)
 
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil:
         """Writes the folded text and returns its length, or -1."""
@@ -312,7 +395,7 @@ cdef class Probe:
         memcpy(out, <const char*>folded, len(folded))
         return len(folded)
 
-    cdef void ask_region(self, uint32_t plan) noexcept nogil:
+    cdef void ask_region(self) noexcept nogil:
         """`CA-QC` as it is; `QC` only together with the country, as the book spells that pair too."""
         cdef Str region = self.req.region
         cdef uint32_t country = self.req.country
@@ -320,23 +403,23 @@ cdef class Probe:
         if region.p == NULL or region.n > FOLD_MAX - sizeof(country):
             return
         if region.n > 3 and region.p[2] == b'-' and 65 <= region.p[0] <= 90 and 65 <= region.p[1] <= 90:
-            self.ask(D_REGION, region.p, region.n, plan)
+            self.ask(D_REGION, region.p, region.n)
         elif country:
             memcpy(out, &country, sizeof(country))
             memcpy(out + sizeof(country), region.p, region.n)
             self.folded_n += <uint32_t>sizeof(country) + region.n
-            self.ask(D_REGION, out, sizeof(country) + region.n, plan)
+            self.ask(D_REGION, out, sizeof(country) + region.n)
 
-    cdef void ask_category(self, Str cat, uint32_t plan) noexcept nogil:
+    cdef void ask_category(self, Str cat) noexcept nogil:
         """The category and everything above it: a campaign that lists IAB9 means IAB9-30 too."""
         cdef Py_ssize_t n
         if cat.p == NULL:
             return
         if cat.n <= CATEGORY_MAX:
-            self.ask(D_CAT, cat.p, cat.n, plan)
+            self.ask(D_CAT, cat.p, cat.n)
         for n in range(min(<Py_ssize_t>cat.n - 1, <Py_ssize_t>CATEGORY_MAX), 0, -1):
             if cat.p[n] == b'-':
-                self.ask(D_CAT, cat.p, n, plan)
+                self.ask(D_CAT, cat.p, n)
 
     cdef bint holds(self, uint32_t value) noexcept nogil:
         """Does the request, or this imp, have the value?"""

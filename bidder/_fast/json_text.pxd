@@ -41,6 +41,21 @@ cdef extern from *:
     #endif
     }
 
+    /* ASCII letters in lower case, all else as it is; 1 where all is ASCII. Reads and writes up to 15 bytes behind the n. */
+    static inline int fold_ascii(char* to, const char* from, size_t n)
+    {
+        typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
+        uint64_t high = 0;
+        size_t i;
+        for (i = 0; i < n; i += 16) {
+            const Bytes c = *(const Bytes*)(from + i);
+            *(Bytes*)(to + i) = c | ((Bytes)(c - 'A' < 26) & 0x20);
+        }
+        for (i = 0; i + 16 <= n; i += 16)
+            high |= ascii_length(from + i) < 16;
+        return !high && ascii_length(from + i) >= n - i;
+    }
+
     /* Copies n bytes and PAD zeros; 1 where all are ASCII. Reads nothing behind the n. */
     static inline int copy_text(char* to, const char* from, size_t n)
     {
@@ -128,6 +143,7 @@ cdef extern from *:
     }
     """
     enum: PAD
+    bint fold_ascii(char* to, const char* text, size_t n) noexcept nogil
     bint copy_text(char* to, const char* text, size_t n) noexcept nogil
     size_t ascii_length(const char* p) noexcept nogil
     size_t short_length(const char* p) noexcept nogil

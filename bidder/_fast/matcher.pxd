@@ -4,6 +4,7 @@ from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec
 from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
+from bidder._fast.book_postings cimport Plan
 from bidder._fast.book_probe cimport Probe
 from bidder._fast.book_rules cimport Version
 from bidder._fast.request cimport Imp, Reader, Str
@@ -13,12 +14,6 @@ cdef enum:                     # Matcher.near: why no campaign was left, from th
     NEAR_FORMAT = 2            # by the formats of its creatives,
     NEAR_SIZE = 4,             # by their sizes,
     NEAR_SECURE = 8            # by what is insecure in all of them
-
-cdef struct Plan:              # private: one dimension of the current request
-    const uint64_t* base       # NULL: every campaign
-    uint32_t dimension
-    uint32_t inc_first, inc_end
-    uint32_t exc_first, exc_end
 
 cdef class Matcher(Probe):
     """Finds the campaigns of one book that accept a request; keeps its working memory between requests.
@@ -47,18 +42,13 @@ cdef class Matcher(Probe):
     # Does the campaign include deals at all, and this one? (0: it lists none; 1: lists this; 2: lists others only)
     cdef int deal_listed(self, uint32_t slot, Str deal) noexcept nogil
     # Private from here on.
-    cdef const Dimension* dimensions
     cdef const uint32_t* value_ids
     cdef const Filter* filters
     cdef const Point* points
     cdef const Multiplier* multipliers
     cdef const When* whens
-    cdef uint32_t dimension_count, of_request    # dimensions in all; those of the request stand first
     cdef const uint64_t* deal_base   # NULL: no campaign includes deals
     cdef Version osv
-    cdef Plan plans[25]
-    cdef uint32_t plan_count, request_plans
-    cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
     cdef uint64_t* accepted          # by block: what the request's own dimensions accept,
     cdef uint64_t* accepted_at       # if that was worked out for this request: then its serial number
     cdef uint64_t serial
@@ -73,12 +63,6 @@ cdef class Matcher(Probe):
     cdef uint64_t now[8]             # of this block: accepted for this imp
     cdef uint32_t word
     cdef uint64_t bits
-    @final
-    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil
-    @final
-    cdef void settle_plans(self, uint32_t first) noexcept nogil
-    @final
-    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef int64_t block_after(self, int64_t block) noexcept nogil
     cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil

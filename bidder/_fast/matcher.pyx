@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 
 from bidder._fast.book cimport QUARTER_S
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Posting, block_any, block_narrow, posting_blocks, posting_has
+from bidder._fast.book_postings cimport Posting, block_narrow, posting_blocks, posting_has
 from bidder._fast.book_probe cimport LINEAR, Probe
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.memory cimport fetch
@@ -24,10 +24,6 @@ from bidder._fast.request cimport Imp, Reader, Str
 
 cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
-
-
-cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
-    return <uint32_t>1 << (dimension - D_DEAL)
 
 
 cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
@@ -41,18 +37,14 @@ cdef class Matcher(Probe):
         cdef uint32_t i
         self.book = book
         self.attach(book.base, book.numbers)
-        self.dimensions = <const Dimension*>book.section(S_DIMENSIONS)
         self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
         self.filters = <const Filter*>book.section(S_FILTERS)
         self.points = <const Point*>book.section(S_POINTS)
         self.multipliers = <const Multiplier*>book.section(S_MULTIPLIERS)
         self.whens = <const When*>book.section(S_WHENS)
-        self.dimension_count = book.count(S_DIMENSIONS)
-        for i in range(self.dimension_count):
-            if self.dimensions[i].id < D_DEAL:
-                self.of_request = i + 1
-            elif self.dimensions[i].id == D_DEAL and self.dimensions[i].base != NO_BITMAP:
-                self.deal_base = self.bitmaps + <uint64_t>self.dimensions[i].base * self.head.words
+        for i in range(self.of_request, self.dimension_count):
+            if self.molds[i].dimension == D_DEAL:
+                self.deal_base = self.molds[i].base
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
@@ -67,77 +59,27 @@ cdef class Matcher(Probe):
         free(self.accepted_at)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
-        cdef uint32_t i
         if now_s // QUARTER_S != self.book.quarter:
             self.book.new_quarter(now_s)
-        self.look_at(reader)
+        self.look_at(reader, exchange)
         self.serial += 1
         self.osv = version_of(self.req.osv)
-        self.plan_count = 0
-        for i in range(self.of_request):
-            self.plan(i, NULL, exchange)
-        self.settle_plans(0)
-        self.held_of_request = self.held_n
-        self.request_plans = self.plan_count
-        self.request_incs = self.incs.count
-        self.request_excs = self.excs.count
         self.request_window = -1
         self.block = self.blocks
         self.bits = 0
 
     cdef void begin_imp(self, const Imp* imp) noexcept nogil:
         cdef uint32_t i
-        self.look_at_imp()
-        self.plan_count = self.request_plans
-        self.incs.count = self.request_incs
-        self.excs.count = self.request_excs
+        self.look_at_imp(imp)
         self.near = self.near_most = 0
         self.imp_window = -1
         self.missed = False
-        for i in range(self.of_request, self.dimension_count):
-            if self.dimensions[i].id != D_SIZE or imp.sizes.n:     # without sizes the auction looks at each creative
-                self.plan(i, imp, 0)
-        self.settle_plans(self.request_plans)
         for i in range(self.request_plans, self.plan_count):
             if more_telling(self.plans[i].dimension, self.near_most):
-                self.near_most = near_bit(self.plans[i].dimension)
+                self.near_most = self.plans[i].near
         self.block = -1
         self.word = BLOCK_WORDS
         self.bits = 0
-
-    cdef void plan(self, uint32_t number, const Imp* imp, uint8_t exchange) noexcept nogil:
-        cdef const Dimension* dimension = &self.dimensions[number]
-        cdef Plan* plan = &self.plans[self.plan_count]
-        plan.dimension = dimension.id
-        plan.base = NULL
-        if dimension.base != NO_BITMAP:
-            plan.base = self.bitmaps + <uint64_t>dimension.base * self.head.words
-            fetch(plan.base, 1)
-        self.gather(dimension.id, imp, exchange, self.plan_count)
-        self.plan_count += 1
-
-    cdef void settle_plans(self, uint32_t first) noexcept nogil:
-        """Answer what was asked for the plans from this one on; keep those that can refuse a campaign."""
-        cdef Plan* plan
-        cdef uint32_t n, asked, q = 0, kept = first
-        self.resolve()
-        for n in range(first, self.plan_count):
-            plan = &self.plans[n]
-            plan.inc_first = self.incs.count
-            plan.exc_first = self.excs.count
-            asked = q
-            while q < self.question_n and self.questions[q].plan == n:
-                self.answer(&self.questions[q])
-                q += 1
-            if q - asked > LINEAR:
-                self.unite(&self.incs, plan.inc_first)
-                self.unite(&self.excs, plan.exc_first)
-            plan.inc_end = self.incs.count
-            plan.exc_end = self.excs.count
-            if plan.base != NULL or plan.exc_end > plan.exc_first:
-                self.plans[kept] = plan[0]
-                kept += 1
-        self.plan_count = kept
 
     # The campaigns: block by block.
 
@@ -264,10 +206,7 @@ cdef class Matcher(Probe):
     cdef bint enter(self, int64_t block) noexcept nogil:
         """What this imp accepts of a block; False where that is nothing."""
         cdef uint64_t* accept = self.accepted + block * BLOCK_WORDS
-        cdef uint64_t before[8]
         cdef int64_t left
-        cdef uint32_t n
-        cdef bint some
         cdef int i
         if self.accepted_at[block] != self.serial:
             self.accepted_at[block] = self.serial
@@ -275,27 +214,11 @@ cdef class Matcher(Probe):
             for i in range(BLOCK_WORDS):
                 accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
                 left -= 64
-            for n in range(self.request_plans):
-                if not self.narrow(&self.plans[n], accept, block):
-                    break
-        some = block_any(accept)
+            block_narrow(accept, &self.plans[0], &self.plans[self.request_plans], self.incs.items, self.excs.items, block,
+                         &self.near)
         memcpy(self.now, accept, sizeof(self.now))
-        for n in range(self.request_plans, self.plan_count if some else 0):
-            memcpy(before, self.now, sizeof(before))
-            some = self.narrow(&self.plans[n], self.now, block)
-            for i in range(BLOCK_WORDS):
-                if before[i] & ~self.now[i]:
-                    self.near |= near_bit(self.plans[n].dimension)
-                    break
-            if not some:
-                break
-        return some
-
-    cdef bint narrow(self, const Plan* plan, uint64_t* accept, uint64_t block) noexcept nogil:
-        """accept &= (base | includes) & ~excludes; False where nothing is left."""
-        return block_narrow(
-            accept, plan.base, self.incs.items + plan.inc_first, self.incs.items + plan.inc_end,
-            self.excs.items + plan.exc_first, self.excs.items + plan.exc_end, block)
+        return block_narrow(self.now, &self.plans[self.request_plans], &self.plans[self.plan_count], self.incs.items,
+                            self.excs.items, block, &self.near)
 
     # One campaign: what the index alone does not decide.
 

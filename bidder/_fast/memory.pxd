@@ -9,3 +9,5 @@ cdef extern from *:
     }
     """
     void fetch(const void* p, size_t n) noexcept nogil
+    # The same for the one line that holds this byte.
+    void fetch_line "__builtin_prefetch"(const void* p) noexcept nogil
