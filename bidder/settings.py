@@ -85,6 +85,12 @@ class Money:
     sync_s: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Currency:
+    rates: str = ""  # file of exchange rates, in the state directory; empty: USD alone
+    max_age_days: int = 4  # older rates are none
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(Dialect):
     """One row of the exchanges that we serve at /bid/{name}: its dialect, and what concerns us and it alone."""
@@ -119,6 +125,7 @@ class Settings:
     memcached: Memcached = field(default_factory=Memcached)
     bus: Bus = field(default_factory=Bus)
     money: Money = field(default_factory=Money)
+    currency: Currency = field(default_factory=Currency)
     exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
 
 

@@ -17,6 +17,7 @@ import tornado.web
 import uvloop
 
 from bidder._fast.board import Board
+from bidder._fast.book import Book
 from bidder._fast.clock import Clock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
@@ -77,6 +78,7 @@ class Worker:
         self._purses = Purses(state / "shm" / "purses", 0)
         self._follower = snapshot.Follower(state)
         self._complaint = ""
+        self._rates_until_s: int | None = None
         self._generation = 0
         self._decider = Decider(
             purses=self._purses,
@@ -116,11 +118,20 @@ class Worker:
         if self._follower.reason and self._follower.reason != self._complaint:
             self._log.error("book refused; the last good one serves on", error=self._follower.reason)
         self._complaint = self._follower.reason
+        self._watch_rates(book)
         if book is not None:
             self._purses.catch_up()  # a book may name slots that the file has only now
             self._decider.set_book(book)
             self._generation = book.revision
             self._server.stalled(began_ns)
+
+    def _watch_rates(self, book: Book | None) -> None:
+        """Rates end while a book is served: said once, as floors in other currencies get no bid from then on."""
+        if book is not None:
+            self._rates_until_s = book.rates_until_s
+        if self._rates_until_s is not None and time.time() >= self._rates_until_s:
+            self._rates_until_s = None
+            self._log.error("the book's exchange rates are too old; floors in other currencies get no bid")
 
     def _share(self, connections: int) -> int | None:
         """How many connections we may hold: the mean of the host's workers and an eighth, and one more."""

@@ -29,6 +29,7 @@ class Section(IntEnum):
     IDS = 18
     BLOB = 19
     SUMMARIES = 20
+    RATES = 21
 
 
 ROW = {
@@ -53,6 +54,7 @@ ROW = {
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
     Section.SUMMARIES: struct.Struct("<Q"),
+    Section.RATES: struct.Struct("<IIqQQ"),
 }
 HEADER = struct.Struct("<8sIIQQQII")
 ENTRY = struct.Struct("<QQI4x")

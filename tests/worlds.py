@@ -18,6 +18,7 @@ from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import read_lines
+from bidder.campaigns.rates import Rates
 from bidder.campaigns.record import CampaignRecord
 from bidder.events.outbox import KEY
 from bidder.events.schema import Kind, Row
@@ -99,11 +100,13 @@ class World:
         bid_ids: BidIds | None = None,
         purses: int = 64,
         exchanges: Mapping[str, Exchange] = EXCHANGES,
+        rates: Rates | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
         self.exchanges = exchanges
+        self.rates = rates
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
@@ -148,6 +151,7 @@ class World:
             public_url=self.public_url,
             purse_of=self.purses.slot_of,
             path=path,
+            rates=self.rates,
         )
         self.book = Book.open(path)
         self.decider.set_book(self.book)

@@ -1,7 +1,7 @@
 """The auction of one imp among our own campaigns: who bids, with which creative, at what price."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book cimport Book, CampaignRec, CreativeRec
+from bidder._fast.book cimport Book, CampaignRec, CreativeRec, RateRec
 from bidder._fast.frequency cimport Caps
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.purses cimport Purse, Purses
@@ -11,11 +11,13 @@ from bidder._fast.row cimport Row
 cdef enum:
     TOP = 8                    # candidates kept per imp
     NEXT = 4                   # campaigns that are fetched from memory ahead of time
+    AGREED_PRICE = 3           # Deal.at: the floor is the price
     OPEN = -1                  # Candidate.deal: no deal
     NO_CREATIVE = -1
 
 cdef struct Terms:             # of one request, for all its imps
     const Row* row             # of the exchange
+    const RateRec* rate        # of the currency of the answer; NULL: USD
     int64_t now_s              # unix
     uint64_t seed              # random, drawn once a request
 
@@ -37,6 +39,7 @@ cdef class Auction:
     cdef size_t room           # bytes that a bid of this imp may take in the answer; 0: any number
     cdef const Imp* imp
     cdef uint64_t imp_seed
+    cdef int64_t imp_floor     # of the imp itself, nano-USD, or NO_RATE
     cdef int64_t floor_least   # no option of this imp can be had for less; 0: one has no floor
     cdef Candidate top[8]      # best first
     cdef int count
@@ -62,5 +65,6 @@ cdef class Auction:
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil
     cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw, int32_t* creative) noexcept nogil
+    cdef int64_t usd(self, int64_t floor, uint32_t currency) noexcept nogil
     cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil
     cdef void rank(self, const Candidate* candidate) noexcept nogil

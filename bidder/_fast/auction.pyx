@@ -11,7 +11,8 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memset
-from bidder._fast.book cimport CreativeRec, Piece, StrRef
+from bidder._fast.book cimport CreativeRec, Piece, RateRec, StrRef
+from bidder._fast.currency cimport scaled_nano
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
@@ -27,7 +28,7 @@ from bidder._fast.writer cimport bid_bytes
 cdef enum:                     # Auction.ahead
     NOT_ASKED = -2             # the matcher has more to say
     EXHAUSTED = -1
-    AGREED_PRICE = 3           # Deal.at: the floor is the price
+    NO_RATE = -1               # Auction.usd
 
 cdef uint32_t USD = pack3(b"USD", 3)
 
@@ -67,10 +68,8 @@ cdef inline int64_t deal_floor(const Deal* deal, const Imp* imp, uint32_t* curre
     return imp.floor
 
 
-cdef inline uint8_t floor_reason(int64_t price, int64_t floor, uint32_t currency) noexcept nogil:
-    if floor <= 0:
-        return REASON_NONE
-    if currency != 0 and currency != USD:
+cdef inline uint8_t floor_reason(int64_t price, int64_t floor) noexcept nogil:
+    if floor == NO_RATE:
         return REASON_FLOOR_CURRENCY
     return REASON_NONE if price >= floor else REASON_FLOOR
 
@@ -96,12 +95,31 @@ cdef class Auction:
         self.count = 0
         self.ahead = NOT_ASKED
         self.reason = REASON_NONE
-        self.floor_least = INT64_MAX if imp.private_auction else imp.floor
+        self.imp_floor = self.usd(imp.floor, imp.floor_currency)
+        self.floor_least = INT64_MAX if imp.private_auction or self.imp_floor == NO_RATE else self.imp_floor
         for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
             floor = deal_floor(&self.reader.deals[i], imp, &currency)
-            if floor < self.floor_least:
+            floor = self.usd(floor, currency)
+            if floor != NO_RATE and floor < self.floor_least:
                 self.floor_least = floor
         self.matcher.begin_imp(imp)
+
+    cdef int64_t usd(self, int64_t floor, uint32_t currency) noexcept nogil:
+        """The least price in nano-USD whose bid, in the currency of the answer, is not below this floor; or NO_RATE."""
+        cdef const RateRec* ours = self.terms.rate
+        cdef const RateRec* theirs
+        if floor <= 0:
+            return 0
+        if currency != 0 and currency != USD:
+            theirs = self.book.rate_of(currency, self.terms.now_s)
+            if theirs is NULL:
+                return NO_RATE
+            floor = scaled_nano(floor, theirs.under, theirs.over, True)
+            if ours is not NULL and ours.currency == currency:
+                return floor
+        if ours is not NULL:
+            floor = scaled_nano(scaled_nano(floor, ours.over, ours.under, True), ours.under, ours.over, True)
+        return floor
 
     cdef void fetch_campaigns(self) noexcept nogil:
         cdef int i
@@ -232,14 +250,15 @@ cdef class Auction:
             if listed == 2:
                 continue
             floor = deal_floor(deal, imp, &currency)
-            offer = deal.floor if deal.at == AGREED_PRICE and deal.floor > 0 and price >= deal.floor else price
+            floor = self.usd(floor, currency)
+            offer = floor if deal.at == AGREED_PRICE and deal.floor > 0 and 0 <= floor <= price else price
             if offer <= found.price:
                 continue
             why = REASON_NONE
             if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.row.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
-                why = floor_reason(price, floor, currency)
+                why = floor_reason(price, floor)
             if why == REASON_NONE:
                 why = self.choose_creative(slot, deal, draw, &creative)
             if why == REASON_NONE:
@@ -254,7 +273,7 @@ cdef class Auction:
             return REASON_DEAL
         found.price = price
         found.deal = OPEN
-        why = floor_reason(price, imp.floor, imp.floor_currency)
+        why = floor_reason(price, self.imp_floor)
         return why if why != REASON_NONE else self.choose_creative(slot, NULL, draw, &found.creative)
 
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw,

@@ -74,6 +74,13 @@ cdef struct FrequencyRec:
     uint32_t level             # 0 campaign, 1 creative
     uint32_t reserved
 
+cdef struct RateRec:           # what one USD is worth in another currency
+    uint32_t currency          # packed as in requests
+    uint32_t day               # of the rate; days since 1970
+    int64_t until_s            # unix seconds; from then on there is no such rate
+    uint64_t over              # so many of the currency for one USD: over / under, both below 2**62
+    uint64_t under
+
 cdef enum:
     QUARTER_S = 900            # no zone changes its offset off a quarter of an hour
 
@@ -86,6 +93,8 @@ cdef class Book:
     cdef StrRef* strings             # advertiser domains and categories, lower case / as listed
     cdef Piece* pieces
     cdef FrequencyRec* frequencies
+    cdef RateRec* rates              # by currency, ascending
+    cdef uint32_t rate_count
     cdef const char* blob
     cdef const char* base            # private from here on
     cdef size_t length
@@ -98,6 +107,8 @@ cdef class Book:
     cdef NumberId* numbers           # of the probes
     cdef int tell_zones(self) except -1
     cdef void new_quarter(self, int64_t now_s) noexcept with gil
+    # NULL: no rate, or it is too old. USD has none.
+    cdef const RateRec* rate_of(self, uint32_t currency, int64_t now_s) noexcept nogil
     cdef const void* section(self, int number) noexcept nogil
     cdef uint64_t count(self, int number) noexcept nogil
     cdef object named(self, int number, uint32_t key)

@@ -41,7 +41,8 @@ cdef enum:                     # sections, in the order of the table
     S_IDS = 18                 # Named by key of the campaign, sorted: ids, also of campaigns not running
     S_BLOB = 19                # bytes
     S_SUMMARIES = 20           # u64: of each bitmap, a bit a block, see below
-    SECTIONS = 21
+    S_RATES = 21               # RateRec by currency
+    SECTIONS = 22
 
 cdef enum:                     # Dimension.id
     D_EXCHANGE = 0
@@ -102,7 +103,7 @@ cdef struct Header:
     uint64_t seed
     uint32_t sections
     uint32_t words             # 64-bit words of a bitmap: a multiple of BLOCK_WORDS
-    SectionRec table[21]
+    SectionRec table[22]
 
 cdef struct Filter:
     uint32_t zone

@@ -15,15 +15,18 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
-from bidder._fast.book cimport CampaignRec, CreativeRec
+from bidder._fast.auction cimport AGREED_PRICE
+from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
+from bidder._fast.currency cimport scaled_nano
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
     REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED,
     REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
-from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Request, Str, os_key, pack3
+from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
+from bidder._fast.row cimport CURRENCY_AT
 from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes
@@ -160,6 +163,7 @@ cdef class Decider(BidHandler):
         """What concerns the request as a whole."""
         cdef const Request* req = &desk.reader.req
         cdef uint32_t i
+        desk.rate = NULL
         if self.book is None:
             return REASON_NO_BOOK
         if req.wseat.n and not string_listed(desk.reader, req.wseat, desk.row.seat):
@@ -171,12 +175,17 @@ cdef class Decider(BidHandler):
         for i in range(req.cur.at, req.cur.at + req.cur.n):
             if desk.reader.ints[i] == USD:
                 return REASON_NONE
+        for i in range(req.cur.at, req.cur.at + req.cur.n):
+            desk.rate = self.book.rate_of(<uint32_t>desk.reader.ints[i], desk.now_s)
+            if desk.rate is not NULL:
+                return REASON_NONE
         return REASON_CURRENCY
 
     cdef void open(self, Desk desk) noexcept nogil:
         """The auction of the first imp begins, if there can be one."""
         cdef Terms terms
         terms.row = desk.row
+        terms.rate = desk.rate
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = self.seed
@@ -273,6 +282,7 @@ cdef class Decider(BidHandler):
         cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]
         cdef const CreativeRec* creative = &self.book.creatives[best.creative]
         cdef bint test = desk.reader.req.test
+        cdef int64_t asked = asked_of(desk, best)
         cdef uint8_t bid_id[BID_ID_BYTES]
         cdef char notice[TOKEN_CHARS]
         cdef char page[TOKEN_CHARS]
@@ -285,6 +295,8 @@ cdef class Decider(BidHandler):
         memset(&splices.deal, 0, sizeof(Str))
         if best.deal >= 0:
             splices.deal = desk.reader.deals[best.deal].id
+        if asked == 0:
+            return REASON_CURRENCY             # its smallest part is worth more than the price
         if not self.writer.reserve(desk.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
                                    + bid_bytes(self.book, creative, imp.id_raw, splices.deal, row)):
             return REASON_BROKEN
@@ -304,7 +316,7 @@ cdef class Decider(BidHandler):
         key.creative = creative.key
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
         self.counters.expect(&key)
-        fill(&fields, &key, &take, best.price, test)
+        fill(&fields, &key, &take, best.price, asked, desk.rate, test)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
                 or self.sealer.seal(CLASS_PAGE, bid_id, &fields, page) != 0):
@@ -314,13 +326,15 @@ cdef class Decider(BidHandler):
         splices.bid_id = bid_id
         splices.row = row
         splices.imp_id_raw = imp.id_raw
-        splices.price = best.price
+        splices.price = asked
         splices.notice = notice
         splices.page = page
         if first:
             self.writer.put(b'{"id":"', OPENING_CHARS)
             self.writer.put_str(desk.reader.req.id_raw)
             self.writer.put_str(row.opening)
+            if desk.rate is not NULL:
+                write_currency(self.writer.p + self.writer.n - row.opening.n + CURRENCY_AT, desk.rate.currency)
         else:
             self.writer.put(b",", 1)
         self.writer.put_bid(self.book, creative, &splices)
@@ -360,8 +374,28 @@ cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
     return bucket
 
 
-cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price,
-                      bint test) noexcept nogil:
+cdef inline int64_t asked_of(Desk desk, const Candidate* best) noexcept nogil:
+    """The price in the currency of the answer, rounded down: no more than the campaign bids, and no less than the floor,
+    as `Auction.usd` has it. An agreed price is said as it was agreed."""
+    cdef const Deal* deal
+    if desk.rate is NULL:
+        return best.price
+    if best.deal >= 0:
+        deal = &desk.reader.deals[best.deal]
+        if deal.at == AGREED_PRICE and deal.floor > 0 and deal.floor_currency == desk.rate.currency:
+            return deal.floor
+    return scaled_nano(best.price, desk.rate.over, desk.rate.under, False)
+
+
+cdef inline void write_currency(char* out, uint32_t packed) noexcept nogil:
+    """The letters of `pack3`."""
+    out[0] = <char>(c'A' + (packed - 1) // 676)
+    out[1] = <char>(c'A' + (packed - 1) // 26 % 26)
+    out[2] = <char>(c'A' + (packed - 1) % 26)
+
+
+cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,
+                      const RateRec* rate, bint test) noexcept nogil:
     """The token says of the bid what its counter says, and where its money was taken."""
     memset(fields, 0, sizeof(TokenFields))
     fields.exchange = key.exchange
@@ -377,5 +411,10 @@ cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* ta
     fields.deal = key.deal
     fields.inventory = key.inventory
     fields.lease = take.lease
-    fields.bid_price = price
-    fields.taken = take.amount
+    fields.bid_price = <uint32_t>price         # the book's PRICE_CAP is below 2**32
+    fields.taken = <uint32_t>take.amount
+    if rate is not NULL:
+        fields.currency = <uint16_t>rate.currency
+        fields.rate_version = <uint16_t>rate.day
+        fields.asked_low = <uint32_t>asked
+        fields.asked_high = <uint32_t>(asked >> 32)

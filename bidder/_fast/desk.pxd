@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t
 from bidder._fast.auction cimport Auction, Terms
-from bidder._fast.book cimport Book
+from bidder._fast.book cimport Book, RateRec
 from bidder._fast.counters cimport CounterKey
 from bidder._fast.frequency cimport Caps, FrequencyTable
 from bidder._fast.purses cimport Purses
@@ -14,6 +14,7 @@ cdef class Desk:
     cdef Caps caps
     cdef Auction auction       # of the current book; None until the first one
     cdef const Row* row
+    cdef const RateRec* rate   # of the currency of the answer; NULL: USD
     cdef const char* body      # of the request that lies here and was not decided yet; NULL: none
     cdef int64_t now_s
     cdef CounterKey key        # `kind` and `reason` aside

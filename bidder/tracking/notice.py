@@ -1,7 +1,7 @@
 """What a notice says: a genuine token and a query become one `Notice`, with a flag for whatever is wrong.
 
 token, ?price=, ?reason= -> read_notice() -> Notice, for the durable stream
-Prices: text as CPM, from the exchange; inside nano-USD for one impression. Times: wall clock, ms.
+Prices: text as the exchange writes them; inside nano-USD for one impression. Times: wall clock, ms.
 Never raises for what a peer sent: a price that cannot be booked is a flag, and books nothing.
 """
 
@@ -26,13 +26,16 @@ def needs_price(kind: NoticeKind, exchange: Exchange) -> bool:
 
 
 def read_price(
-    text: str | None, exchange: Exchange | None, bid_price: int, keys: tuple[PriceKeys, ...] = ()
+    text: str | None, exchange: Exchange | None, token: Token, keys: tuple[PriceKeys, ...] = ()
 ) -> tuple[int, NoticeFlag]:
-    """What we pay, and why it cannot be booked. `exchange` is None where the settings know its key no more."""
+    """What we pay, in nano-USD, and why it cannot be booked. `exchange`: None where the settings know its key no more.
+
+    A price is in the currency of the bid; it becomes USD in the proportion in which we bid, whatever the rate is now.
+    """
     nano, flag = read_amount(text, exchange, keys)
-    if flag is NoticeFlag.NONE and nano > bid_price:
-        return nano, NoticeFlag.PRICE_ABOVE_BID
-    return nano, flag
+    if flag is NoticeFlag.NONE and nano > (token.asked or token.bid_price):
+        flag = NoticeFlag.PRICE_ABOVE_BID
+    return token.in_usd(nano), flag
 
 
 def read_loss_reason(text: str | None) -> int:
@@ -62,8 +65,9 @@ def read_notice(
     flags = NoticeFlag.NONE
     if kind is NoticeKind.LOSS:
         price, _ = read_amount(price_text, exchange, keys)
+        price = token.in_usd(price)
     else:
-        price, flags = read_price(price_text, exchange, token.bid_price, keys)
+        price, flags = read_price(price_text, exchange, token, keys)
         if exchange is not None and not needs_price(kind, exchange):
             price, flags = (price if flags is NoticeFlag.NONE else 0), NoticeFlag.NONE
     age_ms = received_ms - (token.minute + 1) * MINUTE_MS  # at least: the bid was made within that minute

@@ -4,7 +4,9 @@ Where the reference has several equal offers or creatives, any of them is right.
 """
 
 import itertools
+import json
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bidder.campaigns.rates import Rates
 from bidder.events.schema import Kind
 from bidder.outcome import Reason
 from tests.reference import auction as reference
@@ -29,6 +32,9 @@ MARKUP = [
 ]
 PRICES = ["0.5", "1", "1", "1.000001", "2"]
 FLOORS = [0, 0, 0.4, 1, 1.000001, 1.5]
+RATES = Rates("2026-09-20", NOW_S + 1, {"EUR": (23, 25), "GBP": (79, 100), "JPY": (3_147, 20), "BHD": (377, 1_000)})
+PER_USD = {"USD": Fraction(1)} | {name: Fraction(*rate) for name, rate in RATES.per_usd.items()}
+CURRENCIES = ["USD", "EUR", "EUR", "GBP", "BHD", "XAU"]  # of gold there is no rate
 DOMAINS = ["acme.example", "shop.acme.example", "me.example"]
 
 
@@ -68,7 +74,7 @@ creatives = st.builds(
 deals = records(
     {
         "bidfloor": st.sampled_from(FLOORS),
-        "bidfloorcur": st.sampled_from(["USD", "EUR"]),
+        "bidfloorcur": st.sampled_from(CURRENCIES),
         "at": st.sampled_from([1, 2, 3, 3]),
         "wseat": st.sampled_from([["outbid"], ["other"], ["other", "outbid"], []]),
         "wadomain": st.sampled_from([["acme.example"], ["example"], ["shop.acme.example"]]),
@@ -90,7 +96,7 @@ imps = records(
     {
         "secure": st.sampled_from([0, 1]),
         "bidfloor": st.sampled_from(FLOORS),
-        "bidfloorcur": st.sampled_from(["USD", "EUR"]),
+        "bidfloorcur": st.sampled_from(CURRENCIES),
     },
     banner=banners,
     pmp=st.fixed_dictionaries(
@@ -114,7 +120,7 @@ requests = records(
     {
         "wseat": st.sampled_from([["outbid"], ["other", "outbid"], [], ["other"]]),
         "bseat": st.sampled_from([["other"], [], [], ["outbid"]]),
-        "cur": st.sampled_from([["USD"], ["EUR", "USD"], [], ["EUR"]]),
+        "cur": st.sampled_from([["USD"], ["EUR", "USD"], [], ["EUR"], ["XAU", "JPY", "EUR"], ["BHD"], ["XAU"]]),
         "bcat": subsets(["IAB25", "iab25-3", "IAB2"]),
         "acat": st.sampled_from([[], [], [], ["IAB25", "iab2"], ["IAB3"]]),
         "wlang": st.sampled_from([[], [], ["EN"], ["fr"]]),
@@ -177,7 +183,7 @@ def test_decisions_are_those_of_the_reference(
 ) -> None:
     campaigns = named([body for body, _ in written])
     held = {body["id"]: purse for body, (_, purse) in zip(campaigns, written, strict=True)}
-    world = World(directory / str(next(NUMBERS)), campaigns)
+    world = World(directory / str(next(NUMBERS)), campaigns, rates=RATES)
     for name, purse in held.items():
         world.fund(name, purse.left)
         world.pace(name, 0 if purse.throttled else ALWAYS, purse.multiplier)
@@ -190,11 +196,12 @@ def test_decisions_are_those_of_the_reference(
 def check(
     world: World, campaigns: list[dict[str, Any]], held: dict[str, reference.Purse], request: dict[str, Any]
 ) -> None:
-    place = reference.Place("openx", EXCHANGES["openx"].seat, NOW)
+    place = reference.Place("openx", EXCHANGES["openx"].seat, NOW, PER_USD)
     answer = world.ask(request)
     bids = {bid["impid"]: bid for bid in answer.bids}
-    reason = reference.gate(request, place.seat)
+    reason = reference.gate(request, place.seat, PER_USD)
     test = bool(request.get("test"))
+    spent = 0
     if reason is Reason.NONE:
         for imp in request["imp"]:
             why, bid = reference.imp_reason(request, imp), None
@@ -204,6 +211,7 @@ def check(
                 assert (bid is not None) == bool(offers), (imp, offers, why)
                 if bid is not None:
                     paid = check_bid(bid, offers)
+                    spent += paid
                     held[bid["cid"]].left -= 0 if test else paid
             reason = max(reason, why)
     assert bids == {}
@@ -212,17 +220,16 @@ def check(
     elif answer.bids:
         assert (answer.status, answer.reason) == (200, None)
         assert sum(row.n for row in answer.counted(Kind.BID)) == len(answer.bids)
-        prices = sum(round(bid["price"] * 1_000_000) for bid in answer.bids)
-        assert sum(row.amount for row in answer.counted(Kind.BID)) == prices
+        assert sum(row.amount for row in answer.counted(Kind.BID)) == spent
+        assert json.loads(answer.body)["cur"] == reference.currency_of(request, PER_USD)
     else:
         assert (answer.status, answer.reason) == (204, reason)
 
 
 def check_bid(bid: dict[str, Any], offers: list[reference.Offer]) -> int:
-    """The bid is the dearest offer, or one of them; its price."""
+    """The bid is the dearest offer, or one of them; its price in USD."""
     best = max(offer.price for offer in offers)
-    assert round(bid["price"] * 1_000_000) == best
     (offer,) = [offer for offer in offers if offer.campaign == bid["cid"]]
-    assert offer.price == best
+    assert (offer.price, offer.asked) == (best, round(bid["price"] * 1_000_000))
     assert (bid.get("dealid"), bid["crid"] in offer.creatives) == (offer.deal, True)
     return best

@@ -1,12 +1,15 @@
 """The slow, obvious truth of the auction: which campaigns may bid on an imp, for how much, and else why not.
 
+Money of other currencies is exact: fractions, by way of whole nano-USD where a floor is in neither of the two.
 Reads plain, well-formed requests and campaigns of the import format; of targeting it knows
 what decides an auction: sizes, country, deals. Prices: nano-USD for one impression.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 from bidder.money.units import nano_from_cpm
@@ -27,7 +30,8 @@ class Purse:
 class Offer:
     """One way for a campaign to bid; `creatives` are those that may serve it."""
 
-    price: int
+    price: int  # USD
+    asked: int  # in the currency of the answer
     campaign: str
     deal: str | None
     creatives: frozenset[str]
@@ -40,15 +44,36 @@ class Place:
     exchange: str
     seat: str
     now: datetime
+    per_usd: Mapping[str, Fraction]  # rates, USD among them
 
 
-def gate(request: Json, seat: str) -> Reason:
+def currency_of(request: Json, per_usd: Mapping[str, Fraction]) -> str | None:
+    """Of the answer; None: there can be none."""
+    named = request.get("cur") or ["USD"]
+    return "USD" if "USD" in named else next((name for name in named if name in per_usd), None)
+
+
+def asked_for(price: int, currency: str, place: Place) -> int:
+    """No more than the campaign bids."""
+    return math.floor(price * place.per_usd[currency])
+
+
+def least_price(floor: int, floor_currency: str, currency: str, place: Place) -> int | None:
+    """In USD, so that what is asked is not below the floor; None: nobody knows what the floor is worth."""
+    if floor_currency not in place.per_usd:
+        return None
+    rate = place.per_usd[currency]
+    least = Fraction(floor) if floor_currency == currency else math.ceil(floor / place.per_usd[floor_currency]) * rate
+    return math.ceil(math.ceil(least) / rate)
+
+
+def gate(request: Json, seat: str, per_usd: Mapping[str, Fraction]) -> Reason:
     """What concerns the request as a whole."""
     if request.get("wseat") and seat not in request["wseat"]:
         return Reason.SEAT
     if seat in request.get("bseat", []):
         return Reason.SEAT
-    if request.get("cur") and "USD" not in request["cur"]:
+    if currency_of(request, per_usd) is None:
         return Reason.CURRENCY
     return Reason.NONE
 
@@ -129,18 +154,22 @@ def way(campaign: Json, price: int, deal: Json | None, request: Json, imp: Json,
     if deal is not None and deal.get("wseat") and place.seat not in deal["wseat"]:
         return Reason.DEAL
     own = deal if deal is not None and deal.get("bidfloor") else imp
-    floor = nano_from_cpm(str(own.get("bidfloor", 0)))
-    if floor and own.get("bidfloorcur", "USD") != "USD":
+    floor, floor_currency = nano_from_cpm(str(own.get("bidfloor", 0))), own.get("bidfloorcur", "USD")
+    currency = currency_of(request, place.per_usd) or "USD"
+    least = least_price(floor, floor_currency, currency, place) if floor else 0
+    if least is None:
         return Reason.FLOOR_CURRENCY
-    if price < floor:
+    if price < least:
         return Reason.FLOOR
+    asked = asked_for(price, currency, place)
     if deal is not None and own is deal and deal.get("at") == 3:
-        price = floor
+        price = least
+        asked = floor if floor_currency == currency else asked_for(least, currency, place)
     reasons = {c["id"]: creative_reason(c, request, imp, deal, place.exchange) for c in campaign["creatives"]}
     allowed = frozenset(name for name, reason in reasons.items() if reason is Reason.NONE)
     if not allowed:
         return max(reasons.values())
-    return Offer(price, campaign["id"], None if deal is None else deal["id"], allowed)
+    return Offer(price, asked, campaign["id"], None if deal is None else deal["id"], allowed)
 
 
 def creative_reason(creative: Json, request: Json, imp: Json, deal: Json | None, exchange: str) -> Reason:

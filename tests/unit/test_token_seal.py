@@ -19,10 +19,11 @@ i64 = st.integers(-(2**63), 2**63 - 1)
 tokens = st.builds(
     Token,
     bid_id=st.binary(min_size=12, max_size=12),
-    **dict.fromkeys(("exchange", "flags", "arm", "format", "os", "currency"), u8),
-    **dict.fromkeys(("rate_version", "country", "w", "h"), u16),
-    **dict.fromkeys(("campaign", "creative", "deal", "inventory"), u32),
-    **dict.fromkeys(("lease", "bid_price", "taken"), i64),
+    **dict.fromkeys(("exchange", "flags", "arm", "format", "os"), u8),
+    **dict.fromkeys(("currency", "rate_version", "country", "w", "h"), u16),
+    **dict.fromkeys(("campaign", "creative", "deal", "inventory", "bid_price", "taken"), u32),
+    lease=i64,
+    asked=st.integers(0, 2**64 - 1),
 )
 classes = st.sampled_from(TokenClass)
 SEALED = seal(SEALER, TokenClass.NOTICE, Token(b"\x01\xba\x81\x40abcdefgh", campaign=7, bid_price=2_400_000))
