@@ -34,7 +34,7 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def read_rates(path: Path, now: datetime, max_age_days: int) -> Rates:
-    """The rates of a file that are not older than so many days; RatesError where there are none."""
+    """The rates of a file, which hold for so many days after theirs, be that over or not; RatesError: none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal, parse_int=Decimal)
     except (OSError, ValueError) as error:
@@ -49,8 +49,6 @@ def read_rates(path: Path, now: datetime, max_age_days: int) -> Rates:
     until = midnight + timedelta(days=max_age_days + 1)
     if midnight > now + timedelta(days=1):
         raise RatesError(f"{path}: the rates of {day} are of the future")
-    if now >= until:
-        raise RatesError(f"{path}: the rates of {day} are older than {max_age_days} days")
     return Rates(str(day), int(until.timestamp()), _per_usd(document, path))
 
 

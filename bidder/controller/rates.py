@@ -11,8 +11,8 @@ REMIND_S = 3_600.0  # a fault that stays is said again
 
 
 class RateFile:
-    """Read when it changes, and looked at each time for its age. A file that cannot be read leaves the rates of before,
-    as long as these are not too old."""
+    """Read when it changes; rates are looked at each time for their age. A file that cannot be read leaves those of
+    before."""
 
     def __init__(self, state: Path, settings: Currency, log: Log) -> None:
         self._path = state / settings.rates if settings.rates else None
@@ -27,24 +27,23 @@ class RateFile:
         """The rates to publish; None: no floor in another currency than USD can be met."""
         if self._path is None:
             return None
+        error = ""
         try:
             status = self._path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
-            if seen != self._seen or self._rates is None:
-                rates = read_rates(self._path, now, self._max_age_days)
+            if seen != self._seen:
+                self._rates = read_rates(self._path, now, self._max_age_days)
                 self._seen = seen
-                if rates != self._rates:
-                    self._log.info("exchange rates read", date=rates.date, currencies=len(rates.per_usd))
-                self._rates = rates
-                self._complaint = ""
-        except (RatesError, OSError) as error:
-            self._complain(str(error), now)
-        if self._rates is not None and now.timestamp() >= self._rates.until_s:
-            self._complain(
-                f"{self._path}: the rates of {self._rates.date} are older than {self._max_age_days} days", now
-            )
-            self._rates = None
-        return self._rates
+                self._log.info("exchange rates read", date=self._rates.date, currencies=len(self._rates.per_usd))
+        except (RatesError, OSError) as refused:
+            error = str(refused)
+        rates = self._rates
+        if rates is not None and now.timestamp() >= rates.until_s:
+            error = f"the rates of {rates.date} are older than {self._max_age_days} days; {error or self._path}"
+            rates = None
+        if error:
+            self._complain(error, now)
+        return rates
 
     def _complain(self, error: str, now: datetime) -> None:
         if error != self._complaint or now.timestamp() - self._complained_s >= REMIND_S:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from bidder._fast.http import Connections
+from bidder.cli.context import make_state
 from bidder.openrtb.rows import exchange_rows
 from bidder.outcome import Reason
-from bidder.settings import Exchange, SettingsError
+from bidder.settings import Exchange, SettingsError, parse
+from bidder.supervisor import StartError, Supervisor
 from tests.http_wire import Conversation, no_route, post
 from tests.worlds import PUBLIC_URL, World, banner, campaign, request
 
@@ -133,3 +135,10 @@ def test_a_compressed_request_meets_the_same_guards(tmp_path: Path) -> None:
         talk = Conversation(lambda exchange, body: NEVER, connections=Connections(here.decider, no_route))
         talk.feed(post(zipped, "Content-Encoding: gzip", f"X-Key: {key}"))
         assert talk.statuses == [status]
+
+
+def test_a_host_does_not_start_without_the_secret_that_its_settings_name(tmp_path: Path) -> None:
+    state = make_state(tmp_path / "state")
+    settings = parse({"exchanges": {"openx": {"secret_file": "keys/openx"}}}, "test")
+    with pytest.raises(StartError, match=r"exchanges\.openx\.secret_file"):
+        Supervisor(state, settings, "a host")

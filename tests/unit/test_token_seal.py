@@ -39,6 +39,19 @@ def test_what_was_sealed_opens_as_it_was(token: Token, token_class: TokenClass) 
     assert OPENER.open(text, other) is None
 
 
+# Sealed with KEYS by a build from before there were currencies: prices of 64 bits, and no `asked`.
+BEFORE_CURRENCIES = (
+    "AwG6gUBhYmNkZWZnaIITIwd1i9fP_SvD98nz_ARBSqiyzpXGXDFhge3MICaIbf-jdGkZHYGfc9IDCNq1p8fpONQpns5U7uMqUCmlNUQYttpXHdcZsQ"
+)
+
+
+def test_a_token_of_an_earlier_layout_still_opens() -> None:
+    assert OPENER.open(BEFORE_CURRENCIES, TokenClass.NOTICE) == Token(
+        b"\x01\xba\x81\x40abcdefgh", exchange=2, flags=1, arm=3, format=1, os=4, country=5, w=320, h=50, campaign=7,
+        creative=8, deal=9, inventory=10, lease=2**40 + 11, bid_price=999_999_999, taken=2_400_000,
+    )  # fmt: skip
+
+
 @given(st.integers(0, 85 * 8 - 1))
 def test_a_flipped_bit_is_not_genuine(bit: int) -> None:
     raw = bytearray(base64.urlsafe_b64decode(SEALED + "=="))
