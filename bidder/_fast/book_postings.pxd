@@ -39,13 +39,6 @@ cdef extern from *:
         return at < end && *at < first + 512 ? at : 0;
     }
 
-    /* words |= the posting's bits of one block, `at` being the first. */
-    static inline void posting_set(const Posting *posting, const uint32_t *at, uint64_t *words, uint64_t block) {
-        const uint64_t first = block * 512;
-        for (; at < posting->end && *at < first + 512; at++)
-            words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
-    }
-
     /* Bit n: a sparse posting has a slot in the n-th block from this slot on, of 64. */
     static inline uint64_t posting_blocks(const Posting *posting, uint64_t from) {
         const uint32_t *at = slots_from(posting->first, posting->end, from);
@@ -62,62 +55,78 @@ cdef extern from *:
         uint32_t inc_first, inc_end, exc_first, exc_end;
     } Plan;
 
+    /* block |= the posting's bits of one block, `at` being the first. */
+    static inline __attribute__((always_inline)) void block_set(Block *block, const Posting *posting, const uint32_t *at,
+                                                                uint64_t first) {
+        uint64_t words[8] = {0};
+        for (; at < posting->end && *at < first + 512; at++)
+            words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
+        *block |= *(const Block *)words;
+    }
+
     static inline __attribute__((always_inline)) int block_any(const Block *block) {
-        const uint64_t *words = (const uint64_t *)block;
+        const Block words = *block;
         return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0;
     }
 
     /* accept &= what all plans accept, as long as something is left; 0 where nothing is. The same for each width of vectors. */
-    #define BLOCK_NARROW(NAME, TARGET, ANY)                                                                      \
+    #define BLOCK_NARROW(NAME, TARGET, ANY, SET)                                                                  \
         TARGET static int NAME(uint64_t *accept, const Plan *plan, const Plan *end, Posting *incs, Posting *excs, \
-                               uint64_t block, uint32_t *near) {                                                 \
-            Block now = *(const Block *)accept, before, some;                                                    \
-            const uint32_t *at;                                                                                  \
-            Posting *posting, *last;                                                                             \
-            int left = ANY(&now);                                                                                \
-            for (; left && plan < end; plan++) {                                                                 \
-                before = now;                                                                                    \
-                if (plan->base) {                                                                                \
-                    some = *(const Block *)(plan->base + block * 8);                                             \
+                               uint64_t block, uint32_t *near) {                                                  \
+            Block now = *(const Block *)accept, before, some;                                                     \
+            const uint32_t *at;                                                                                   \
+            Posting *posting, *last;                                                                              \
+            int left = ANY(&now);                                                                                 \
+            for (; left && plan < end; plan++) {                                                                  \
+                before = now;                                                                                     \
+                if (plan->base) {                                                                                 \
+                    some = *(const Block *)(plan->base + block * 8);                                              \
                     for (posting = incs + plan->inc_first, last = incs + plan->inc_end; posting < last; posting++) \
-                        if (posting->dense)                                                                      \
-                            some |= *(const Block *)(posting->dense + block * 8);                                \
-                        else if ((at = posting_in(posting, block)))                                              \
-                            posting_set(posting, at, (uint64_t *)&some, block);                                  \
-                    now &= some;                                                                                 \
-                }                                                                                                \
-                for (posting = excs + plan->exc_first, last = excs + plan->exc_end; posting < last; posting++)   \
-                    if (posting->dense)                                                                          \
-                        now &= ~*(const Block *)(posting->dense + block * 8);                                    \
-                    else if ((at = posting_in(posting, block))) {                                                \
-                        some = (Block){0};                                                                       \
-                        posting_set(posting, at, (uint64_t *)&some, block);                                      \
-                        now &= ~some;                                                                            \
-                    }                                                                                            \
-                left = ANY(&now);                                                                                \
-                if (plan->near) {                                                                                \
-                    before &= ~now;                                                                              \
-                    if (ANY(&before))                                                                            \
-                        *near |= plan->near;                                                                     \
-                }                                                                                                \
-            }                                                                                                    \
-            *(Block *)accept = now;                                                                              \
-            return left;                                                                                         \
+                        if (posting->dense)                                                                       \
+                            some |= *(const Block *)(posting->dense + block * 8);                                 \
+                        else if ((at = posting_in(posting, block)))                                               \
+                            SET(&some, posting, at, block * 512);                                                 \
+                    now &= some;                                                                                  \
+                }                                                                                                 \
+                for (posting = excs + plan->exc_first, last = excs + plan->exc_end; posting < last; posting++)    \
+                    if (posting->dense)                                                                           \
+                        now &= ~*(const Block *)(posting->dense + block * 8);                                     \
+                    else if ((at = posting_in(posting, block))) {                                                 \
+                        some = (Block){0};                                                                        \
+                        SET(&some, posting, at, block * 512);                                                     \
+                        now &= ~some;                                                                             \
+                    }                                                                                             \
+                left = ANY(&now);                                                                                 \
+                if (plan->near) {                                                                                 \
+                    before &= ~now;                                                                               \
+                    if (ANY(&before))                                                                             \
+                        *near |= plan->near;                                                                      \
+                }                                                                                                 \
+            }                                                                                                     \
+            *(Block *)accept = now;                                                                               \
+            return left;                                                                                          \
         }
-    BLOCK_NARROW(block_narrow_plain, , block_any)
+    BLOCK_NARROW(block_narrow_plain, , block_any, block_set)
     #if defined(__x86_64__) && defined(__GNUC__)
     #include <immintrin.h>
-    __attribute__((target("avx512f"), always_inline)) static inline int block_any_512(const Block *block) {
-        __m512i words = (__m512i)*block;
-        return _mm512_test_epi64_mask(words, words) != 0;
-    }
-    BLOCK_NARROW(block_narrow_512, __attribute__((target("avx512f"))), block_any_512)
     __attribute__((target("avx2"), always_inline)) static inline int block_any_256(const Block *block) {
         const __m256i *half = (const __m256i *)block;
-        __m256i words = _mm256_or_si256(_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1));
+        const __m256i words = _mm256_or_si256(_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1));
         return !_mm256_testz_si256(words, words);
     }
-    BLOCK_NARROW(block_narrow_256, __attribute__((target("avx2"))), block_any_256)
+    __attribute__((target("avx512f"), always_inline)) static inline int block_any_512(const Block *block) {
+        return _mm512_test_epi64_mask((__m512i)*block, (__m512i)*block) != 0;
+    }
+    __attribute__((target("avx512f"), always_inline)) static inline void block_set_512(
+            Block *block, const Posting *posting, const uint32_t *at, uint64_t first) {
+        __m512i words = (__m512i)*block;
+        for (; at < posting->end && *at < first + 512; at++)
+            words = _mm512_mask_or_epi64(words, (__mmask8)(1u << ((*at - first) >> 6)), words,
+                                         _mm512_set1_epi64((long long)((uint64_t)1 << (*at & 63))));
+        *block = (Block)words;
+    }
+    BLOCK_NARROW(block_narrow_256, __attribute__((target("avx2"))), block_any_256, block_set)
+    BLOCK_NARROW(block_narrow_512, __attribute__((target("avx512f"))), block_any_512, block_set_512)
     #define block_narrow (__builtin_cpu_supports("avx512f") ? block_narrow_512 : \\
                           __builtin_cpu_supports("avx2") ? block_narrow_256 : block_narrow_plain)
     #else

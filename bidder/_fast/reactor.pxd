@@ -45,6 +45,7 @@ cdef class SocketLink(Link):
     cdef int keep(self, const char* data, Py_ssize_t n) except -1
     cdef int push(self) except -1
     cdef int watch(self) except -1
+    cdef int watch_again(self) except -1
     cdef int ends(self) except -1
     cdef int settle(self) except -1
 

@@ -27,7 +27,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
-    uint32_t EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP
+    uint32_t EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLET
     ctypedef union epoll_data_t:
         void* ptr
     struct epoll_event:
@@ -169,22 +169,31 @@ cdef class SocketLink(Link):
         return 0
 
     cdef int watch(self) except -1:
-        """Have epoll look for what we can do something about."""
-        cdef epoll_event event
+        """Have epoll look for what we can do something about.
+
+        That something has come is said once: epoll would look at every connection of a batch again otherwise, once or
+        twice, to find that it was read. Who leaves something unread has to `watch_again`.
+        """
         cdef uint32_t wanted = 0
-        if self.fd < 0:
-            return 0
         if not self.paused and not self.ending:
-            wanted |= EPOLLIN
+            wanted |= EPOLLIN | EPOLLRDHUP
         if self.rest_n:
             wanted |= EPOLLOUT
-        if wanted != self.watched or not self.known:
-            event.events = wanted
-            event.data.ptr = <void*>self
-            if epoll_ctl(self.reactor.epoll, EPOLL_CTL_MOD if self.known else EPOLL_CTL_ADD, self.fd, &event) != 0:
-                raise OSError(errno, "epoll_ctl")
-            self.known = True
-            self.watched = wanted
+        else:
+            wanted |= EPOLLET
+        if self.fd < 0 or (wanted == self.watched and self.known):
+            return 0
+        self.watched = wanted
+        return self.watch_again()
+
+    cdef int watch_again(self) except -1:
+        """Have epoll say once more what is there already."""
+        cdef epoll_event event
+        event.events = self.watched
+        event.data.ptr = <void*>self
+        if epoll_ctl(self.reactor.epoll, EPOLL_CTL_MOD if self.known else EPOLL_CTL_ADD, self.fd, &event) != 0:
+            raise OSError(errno, "epoll_ctl")
+        self.known = True
         return 0
 
     # --- the end
@@ -265,7 +274,7 @@ cdef class Reactor:
         """How many connections had something to say or to take."""
         cdef epoll_event[32] events
         cdef SocketLink link
-        cdef int i, n, reads = 0, read = 0
+        cdef int i = 0, n, reads = 0, read = 0
         cdef Py_ssize_t used = 0
         self.admission.polls()
         n = epoll_wait(self.epoll, events, BATCH, 0)
@@ -291,11 +300,20 @@ cdef class Reactor:
                     reads = 0
                     used = 0
                 if self.read(link, &self.readings[reads], self.inbox + used, min(BATCH_BYTES - used, READ_BYTES)):
+                    if self.readings[reads].more or events[i].events & EPOLLRDHUP:
+                        link.watch_again()     # for the rest of it, or its end
                     if self.readings[reads].at == self.inbox + used:
                         used += (self.readings[reads].n + 63) & ~63
                     reads += 1
                     read += 1
             self.serve(reads)
+        except BaseException:
+            while i < n:                       # what was not come to is not said twice
+                link = <SocketLink>events[i].data.ptr
+                if link.fd >= 0:
+                    link.watch_again()
+                i += 1
+            raise
         finally:
             self.turning = False
             self.settle_all()
@@ -316,7 +334,9 @@ cdef class Reactor:
         if n == 0:
             if not link.protocol.eof_received():
                 link.close()
-        elif errno != EAGAIN and errno != EINTR:
+        elif errno == EINTR:
+            link.watch_again()
+        elif errno != EAGAIN:
             link.abort()
         return 0
 
