@@ -123,9 +123,9 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         "bundle": maybe(VALUES["bundle"]),
         "domain": maybe(VALUES["domain"]),
         "publisher": {"id": maybe(VALUES["publisher"])},
-        "cat": draw(some([*VALUES["cat"], "IAB9-30-1"])),
+        "cat": draw(some([*VALUES["cat"], "IAB9-30-1", "680", "239", "244", "Rm3SiT", "1014"])),
         "pagecat": draw(some(VALUES["cat"])),
-        "cattax": maybe([1, 2]),
+        "cattax": maybe([1, 2, 4, 7]),
     }
     user = {
         "id": maybe(["u"]),

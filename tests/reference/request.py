@@ -194,6 +194,7 @@ def view(document: dict[str, Any]) -> View:
         },
         "inventory": inventory,
         "cattax": code(place.get("cattax")) or code(document.get("cattax")),
+        "bcattax": code(document.get("cattax")),
         "domain": (text(place.get("domain")) or host(text(place.get("page")))) if inventory == "site" else None,
         "bundle": text(place.get("bundle")) if inventory == "app" else None,
         "publisher": text(dictionary(place.get("publisher")).get("id")),
