@@ -1,15 +1,14 @@
 """Outcomes of a request, and the reasons why one got no bid.
 
-A no-bid is a value with a reason. The number of a reason is what the counters
-carry and never changes; a later reason outranks an earlier one when a request
-fails at several places, so the one that is counted came closest to a bid.
+A no-bid is a value with a reason. The number of a reason is what the counters carry and never changes. When a request
+fails at several places, the reason that is counted is the one that came closest to a bid: the last of them in NEARNESS.
 """
 
 from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """Why a request (or an imp of it) got no bid. Order: from far away to nearly a bid."""
+    """Why a request (or an imp of it) got no bid."""
 
     NONE = 0
     MALFORMED = 1  # not JSON: HTTP 400
@@ -40,7 +39,37 @@ class Reason(IntEnum):
     PACED = 26  # the throttle said no
     PURSE_EMPTY = 27
     BROKEN = 28  # a fault of ours: no memory, or OpenSSL refused
+    LINEARITY = 29  # video: linear where only an overlay may be, or the other way round
+    PLACEMENT = 30  # video: an overlay where nothing plays below it
+    MIME = 31  # video, audio: no media file of a type that the player plays
+    PROTOCOL = 32  # video, audio: no VAST version that the player reads
+    DELIVERY = 33  # video, audio: media files are downloaded, the player wants them streamed
+    BITRATE = 34
+    DURATION = 35  # minduration, maxduration, rqddurs, poddur
+    SKIP = 36  # can be skipped where that may not be, or earlier
+    ASSETS = 37  # native: a required asset is missing, too long or of another size; or the native request is unreadable
+    POD = 38  # another ad of the same pod has its domain, category or creative
+    EXPDIR = 39  # banner: expands in a direction that is not allowed
     SECRET = 45  # not the secret that the settings ask of this exchange: not read
     PEER = 46  # from an address that the settings do not list: not read
     RATE = 47  # more requests a second than the settings want of this exchange: not read
     RESPONSE_SIZE = 48  # the answer would be longer than the exchange takes
+
+    @property
+    def rank(self) -> int:
+        """Higher: closer to a bid."""
+        return _RANK[self]
+
+
+NEARNESS = (
+    *(Reason.NONE, Reason.MALFORMED, Reason.INVALID_REQUEST, Reason.NO_BOOK, Reason.OFF, Reason.SECRET),
+    *(Reason.PEER, Reason.RATE, Reason.OVERLOAD),
+    *(Reason.SEAT, Reason.CURRENCY, Reason.FORMAT, Reason.TARGETING, Reason.FLIGHT, Reason.CAMPAIGN_OFF),
+    *(Reason.LINEARITY, Reason.PLACEMENT, Reason.MIME, Reason.PROTOCOL, Reason.DELIVERY, Reason.SIZE),
+    *(Reason.BITRATE, Reason.DURATION, Reason.SKIP, Reason.ASSETS, Reason.DEAL, Reason.BAPP, Reason.BADV),
+    *(Reason.BCAT, Reason.BATTR, Reason.BTYPE, Reason.EXPDIR, Reason.API, Reason.SECURE, Reason.APPROVAL, Reason.LANGUAGE),
+    *(Reason.RESPONSE_SIZE, Reason.FLOOR_CURRENCY, Reason.FLOOR, Reason.POD, Reason.FREQUENCY, Reason.PACED, Reason.PURSE_EMPTY),
+    Reason.BROKEN,
+)
+"""Every reason, from far away to nearly a bid."""
+_RANK = {reason: rank for rank, reason in enumerate(NEARNESS)}

@@ -29,12 +29,14 @@ class Section(IntEnum):
     IDS = 18
     BLOB = 19
     SUMMARIES = 20
-    RATES = 21
+    MEDIA = 21
+    ASSETS = 22
+    RATES = 23
 
 
 ROW = {
     Section.CAMPAIGNS: struct.Struct("<IIqqIIIIIIIIQ"),
-    Section.CREATIVES: struct.Struct("<IIBBHii4xQQQIIIIIIII"),
+    Section.CREATIVES: struct.Struct("<IIBBHiiIQQQIIIIIIII"),
     Section.STRINGS: struct.Struct("<QI4x"),
     Section.PIECES: struct.Struct("<IIQ"),
     Section.FREQUENCIES: struct.Struct("<III4x"),
@@ -54,6 +56,8 @@ ROW = {
     Section.IDS: struct.Struct("<QII"),
     Section.BLOB: struct.Struct("<B"),
     Section.SUMMARIES: struct.Struct("<Q"),
+    Section.MEDIA: struct.Struct("<BBBBIIIIIIII"),
+    Section.ASSETS: struct.Struct("<QIIIiiI"),
     Section.RATES: struct.Struct("<IIqQQ"),
 }
 HEADER = struct.Struct("<8sIIQQQII")

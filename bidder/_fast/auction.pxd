@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec, CreativeRec, RateRec
 from bidder._fast.frequency cimport Caps
 from bidder._fast.matcher cimport Matcher
+from bidder._fast.pods cimport Pods
 from bidder._fast.purses cimport Purse, Purses
 from bidder._fast.request cimport Deal, Imp, Reader
 from bidder._fast.row cimport Row
@@ -41,6 +42,8 @@ cdef class Auction:
     cdef uint64_t imp_seed
     cdef int64_t imp_floor     # of the imp itself, nano-USD, or NO_RATE
     cdef int64_t floor_least   # no option of this imp can be had for less; 0: one has no floor
+    cdef bint by_duration      # the imp's own floor depends on the length of the ad
+    cdef Pods pods
     cdef Candidate top[8]      # best first
     cdef int count
     cdef int64_t ahead         # slot that the matcher named and that nobody examined yet; < 0: see auction.pyx
@@ -56,15 +59,21 @@ cdef class Auction:
     cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil
     # The best candidate not handed out yet; False: there is none, and `reason` says why.
     cdef bint next_best(self, Candidate* best) noexcept nogil
+    # The one that next_best gave bids. True: this imp is a pod that takes more ads.
+    cdef bint place(self, const Candidate* best) noexcept nogil
     # The one that next_best gave could not bid after all.
     cdef void refuse(self, uint8_t why) noexcept nogil
     # Counts the best candidate under its campaign's caps; not REASON_NONE: it must not bid.
     cdef uint8_t count_caps(self, const Candidate* best) noexcept nogil
+    cdef bint scan(self) noexcept nogil
     cdef void refuse_near(self) noexcept nogil
     cdef uint8_t capped(self, const CampaignRec* campaign, uint32_t level, uint32_t subject) noexcept nogil
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil
     cdef uint8_t choose(self, uint32_t slot, int64_t price, uint64_t draw, Candidate* found) noexcept nogil
-    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw, int32_t* creative) noexcept nogil
+    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, int64_t price, uint64_t draw,
+                                 int32_t* creative) noexcept nogil
+    cdef uint8_t creative_floor(self, const CreativeRec* creative, int64_t price) noexcept nogil
+    # The least price in nano-USD that meets this floor; -1: of its currency there is no rate.
     cdef int64_t usd(self, int64_t floor, uint32_t currency) noexcept nogil
     cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil
     cdef void rank(self, const Candidate* candidate) noexcept nogil

@@ -1,6 +1,6 @@
 """The auction of one imp among our own campaigns.
 
-    matcher, dearest first -> flight, switch -> price x pacing -> deal, floor -> creative
+    matcher, dearest first -> flight, switch -> price x pacing -> deal, floor -> creative, of any format
         -> frequency -> throttle -> purse looked at -> ranked; the caller reserves the best, or asks for the next
 
 Scanning stops at the first campaign whose highest price is below the best candidate's.
@@ -11,19 +11,21 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memset
-from bidder._fast.book cimport CreativeRec, Piece, RateRec, StrRef
+from bidder._fast.book cimport Piece, RateRec, StrRef
 from bidder._fast.currency cimport scaled_nano
+from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec, player_of
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
-    REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
 from bidder._fast.matcher cimport NEAR_DEAL, NEAR_FORMAT, NEAR_SECURE, NEAR_SIZE
 from bidder._fast.memory cimport fetch
+from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
 from bidder._fast.purses cimport Half
-from bidder._fast.request cimport Str, pack3
+from bidder._fast.request cimport MEDIA_AUDIO, MEDIA_VIDEO, Media, pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
-from bidder._fast.writer cimport bid_bytes
+from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
 cdef enum:                     # Auction.ahead
     NOT_ASKED = -2             # the matcher has more to say
@@ -84,6 +86,7 @@ cdef class Auction:
 
     cdef void open_request(self, const Terms* terms) noexcept nogil:
         self.terms = terms[0]
+        pods_clear(&self.pods)
         self.matcher.begin_request(self.reader, terms.row.key, terms.now_s)
         self.caps.open_request(&self.reader.req, terms.row.key, terms.now_s)
 
@@ -95,6 +98,8 @@ cdef class Auction:
         self.count = 0
         self.ahead = NOT_ASKED
         self.reason = REASON_NONE
+        pods_imp(&self.pods)
+        self.by_duration = imp.media & (MEDIA_VIDEO | MEDIA_AUDIO) and floored_by_duration(self.reader, imp)
         self.imp_floor = self.usd(imp.floor, imp.floor_currency)
         self.floor_least = INT64_MAX if imp.private_auction or self.imp_floor == NO_RATE else self.imp_floor
         for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
@@ -102,6 +107,8 @@ cdef class Auction:
             floor = self.usd(floor, currency)
             if floor != NO_RATE and floor < self.floor_least:
                 self.floor_least = floor
+        if self.by_duration:
+            self.floor_least = 0
         self.matcher.begin_imp(imp)
 
     cdef int64_t usd(self, int64_t floor, uint32_t currency) noexcept nogil:
@@ -147,6 +154,21 @@ cdef class Auction:
 
     cdef bint next_best(self, Candidate* best) noexcept nogil:
         cdef int i
+        while self.scan():
+            best[0] = self.top[0]
+            self.count -= 1
+            for i in range(self.count):
+                self.top[i] = self.top[i + 1]
+            # It was ranked before others of this imp were placed, if it is a pod; another creative of it may do.
+            if self.pods.count == self.pods.first or pods_reason(
+                    &self.pods, self.reader, self.book, self.imp, &self.book.creatives[best.creative]) == REASON_NONE:
+                return True
+            self.refuse(self.examine(best.slot))
+        self.refuse_near()
+        return False
+
+    cdef bint scan(self) noexcept nogil:
+        """Until nobody can beat the first of the ranked; False: there is none."""
         cdef int64_t price_max
         while True:
             if self.ahead == NOT_ASKED:
@@ -157,21 +179,17 @@ cdef class Auction:
             price_max = self.book.campaigns[self.ahead].price_max
             if self.count and price_max < self.top[0].price:
                 break
-            if price_max < self.floor_least and self.reason >= REASON_FLOOR:
+            if price_max < self.floor_least and RANK[self.reason] >= RANK[REASON_FLOOR]:
                 break          # all that is left fails at the floor or before it
             self.refuse(self.examine(<uint32_t>self.ahead))
             self.ahead = NOT_ASKED
-        if self.count == 0:
-            self.refuse_near()
-            return False
-        best[0] = self.top[0]
-        self.count -= 1
-        for i in range(self.count):
-            self.top[i] = self.top[i + 1]
-        return True
+        return self.count > 0
+
+    cdef bint place(self, const Candidate* best) noexcept nogil:
+        return pods_place(&self.pods, self.reader, self.book, self.imp, &self.book.creatives[best.creative])
 
     cdef void refuse(self, uint8_t why) noexcept nogil:
-        if why > self.reason:
+        if closer(why, self.reason):
             self.reason = why
 
     cdef void refuse_near(self) noexcept nogil:
@@ -258,14 +276,14 @@ cdef class Auction:
             if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.row.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
-                why = floor_reason(price, floor)
+                why = floor_reason(price, 0 if self.by_duration and deal.floor <= 0 else floor)
             if why == REASON_NONE:
-                why = self.choose_creative(slot, deal, draw, &creative)
+                why = self.choose_creative(slot, deal, price, draw, &creative)
             if why == REASON_NONE:
                 found.price = offer
                 found.creative = creative
                 found.deal = <int32_t>i
-            elif why > best_why:
+            elif closer(why, best_why):
                 best_why = why
         if listed != 0:
             return REASON_NONE if found.price else best_why
@@ -273,42 +291,60 @@ cdef class Auction:
             return REASON_DEAL
         found.price = price
         found.deal = OPEN
-        why = floor_reason(price, self.imp_floor)
-        return why if why != REASON_NONE else self.choose_creative(slot, NULL, draw, &found.creative)
+        why = floor_reason(price, 0 if self.by_duration else self.imp_floor)
+        return why if why != REASON_NONE else self.choose_creative(slot, NULL, price, draw, &found.creative)
 
-    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, uint64_t draw,
+    cdef uint8_t creative_floor(self, const CreativeRec* creative, int64_t price) noexcept nogil:
+        """Of an imp whose floor depends on the length of the ad."""
+        cdef const Media* player = player_of(self.reader, self.imp, creative.format)
+        cdef int64_t floor = -1
+        if player is not NULL:
+            floor = duration_floor(self.reader, player, media_rec(self.book, creative).duration_s)
+        return floor_reason(price, self.usd(self.imp.floor if floor < 0 else floor, self.imp.floor_currency))
+
+    cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, int64_t price, uint64_t draw,
                                  int32_t* creative) noexcept nogil:
-        """A random one of those that may serve, each with the same chance."""
+        """A random one of those that may serve, each with the same chance; of its variants the first that may."""
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const CreativeRec* c
-        cdef uint32_t i, allowed = 0
+        cdef uint32_t i, allowed = 0, served = 0
         cdef uint8_t why, best_why = REASON_NONE
         creative[0] = NO_CREATIVE
         for i in range(campaign.creative_first, campaign.creative_first + campaign.creative_count):
             c = &self.book.creatives[i]
+            if c.key == served:
+                continue
             why = creative_reason(self.reader, self.book, self.imp, c, self.terms.row.key)
             if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
                     and not domain_listed(self.reader, self.book, deal.wadomain, c):
                 why = REASON_DEAL
             if why == REASON_NONE and self.room and self.too_long(c, deal):
                 why = REASON_RESPONSE_SIZE
+            if why == REASON_NONE and self.by_duration and (deal is NULL or deal.floor <= 0):
+                why = self.creative_floor(c, price)
+            if why == REASON_NONE and self.imp.media & (MEDIA_VIDEO | MEDIA_AUDIO):
+                why = pods_reason(&self.pods, self.reader, self.book, self.imp, c)
             if why == REASON_NONE:
                 why = self.capped(campaign, LEVEL_CREATIVE, c.key)
             if why == REASON_NONE:
+                served = c.key
                 allowed += 1
                 if allowed == 1 or mixed(draw + self.imp_seed + allowed) % allowed == 0:
                     creative[0] = <int32_t>i
-            elif why > best_why:
+            elif closer(why, best_why):
                 best_why = why
         return REASON_NONE if allowed else best_why
 
     cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil:
         """Is there no room left in the answer for this bid?"""
-        cdef Str through
-        memset(&through, 0, sizeof(Str))
+        cdef Splices splices
+        splices.imp_id_raw = self.imp.id_raw
+        splices.row = self.terms.row
+        memset(&splices.deal, 0, sizeof(splices.deal))
         if deal is not NULL:
-            through = deal.id
-        return bid_bytes(self.book, creative, self.imp.id_raw, through, self.terms.row) > self.room
+            splices.deal = deal.id
+        splice_native(&splices, self.reader, self.imp, creative)
+        return bid_bytes(self.book, creative, &splices) > self.room
 
     cdef void rank(self, const Candidate* candidate) noexcept nogil:
         cdef int at = self.count

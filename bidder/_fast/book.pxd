@@ -18,11 +18,22 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_BID_ID = 1           # 24 hex digits
     PIECE_IMP_ID = 2           # as on the wire, between quotes that the text has
     PIECE_PRICE = 3            # CPM, a JSON number
-    PIECE_NOTICE_TOKEN = 4
     PIECE_PAGE_TOKEN = 5
     PIECE_DEAL = 6             # nothing, or ,"dealid":"..."
-    PIECE_NOTICES = 8          # nurl, burl, lurl, as far as the exchange calls them
-    PIECE_PIXEL_PRICE = 9      # behind the page token of a pixel: its price, where the exchange pays by that
+    PIECE_ASSETS = 7           # of a native: those that the request asks for, between them commas
+    PIECE_NATIVE_VER = 8       # 1.0, 1.1 or 1.2, as the native request's
+    PIECE_WRAPPED_TEXT = 9     # bytes, only where that was wrapped in an object of its own,
+    PIECE_EVENTS_TEXT = 10     # where impressions may be followed by images,
+    PIECE_NO_EVENTS_TEXT = 11  # and where not
+    PIECE_NOTICES = 12         # nurl, burl, lurl, as far as the exchange calls them
+    PIECE_PIXEL_PRICE = 13     # behind the page token of a pixel: its price, where the exchange pays by that
+    LAST_PIECE = 13
+
+cdef enum:                     # AssetRec.kind, as Asked.kind of the reader
+    ASSET_TITLE = 1
+    ASSET_ICON = 2
+    ASSET_MAIN = 3
+    ASSET_DATA = 100           # + type
 
 cdef struct CampaignRec:       # a cache line
     uint32_t key
@@ -46,6 +57,7 @@ cdef struct CreativeRec:
     uint8_t flags
     uint16_t language          # two letters packed (a*26+b+1); 0: none named
     int32_t w, h
+    uint32_t expdir            # bit n: expands in direction n
     uint64_t attr              # bit n: has attribute n
     uint64_t api               # bit n: needs framework n
     uint64_t not_approved      # bit k: exchange with key k (< 64) has not approved it
@@ -55,8 +67,28 @@ cdef struct CreativeRec:
     uint32_t cat_count
     uint32_t piece_first       # into pieces
     uint32_t piece_count
-    uint32_t deal_any          # reserved, 0
+    uint32_t media             # what is no banner: into media, + 1; 0: a banner
     uint32_t bundle            # of the app that it promotes: into strings, + 1; 0: none named
+
+cdef struct MediaRec:          # what players and natives ask of a creative
+    uint8_t protocol           # VAST version (AdCOM creative subtype); 0: none
+    uint8_t linear, skippable  # 0 or 1
+    uint8_t delivery           # bit n: has files that are delivered so: 1 streaming, 2 progressive
+    uint32_t duration_s        # 0: not known
+    uint32_t skip_after_s
+    uint32_t bitrate_min, bitrate_max  # kbit/s, over its media files; 0: not known
+    uint32_t mime_first        # into strings: types of its media files
+    uint32_t mime_count
+    uint32_t asset_first       # into assets
+    uint32_t asset_count
+
+cdef struct AssetRec:
+    uint64_t at                # into the blob: what follows its id in the answer, up to its brace
+    uint32_t n
+    uint32_t kind
+    uint32_t length            # characters of a title or of data
+    int32_t w, h               # pixels of an image; 0: not known
+    uint32_t mime              # of an image: into strings, + 1; 0: not known
 
 cdef struct StrRef:
     uint64_t at                # into the blob
@@ -95,6 +127,8 @@ cdef class Book:
     cdef FrequencyRec* frequencies
     cdef RateRec* rates              # by currency, ascending
     cdef uint32_t rate_count
+    cdef MediaRec* media
+    cdef AssetRec* assets
     cdef const char* blob
     cdef const char* base            # private from here on
     cdef size_t length

@@ -49,6 +49,8 @@ cdef class Book:
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
         book.rates = <RateRec*>book.section(S_RATES)
         book.rate_count = <uint32_t>book.count(S_RATES)
+        book.media = <MediaRec*>book.section(S_MEDIA)
+        book.assets = <AssetRec*>book.section(S_ASSETS)
         book.blob = <const char*>book.section(S_BLOB)
         book.tell_zones()
         book.numbers = <NumberId*>calloc(DIMENSIONS * NUMBER_IDS, sizeof(NumberId))

@@ -14,7 +14,9 @@ from libc.string cimport memcmp
 
 import zlib
 
-from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, PIECE_PIXEL_PRICE, PIECE_TEXT, RateRec, StrRef
+from bidder._fast.book cimport (
+    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, RateRec, StrRef,
+)
 from bidder._fast.book_layout cimport *
 
 
@@ -25,12 +27,13 @@ class BookError(ValueError):
 NAMES = (
     "campaigns", "creatives", "strings", "pieces", "frequencies", "filters", "points", "multipliers", "whens",
     "value ids", "dimensions", "values", "index", "bitmaps", "slots", "zones", "exchanges", "landings", "ids", "blob",
-    "summaries", "rates",
+    "summaries", "media", "assets", "rates",
 )
 ITEMS = (
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
-    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(RateRec),
+    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
+    sizeof(RateRec),
 )
 
 
@@ -107,10 +110,26 @@ cdef uint64_t _creatives(const char* base, const Header* head) noexcept nogil:
     cdef uint64_t i
     for i in range(head.table[S_CREATIVES].count):
         if rec[i].key == 0 or rec[i].slot >= head.table[S_CAMPAIGNS].count \
-                or not 1 <= rec[i].format <= 4 or rec[i].bundle > head.table[S_STRINGS].count \
+                or not 1 <= rec[i].format <= 4 or (rec[i].format == 1) != (rec[i].media == 0) \
+                or rec[i].media > head.table[S_MEDIA].count or rec[i].bundle > head.table[S_STRINGS].count \
                 or not _span(rec[i].adomain_first, rec[i].adomain_count, &head.table[S_STRINGS]) \
                 or not _span(rec[i].cat_first, rec[i].cat_count, &head.table[S_STRINGS]) \
                 or not _span(rec[i].piece_first, rec[i].piece_count, &head.table[S_PIECES]):
+            return i + 1
+    return 0
+
+
+cdef uint64_t _media(const char* base, const Header* head) noexcept nogil:
+    """Media, then assets."""
+    cdef const MediaRec* media = <const MediaRec*>(base + head.table[S_MEDIA].at)
+    cdef const AssetRec* asset = <const AssetRec*>(base + head.table[S_ASSETS].at)
+    cdef uint64_t i
+    for i in range(head.table[S_MEDIA].count):
+        if not _span(media[i].mime_first, media[i].mime_count, &head.table[S_STRINGS]) \
+                or not _span(media[i].asset_first, media[i].asset_count, &head.table[S_ASSETS]):
+            return i + 1
+    for i in range(head.table[S_ASSETS].count):
+        if not _span(asset[i].at, asset[i].n, &head.table[S_BLOB]) or asset[i].mime > head.table[S_STRINGS].count:
             return i + 1
     return 0
 
@@ -124,8 +143,7 @@ cdef uint64_t _texts(const char* base, const Header* head) noexcept nogil:
         if not _span(text[i].at, text[i].n, &head.table[S_BLOB]):
             return i + 1
     for i in range(head.table[S_PIECES].count):
-        if piece[i].kind > PIECE_PIXEL_PRICE \
-                or (piece[i].kind == PIECE_TEXT and not _span(piece[i].at, piece[i].n, &head.table[S_BLOB])):
+        if piece[i].kind > LAST_PIECE or not _span(piece[i].at, piece[i].n, &head.table[S_BLOB]):
             return i + 1
     return 0
 
@@ -226,6 +244,7 @@ cdef void check_book(const char* base, size_t length, bint whole) except *:
         return
     _refuse(_campaigns(base, head), "campaigns")
     _refuse(_creatives(base, head), "creatives")
+    _refuse(_media(base, head), "media")
     _refuse(_texts(base, head), "texts")
     _refuse(_spans(base, head), "multipliers")
     _refuse(_values(base, head), "values")

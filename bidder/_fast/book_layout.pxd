@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 4
+    BOOK_VERSION = 5
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -41,8 +41,10 @@ cdef enum:                     # sections, in the order of the table
     S_IDS = 18                 # Named by key of the campaign, sorted: ids, also of campaigns not running
     S_BLOB = 19                # bytes
     S_SUMMARIES = 20           # u64: of each bitmap, a bit a block, see below
-    S_RATES = 21               # RateRec by currency
-    SECTIONS = 22
+    S_MEDIA = 21               # MediaRec: of creatives that are no banners
+    S_ASSETS = 22              # AssetRec: of native creatives
+    S_RATES = 23               # RateRec by currency
+    SECTIONS = 24
 
 cdef enum:                     # Dimension.id
     D_EXCHANGE = 0
@@ -103,7 +105,7 @@ cdef struct Header:
     uint64_t seed
     uint32_t sections
     uint32_t words             # 64-bit words of a bitmap: a multiple of BLOCK_WORDS
-    SectionRec table[22]
+    SectionRec table[24]
 
 cdef struct Filter:
     uint32_t zone

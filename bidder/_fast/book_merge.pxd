@@ -5,9 +5,9 @@ from bidder._fast.book_layout cimport Header, Value
 from bidder._fast.book_part cimport PartHeader
 
 cdef struct Source:            # one part, checked
-    const char* rows[18]
-    uint32_t count[18]
-    uint64_t first[18]         # number (of the blob: offset) in the book of the part's first one
+    const char* rows[20]
+    uint32_t count[20]
+    uint64_t first[20]         # number (of the blob: offset) in the book of the part's first one
     uint32_t* value            # value of the part -> of the book
     uint32_t zone              # zones of the part: into Merger.zone_of
 
@@ -22,7 +22,7 @@ cdef class Merger:
     cdef list parts, kept, zones, left_out
     cdef Source* sources
     cdef uint32_t source_count, campaigns, value_count, words
-    cdef uint64_t totals[18]   # rows of all parts, by kind
+    cdef uint64_t totals[20]   # rows of all parts, by kind
     cdef uint64_t seed
     cdef Place* places         # by slot
     cdef Value* values

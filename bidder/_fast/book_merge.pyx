@@ -11,8 +11,11 @@ from libc.string cimport memcmp, memcpy, memset
 
 import zlib
 
-from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, PIECE_TEXT, RateRec, StrRef
+from bidder._fast.book cimport AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, RateRec, StrRef
 from bidder._fast.book_layout cimport *
+from bidder._fast.book_moves cimport (
+    move_assets, move_creative, move_filters, move_media, move_multipliers, move_pieces, move_texts, move_whens,
+)
 from bidder._fast.book_part cimport *
 from bidder._fast.book_summary cimport summarise
 
@@ -20,10 +23,10 @@ cdef enum:
     DENSE_WORTH = 4            # a bitmap is scanned faster than slots: it may cost this many times their bytes
     ALIGN = 64
 
-cdef size_t[22] ITEMS = [
+cdef size_t[24] ITEMS = [
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
-    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(RateRec),
+    sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec), sizeof(RateRec),
 ]
 
 
@@ -247,7 +250,7 @@ cdef class Merger:
             self.totals[P_WHENS], self.totals[P_VALUE_IDS], self.used.bit_count(), self.value_count, index,
             self.bitmaps * self.words, self.sparse, len(self.zones), len(exchanges), self.totals[P_LANDINGS],
             self.totals[P_IDS], self.totals[P_BLOB] + sum(len(name) for name in [*(name.encode() for name in exchanges), *self.zones]),
-            0, len(rates) // sizeof(RateRec),
+            0, self.totals[P_MEDIA], self.totals[P_ASSETS], len(rates) // sizeof(RateRec),
         ]
         memset(&head, 0, sizeof(head))
         memcpy(head.magic, b"OUTBIDBK", 8)
@@ -297,14 +300,7 @@ cdef class Merger:
             for k in range(first, first + row.creative_count):
                 creative[0] = (<const CreativeRec*>source.rows[P_CREATIVES])[k]
                 creative.slot = slot
-                if creative.adomain_count:
-                    creative.adomain_first += <uint32_t>source.first[P_STRINGS]
-                if creative.cat_count:
-                    creative.cat_first += <uint32_t>source.first[P_STRINGS]
-                if creative.bundle:
-                    creative.bundle += <uint32_t>source.first[P_STRINGS]
-                if creative.piece_count:
-                    creative.piece_first += <uint32_t>source.first[P_PIECES]
+                move_creative(creative, source.first)
                 creative += 1
             creatives += row.creative_count
             row += 1
@@ -315,44 +311,29 @@ cdef class Merger:
         cdef const Source* source
         cdef char* to
         cdef uint32_t i, n
-        cdef StrRef* text
-        cdef Piece* piece
-        cdef Filter* filter
-        cdef Multiplier* multiplier
-        cdef When* when
         cdef uint32_t* ids
         cdef int section
-        cdef int[10] kinds = [
-            P_STRINGS, P_PIECES, P_FREQUENCIES, P_FILTERS, P_POINTS, P_MULTIPLIERS, P_WHENS, P_VALUE_IDS, P_BLOB, -1,
+        cdef int[11] kinds = [
+            P_STRINGS, P_PIECES, P_FREQUENCIES, P_FILTERS, P_POINTS, P_MULTIPLIERS, P_WHENS, P_VALUE_IDS, P_BLOB,
+            P_MEDIA, P_ASSETS,
         ]
-        cdef int[9] sections = [
+        cdef int[11] sections = [
             S_STRINGS, S_PIECES, S_FREQUENCIES, S_FILTERS, S_POINTS, S_MULTIPLIERS, S_WHENS, S_VALUE_IDS, S_BLOB,
+            S_MEDIA, S_ASSETS,
         ]
         for i in range(self.source_count):
             source = &self.sources[i]
-            for n in range(9):
+            for n in range(11):
                 to = <char*>self.section(sections[n]) + source.first[kinds[n]] * ITEMS[sections[n]]
                 memcpy(to, source.rows[kinds[n]], source.count[kinds[n]] * ITEMS[sections[n]])
-            text = <StrRef*>self.section(S_STRINGS) + source.first[P_STRINGS]
-            for n in range(source.count[P_STRINGS]):
-                text[n].at += source.first[P_BLOB]
-            piece = <Piece*>self.section(S_PIECES) + source.first[P_PIECES]
-            for n in range(source.count[P_PIECES]):
-                if piece[n].kind == PIECE_TEXT:
-                    piece[n].at += source.first[P_BLOB]
-            filter = <Filter*>self.section(S_FILTERS) + source.first[P_FILTERS]
-            for n in range(source.count[P_FILTERS]):
-                if source.count[P_ZONES]:
-                    filter[n].zone = self.zone_of[source.zone + filter[n].zone]
-                filter[n].point_first += <uint32_t>source.first[P_POINTS] if filter[n].point_count else 0
-                filter[n].all_first += <uint32_t>source.first[P_VALUE_IDS] if filter[n].all_count else 0
-                filter[n].multiplier_first += <uint32_t>source.first[P_MULTIPLIERS] if filter[n].multiplier_count else 0
-            multiplier = <Multiplier*>self.section(S_MULTIPLIERS) + source.first[P_MULTIPLIERS]
-            for n in range(source.count[P_MULTIPLIERS]):
-                multiplier[n].when_first += <uint32_t>source.first[P_WHENS] if multiplier[n].when_count else 0
-            when = <When*>self.section(S_WHENS) + source.first[P_WHENS]
-            for n in range(source.count[P_WHENS]):
-                when[n].value_first += <uint32_t>source.first[P_VALUE_IDS] if when[n].value_count else 0
+            move_texts(<StrRef*>self.section(S_STRINGS) + source.first[P_STRINGS], source.count[P_STRINGS], source.first)
+            move_pieces(<Piece*>self.section(S_PIECES) + source.first[P_PIECES], source.count[P_PIECES], source.first)
+            move_media(<MediaRec*>self.section(S_MEDIA) + source.first[P_MEDIA], source.count[P_MEDIA], source.first)
+            move_assets(<AssetRec*>self.section(S_ASSETS) + source.first[P_ASSETS], source.count[P_ASSETS], source.first)
+            move_filters(<Filter*>self.section(S_FILTERS) + source.first[P_FILTERS], source.count[P_FILTERS], source.first,
+                         self.zone_of + source.zone if source.count[P_ZONES] else NULL)
+            move_multipliers(<Multiplier*>self.section(S_MULTIPLIERS) + source.first[P_MULTIPLIERS], source.count[P_MULTIPLIERS], source.first)
+            move_whens(<When*>self.section(S_WHENS) + source.first[P_WHENS], source.count[P_WHENS], source.first)
             ids = <uint32_t*>self.section(S_VALUE_IDS) + source.first[P_VALUE_IDS]
             for n in range(source.count[P_VALUE_IDS]):
                 ids[n] = source.value[ids[n]]

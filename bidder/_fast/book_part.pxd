@@ -7,7 +7,7 @@ Parts are made beside each other, each from a shard of records, and put together
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef enum:
-    PART_VERSION = 1
+    PART_VERSION = 2
 
 cdef enum:                     # kinds of rows
     P_CAMPAIGNS = 0            # CampaignRec; no purse yet
@@ -28,14 +28,16 @@ cdef enum:                     # kinds of rows
     P_IDS = 15                 # Named, by key of the campaign
     P_LEFT_OUT = 16            # Named, by key of the campaign: why it cannot be served
     P_BLOB = 17                # bytes
-    PART_ROWS = 18
+    P_MEDIA = 18               # MediaRec
+    P_ASSETS = 19              # AssetRec
+    PART_ROWS = 20
 
 cdef struct PartHeader:
     char magic[8]              # "OUTBIDPT"
     uint32_t checksum          # CRC-32 of all that follows the first 16 bytes
     uint32_t version
     uint64_t length
-    uint64_t count[18]         # rows, by kind
+    uint64_t count[20]         # rows, by kind
 
 cdef struct Aim:               # what the index needs to know of one campaign
     uint32_t include_first     # in TERMS
@@ -59,7 +61,7 @@ cdef size_t part_item(int kind) noexcept nogil
 
 cdef class Part:
     """Filled campaign by campaign, then `bytes()`."""
-    cdef Rows rows[18]
+    cdef Rows rows[20]
     cdef dict values           # (dimension, bytes) -> number
     cdef dict texts            # bytes -> offset in the blob
     cdef dict zones            # name -> number
@@ -72,6 +74,7 @@ cdef class Part:
     cdef uint32_t aim(self, list listed, dict terms, uint32_t* bound) except? 0xFFFFFFFF
     cdef int campaign(self, object entry, list includes, list excludes, int64_t price_max, uint32_t bits,
                       uint32_t filter_at) except -1
+    cdef uint32_t media(self, object one) except 0
     cdef int creative(self, object one, uint32_t campaign) except -1
     cdef int value_ids(self, pairs, dict terms, uint32_t* first, uint32_t* count) except -1
     cdef int filter(self, object entry, uint32_t bits) except -1

@@ -12,13 +12,15 @@ from libc.string cimport memcpy, memset
 
 import zlib
 
-from bidder._fast.book cimport CampaignRec, CreativeRec, FrequencyRec, Piece, StrRef
+from bidder._fast.book cimport (
+    AssetRec, CampaignRec, CreativeRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
+)
 from bidder._fast.book_layout cimport *
 
-cdef size_t[18] ITEMS = [
+cdef size_t[20] ITEMS = [
     sizeof(CampaignRec), sizeof(Aim), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec),
     sizeof(Filter), sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(PartValue), 4, sizeof(Named),
-    sizeof(Named), sizeof(Named), sizeof(Named), 1,
+    sizeof(Named), sizeof(Named), sizeof(Named), 1, sizeof(MediaRec), sizeof(AssetRec),
 ]
 NEWEST = (2**32 - 1,) * VERSION_PARTS
 
@@ -167,10 +169,40 @@ cdef class Part:
         aim[0] = found
         return 0
 
+    cdef uint32_t media(self, object one) except 0:
+        """What its player or native asks of a creative; its number + 1."""
+        cdef MediaRec* row
+        cdef AssetRec* asset
+        cdef uint32_t strings = self.count(P_STRINGS), assets = self.count(P_ASSETS), mime
+        cdef uint64_t at
+        cdef bytes raw
+        for text in one.mimes:
+            self.string(text)
+        for listed in one.assets:
+            raw = listed.text
+            at = self.text(raw)
+            mime = 0
+            if listed.mime:
+                mime = self.count(P_STRINGS) + 1
+                self.string(listed.mime)
+            asset = <AssetRec*>self.more(P_ASSETS, 1)
+            asset.at, asset.n, asset.mime = at, <uint32_t>len(raw), mime
+            asset.kind, asset.length, asset.w, asset.h = listed.kind, listed.length, listed.w, listed.h
+        row = <MediaRec*>self.more(P_MEDIA, 1)
+        row.protocol, row.linear, row.skippable = one.protocol, one.linear, one.skippable
+        for method in one.delivery:
+            row.delivery |= <uint8_t>(1 << <int>method)
+        row.duration_s, row.skip_after_s = one.duration_s, one.skip_after_s
+        row.bitrate_min, row.bitrate_max = one.bitrate_min_kbps, one.bitrate_max_kbps
+        row.mime_count, row.asset_count = len(one.mimes), len(one.assets)
+        row.mime_first = strings if row.mime_count else 0
+        row.asset_first = assets if row.asset_count else 0
+        return self.count(P_MEDIA)
+
     cdef int creative(self, object one, uint32_t campaign) except -1:
         cdef CreativeRec* row
         cdef Piece* piece
-        cdef uint32_t strings = self.count(P_STRINGS), pieces = self.count(P_PIECES), bundle = 0
+        cdef uint32_t strings = self.count(P_STRINGS), pieces = self.count(P_PIECES), bundle = 0, media = 0
         cdef uint64_t at
         cdef bytes raw
         for text in one.adomain:
@@ -180,20 +212,24 @@ cdef class Part:
         if one.bundle:
             bundle = self.count(P_STRINGS) + 1
             self.string(one.bundle)
+        if one.media is not None:
+            media = self.media(one.media)
         for kind, raw in one.pieces:
+            if kind > LAST_PIECE:
+                raise ValueError(f"a piece of kind {kind}, which the writer does not know")
             at = self.text(raw)
             piece = <Piece*>self.more(P_PIECES, 1)
             piece.kind, piece.n, piece.at = kind, <uint32_t>len(raw), at
         row = <CreativeRec*>self.more(P_CREATIVES, 1)
         row.key, row.slot, row.format, row.flags = one.key, campaign, one.format, one.flags
         row.language, row.w, row.h = one.language, one.w, one.h
-        row.attr, row.api, row.not_approved = one.attr, one.api, one.not_approved
+        row.attr, row.api, row.expdir, row.not_approved = one.attr, one.api, one.expdir, one.not_approved
         row.adomain_count, row.cat_count = len(one.adomain), len(one.cat)
         row.adomain_first = strings if row.adomain_count else 0
         row.cat_first = strings + row.adomain_count if row.cat_count else 0
         row.piece_count = self.count(P_PIECES) - pieces
         row.piece_first = pieces if row.piece_count else 0
-        row.bundle = bundle
+        row.bundle, row.media = bundle, media
         return 0
 
     cdef int value_ids(self, pairs, dict terms, uint32_t* first, uint32_t* count) except -1:

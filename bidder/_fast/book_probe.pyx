@@ -189,7 +189,7 @@ cdef class Probe:
                 if imp.media >> i & 1:
                     self.ask_number(dimension, i + 1)
         elif dimension == D_SIZE:
-            for i in range(imp.sizes.at, imp.sizes.at + imp.sizes.n):
+            for i in range(imp.sizes.at, imp.sizes.at + (0 if imp.ratios.n else imp.sizes.n)):   # else the auction looks
                 self.ask_number(dimension, <int64_t>self.sizes[i].w << 32 | <uint32_t>self.sizes[i].h)
         elif dimension == D_SECURE:
             if imp.secure:

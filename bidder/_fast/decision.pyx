@@ -21,15 +21,15 @@ from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED,
+    closer, REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED,
     REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
-from bidder._fast.request cimport MEDIA_BANNER, READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
+from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
 from bidder._fast.row cimport CURRENCY_AT
 from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
-from bidder._fast.writer cimport Splices, bid_bytes
+from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
 cdef enum:
     NS_PER_S = 1_000_000_000
@@ -202,7 +202,7 @@ cdef class Decider(BidHandler):
         cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
         if imp.id.p is NULL or imp.duplicate_id:
             return REASON_INVALID_REQUEST
-        return REASON_NONE if imp.media & MEDIA_BANNER else REASON_FORMAT
+        return REASON_NONE if imp.media else REASON_FORMAT
 
     cdef int conclude(self, Desk desk) noexcept nogil:
         cdef uint8_t reason = desk.reason
@@ -256,11 +256,13 @@ cdef class Decider(BidHandler):
                     why = self.bid_one(desk, imp, &best, written[0] == 0)
                     if why == REASON_NONE:
                         written[0] += 1
-                        break
-                    desk.auction.refuse(why)
+                        if not desk.auction.place(&best):
+                            break
+                    else:
+                        desk.auction.refuse(why)
                 else:
                     why = desk.auction.reason
-            if why > reason:
+            if closer(why, reason):
                 reason = why
         if written[0]:
             self.writer.put(b"]}]}", CLOSING_CHARS)
@@ -297,8 +299,11 @@ cdef class Decider(BidHandler):
             splices.deal = desk.reader.deals[best.deal].id
         if asked == 0:
             return REASON_CURRENCY             # its smallest part is worth more than the price
+        splices.imp_id_raw = imp.id_raw
+        splices.row = row
+        splice_native(&splices, desk.reader, imp, creative)
         if not self.writer.reserve(desk.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
-                                   + bid_bytes(self.book, creative, imp.id_raw, splices.deal, row)):
+                                   + bid_bytes(self.book, creative, &splices)):
             return REASON_BROKEN
         if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, desk.key.minute, &take):
             return REASON_PURSE_EMPTY
@@ -324,8 +329,6 @@ cdef class Decider(BidHandler):
                 purse_return(&self.purses.slots[campaign.purse], &take, key.minute)
             return REASON_BROKEN
         splices.bid_id = bid_id
-        splices.row = row
-        splices.imp_id_raw = imp.id_raw
         splices.price = asked
         splices.notice = notice
         splices.page = page

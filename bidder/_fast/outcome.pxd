@@ -1,5 +1,13 @@
 """Numbers of `bidder.outcome.Reason`, for compiled code; a test holds the two together."""
 
+from libc.stdint cimport uint8_t
+
+cdef uint8_t[256] RANK         # by reason: how close to a bid it came, as bidder.outcome.NEARNESS says
+
+# Did `a` come closer to a bid than `b`?
+cdef inline bint closer(uint8_t a, uint8_t b) noexcept nogil:
+    return RANK[a] > RANK[b]
+
 cdef enum:
     REASON_NONE = 0
     REASON_MALFORMED = 1
@@ -30,6 +38,17 @@ cdef enum:
     REASON_PACED = 26
     REASON_PURSE_EMPTY = 27
     REASON_BROKEN = 28
+    REASON_LINEARITY = 29
+    REASON_PLACEMENT = 30
+    REASON_MIME = 31
+    REASON_PROTOCOL = 32
+    REASON_DELIVERY = 33
+    REASON_BITRATE = 34
+    REASON_DURATION = 35
+    REASON_SKIP = 36
+    REASON_ASSETS = 37
+    REASON_POD = 38
+    REASON_EXPDIR = 39
     REASON_SECRET = 45
     REASON_PEER = 46
     REASON_RATE = 47

@@ -4,7 +4,7 @@ Strings are slices of the body (or of the reader's own memory where an escape
 had to be undone) and live until the next `read`. Lists are spans of pools.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef struct Str:
     const char* p              # NULL: absent, null or of a type that cannot be read
@@ -41,6 +41,62 @@ cdef struct Size:
     int32_t w
     int32_t h
 
+cdef struct Ratio:             # of a banner without a size of its own: w : h, so wide at least
+    int32_t w
+    int32_t h
+    int32_t wmin               # 0: absent
+
+cdef struct DurFloor:          # what an ad of this length costs at least
+    int32_t mindur             # s; 0: absent
+    int32_t maxdur             # s; 0: absent
+    int64_t floor              # nano, for one impression, in the currency of the imp
+
+cdef struct Media:             # imp.video or imp.audio
+    Span mimes                 # in strs
+    int32_t minduration, maxduration   # s; 0: absent
+    int32_t maxextended        # s above maxduration; -1: without end
+    Span rqddurs               # in ints: s; an ad must have one of them, if there are any
+    uint64_t protocols         # bit n: VAST version n (AdCOM creative subtypes); 0: none named
+    int32_t w, h               # of the player; 0: absent
+    uint8_t linearity          # 1 linear, 2 not; 0: any
+    uint8_t placement, plcmt   # 0: absent
+    int8_t skip                # may it be skipped: 1 yes, 0 no, -1 absent
+    bint boxed                 # an ad of another shape than the player's may have black bars
+    int32_t skipmin, skipafter # s
+    int32_t minbitrate, maxbitrate     # kbit/s; 0: absent
+    uint64_t battr, api        # as those of a banner
+    uint32_t delivery          # bit n: method n (1..3); 0: none named
+    Str podid                  # of the pod that the ad would be in; absent: of none
+    int32_t poddur, maxseq     # of a pod that is not divided: s, ads; 0: absent
+    uint32_t poddedupe         # bit n: no two ads of the pod alike in n (1 domain, 2 category, 3 creative, 4 file)
+    int64_t mincpmpersec       # nano, for one impression and second; 0: absent
+    Span durfloors             # in durfloors
+
+cdef enum:                     # Asked.kind, for what is no AssetKind of ours
+    ASKED_OTHER = 0            # nothing that a creative has
+    ASKED_TITLE = 1
+    ASKED_ICON = 2
+    ASKED_MAIN = 3
+    ASKED_IMAGE = 4            # of no type: any will do
+    ASKED_DATA = 100           # + type, up to 99
+
+cdef struct Asked:             # an asset that a native request asks for
+    int64_t id                 # -1: absent, so it cannot be answered
+    uint32_t kind
+    bint required
+    int32_t len                # most characters; 0: absent
+    int32_t w, h               # of an image: exactly; 0: absent
+    int32_t wmin, hmin         # at least; 0: absent
+    Span mimes                 # in strs
+
+cdef struct Native:            # imp.native
+    bint readable              # its request is there and can be read
+    bint wrapped               # the native object stands in another, under `native`
+    uint8_t ver                # 10, 11 or 12: version 1.0, 1.1 or 1.2
+    bint image_events          # impressions may be followed by images: event 1, method 1 of eventtrackers
+    Span assets                # in asked
+    uint64_t battr, api
+
 cdef struct Deal:
     Str id
     int64_t floor              # nano-USD scale of `floor_currency` for one impression; -1: absent
@@ -60,11 +116,15 @@ cdef struct Imp:
     uint32_t floor_currency    # packed; 0: absent, which means USD
     # banner
     Span sizes                 # in sizes: `format` where it names any, else w/h where both are there
-    bint flexible              # a `format` has a ratio in place of a size
+    Span ratios                # in ratios: each `format` that has one
     int32_t wmin, wmax, hmin, hmax   # 0: absent
     uint64_t battr             # bit n: attribute n blocked (1..63)
     uint32_t btype             # bit n: banner type n blocked (1..4)
+    uint32_t expdir            # bit n: it may expand in direction n (1..6); 0: none named
     uint64_t api               # bit n: framework n supported; 0: none named
+    # the other media, each where its bit of `media` is set
+    uint32_t video, audio      # in medias
+    uint32_t native            # in natives
     # pmp
     bint private_auction
     Span deals                 # in deals
@@ -138,14 +198,21 @@ cdef class Reader:
     cdef Deal* deals
     cdef Str* strs
     cdef int64_t* ints
+    cdef Ratio* ratios
+    cdef Media* medias
+    cdef DurFloor* durfloors
+    cdef Native* natives
+    cdef Asked* asked
     cdef uint32_t imps_cap, sizes_cap, deals_cap, strs_cap, ints_cap
-    cdef char* scratch         # unescaped strings; at least as large as the body
+    cdef uint32_t ratios_cap, medias_cap, durfloors_cap, natives_cap, asked_cap
+    cdef char* scratch         # the body, then strings without their escapes
     cdef size_t scratch_cap
     # The body is copied first: its strings live until the next `read`, whatever becomes of `body`.
     cdef int read(self, const char* body, size_t n) noexcept nogil
     # private from here on
     cdef char* spare                   # free end of scratch
     cdef uint32_t imps_n, sizes_n, deals_n, strs_n, ints_n
+    cdef uint32_t ratios_n, medias_n, durfloors_n, natives_n, asked_n
     cdef Property properties[4]        # by INVENTORY_*
     cdef bint user_id                  # user.id, buyeruid or an eid
     cdef Str user_named                # user.buyeruid, else user.id

@@ -12,8 +12,8 @@ far the processor sees ahead: where the next thing to read lies follows from wha
 Every reader of an object first clears what it owns, then goes from key to key; the
 number in its calls is how many containers are open around the value.
 Rooms, inline: `json_text`, `json`, `json_number` the grammar, `request_values` tolerance, `request_keys` dispatch,
-`request_imp`, `request_place`, `request_person` the fields; here: the top level and the face. Out of line: `request_odd`,
-what few bodies have.
+`request_imp`, `request_place`, `request_person` the fields; here: the top level and the face. Out of line, what few bodies
+have: `request_odd`, and of imps `request_media` and `request_native`.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -213,8 +213,8 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
 
 
 cdef bint make_room(Reader r, size_t n) noexcept nogil:
-    """For the body, for its strings without escapes, and for zeros behind both."""
-    cdef size_t cap = 2 * (n + PAD)
+    """For the body, for its strings without escapes, for the strings of those that hold JSON, and for zeros behind."""
+    cdef size_t cap = 3 * (n + PAD)
     cdef void* larger
     if cap <= r.scratch_cap:
         return True
@@ -234,7 +234,14 @@ cdef class Reader:
         self.deals = <Deal*>malloc(self.deals_cap * sizeof(Deal))
         self.strs = <Str*>malloc(self.strs_cap * sizeof(Str))
         self.ints = <int64_t*>malloc(self.ints_cap * sizeof(int64_t))
-        if not (self.imps and self.sizes and self.deals and self.strs and self.ints):
+        self.ratios_cap, self.medias_cap, self.durfloors_cap, self.natives_cap, self.asked_cap = 8, 4, 8, 4, 16
+        self.ratios = <Ratio*>malloc(self.ratios_cap * sizeof(Ratio))
+        self.medias = <Media*>malloc(self.medias_cap * sizeof(Media))
+        self.durfloors = <DurFloor*>malloc(self.durfloors_cap * sizeof(DurFloor))
+        self.natives = <Native*>malloc(self.natives_cap * sizeof(Native))
+        self.asked = <Asked*>malloc(self.asked_cap * sizeof(Asked))
+        if not (self.imps and self.sizes and self.deals and self.strs and self.ints and self.ratios and self.medias
+                and self.durfloors and self.natives and self.asked):
             raise MemoryError
 
     def __dealloc__(self):
@@ -243,6 +250,11 @@ cdef class Reader:
         free(self.deals)
         free(self.strs)
         free(self.ints)
+        free(self.ratios)
+        free(self.medias)
+        free(self.durfloors)
+        free(self.natives)
+        free(self.asked)
         free(self.scratch)
 
     cdef int read(self, const char* body, size_t n) noexcept nogil:
@@ -257,6 +269,7 @@ cdef class Reader:
         memset(&self.user_named, 0, sizeof(Str))
         self.user_named_from = 0
         self.imps_n = self.sizes_n = self.deals_n = self.strs_n = self.ints_n = 0
+        self.ratios_n = self.medias_n = self.durfloors_n = self.natives_n = self.asked_n = 0
         if n == 0 or not make_room(self, n):
             return READ_MALFORMED
         self.spare = self.scratch + n + PAD
@@ -331,6 +344,42 @@ cdef view_deal(Reader r, Deal* deal):
     }
 
 
+cdef view_media(Reader r, Media* media):
+    cdef Py_ssize_t i
+    return {
+        "mimes": texts(r, media.mimes), "minduration": media.minduration, "maxduration": media.maxduration,
+        "maxextended": media.maxextended,
+        "rqddurs": [r.ints[media.rqddurs.at + i] for i in range(media.rqddurs.n)],
+        "protocols": bits(media.protocols), "w": media.w, "h": media.h, "linearity": media.linearity,
+        "placement": media.placement, "plcmt": media.plcmt, "skip": None if media.skip < 0 else bool(media.skip),
+        "boxed": bool(media.boxed), "skipmin": media.skipmin, "skipafter": media.skipafter,
+        "minbitrate": media.minbitrate, "maxbitrate": media.maxbitrate, "battr": bits(media.battr),
+        "api": bits(media.api), "delivery": bits(media.delivery), "podid": text(media.podid), "poddur": media.poddur,
+        "maxseq": media.maxseq, "poddedupe": bits(media.poddedupe), "mincpmpersec": media.mincpmpersec,
+        "durfloors": [
+            (r.durfloors[media.durfloors.at + i].mindur, r.durfloors[media.durfloors.at + i].maxdur,
+             r.durfloors[media.durfloors.at + i].floor) for i in range(media.durfloors.n)
+        ],
+    }
+
+
+cdef view_asked(Reader r, Asked* asked):
+    return {
+        "id": asked.id, "kind": asked.kind, "required": bool(asked.required), "len": asked.len, "w": asked.w,
+        "h": asked.h, "wmin": asked.wmin, "hmin": asked.hmin, "mimes": texts(r, asked.mimes),
+    }
+
+
+cdef view_native(Reader r, Native* native):
+    cdef Py_ssize_t i
+    return {
+        "assets": [view_asked(r, &r.asked[native.assets.at + i]) for i in range(native.assets.n)]
+        if native.readable else None,
+        "ver": native.ver, "wrapped": bool(native.wrapped), "image_events": bool(native.image_events),
+        "battr": bits(native.battr), "api": bits(native.api),
+    }
+
+
 cdef view_imp(Reader r, Imp* imp):
     cdef Py_ssize_t i
     return {
@@ -339,8 +388,13 @@ cdef view_imp(Reader r, Imp* imp):
         "secure": bool(imp.secure), "instl": bool(imp.instl), "duplicate_id": bool(imp.duplicate_id),
         "floor": imp.floor, "floor_currency": packed_text(imp.floor_currency),
         "sizes": [(r.sizes[imp.sizes.at + i].w, r.sizes[imp.sizes.at + i].h) for i in range(imp.sizes.n)],
-        "flexible": bool(imp.flexible), "wmin": imp.wmin, "wmax": imp.wmax, "hmin": imp.hmin, "hmax": imp.hmax,
-        "battr": bits(imp.battr), "btype": bits(imp.btype), "api": bits(imp.api),
+        "ratios": [(r.ratios[imp.ratios.at + i].w, r.ratios[imp.ratios.at + i].h, r.ratios[imp.ratios.at + i].wmin)
+                   for i in range(imp.ratios.n)],
+        "wmin": imp.wmin, "wmax": imp.wmax, "hmin": imp.hmin, "hmax": imp.hmax,
+        "battr": bits(imp.battr), "btype": bits(imp.btype), "expdir": bits(imp.expdir), "api": bits(imp.api),
+        "video": view_media(r, &r.medias[imp.video]) if imp.media & MEDIA_VIDEO else None,
+        "audio": view_media(r, &r.medias[imp.audio]) if imp.media & MEDIA_AUDIO else None,
+        "native": view_native(r, &r.natives[imp.native]) if imp.media & MEDIA_NATIVE else None,
         "private_auction": bool(imp.private_auction),
         "deals": [view_deal(r, &r.deals[imp.deals.at + i]) for i in range(imp.deals.n)],
     }

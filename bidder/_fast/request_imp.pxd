@@ -1,11 +1,13 @@
-"""Reads `imp`: ids, banner, floors, private marketplace. Other media are noted, not read."""
+"""Reads `imp`: ids, banner, floors, private marketplace. Other media have rooms of their own, out of line."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 from bidder._fast.request cimport (
-    MEDIA_AUDIO, MEDIA_BANNER, MEDIA_NATIVE, MEDIA_VIDEO, Deal, Imp, Reader, Size, Span, str_equal,
+    MEDIA_AUDIO, MEDIA_BANNER, MEDIA_VIDEO, Deal, Imp, Ratio, Reader, Size, Span, str_equal,
 )
 from bidder._fast.request_keys cimport *
+from bidder._fast.request_media cimport read_media
+from bidder._fast.request_native cimport read_native
 from bidder._fast.request_values cimport (
     LIST_MAX, grow, read_bits, read_code, read_currency, read_flag, read_floor, read_id, read_int32, read_str,
     read_strs, skip_value,
@@ -24,12 +26,22 @@ cdef inline bint add_size(Reader r, Span* sizes, int32_t w, int32_t h) noexcept 
     sizes.n += 1
     return True
 
+cdef inline bint add_ratio(Reader r, Span* ratios, int32_t w, int32_t h, int32_t wmin) noexcept nogil:
+    if w <= 0 or h <= 0 or ratios.n == LIST_MAX:
+        return True
+    if r.ratios_n == r.ratios_cap and not grow(<void**>&r.ratios, &r.ratios_cap, sizeof(Ratio)):
+        return False
+    r.ratios[r.ratios_n] = Ratio(w, h, wmin)
+    r.ratios_n += 1
+    ratios.n += 1
+    return True
+
 cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
-    cdef int32_t w, h, wratio, hratio
+    cdef int32_t w, h, wratio, hratio, wmin
     imp.sizes.at = r.sizes_n
-    imp.sizes.n = 0
-    imp.flexible = False
+    imp.ratios.at = r.ratios_n
+    imp.sizes.n = imp.ratios.n = 0
     if p[0] != c'[':
         return skip_value(p, 4)
     p = first_item(p)
@@ -37,7 +49,7 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
         if p[0] != c'{':
             p = next_item(skip_value(p, 5))
             continue
-        w = h = wratio = hratio = 0
+        w = h = wratio = hratio = wmin = 0
         key = first_key(p, r.spare)
         while key.word != KEY_NONE:
             if key.word == KEY_W:
@@ -48,27 +60,26 @@ cdef inline const char* read_formats(Reader r, const char* p, Imp* imp) noexcept
                 p = read_int32(at(key, KEY_WRATIO), &wratio, 0, 6, &r.spare)
             elif key.word == KEY_HRATIO:
                 p = read_int32(at(key, KEY_HRATIO), &hratio, 0, 6, &r.spare)
+            elif key.word == KEY_WMIN:
+                p = read_int32(at(key, KEY_WMIN), &wmin, 0, 6, &r.spare)
             else:
                 p = skip_value(at(key, key.word), 6)
             key = next_key(p, r.spare)
         p = key.begin
-        if p == NULL or not add_size(r, &imp.sizes, w, h):
+        if p == NULL or not add_size(r, &imp.sizes, w, h) or not add_ratio(r, &imp.ratios, wratio, hratio, wmin):
             return NULL
-        if wratio > 0 and hratio > 0:
-            imp.flexible = True
         p = next_item(p)
     return p
 
 cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept nogil:
     cdef Key key
     cdef int32_t w = 0, h = 0
-    cdef uint64_t btype = 0
+    cdef uint64_t btype = 0, expdir = 0
     imp.media &= <uint8_t>~MEDIA_BANNER
-    imp.sizes.at = imp.sizes.n = 0
+    imp.sizes.n = imp.ratios.n = 0
     imp.wmin = imp.wmax = imp.hmin = imp.hmax = 0
     imp.battr = imp.api = 0
-    imp.flexible = False
-    imp.btype = 0
+    imp.btype = imp.expdir = 0
     if p[0] != c'{':
         return skip_value(p, 3)
     imp.media |= MEDIA_BANNER
@@ -84,6 +95,8 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
             p = read_bits(r, at(key, KEY_BATTR), &imp.battr, 63, 4)
         elif key.word == KEY_BTYPE:
             p = read_bits(r, at(key, KEY_BTYPE), &btype, 4, 4)
+        elif key.word == KEY_EXPDIR:
+            p = read_bits(r, at(key, KEY_EXPDIR), &expdir, 6, 4)
         elif key.word == KEY_API:
             p = read_bits(r, at(key, KEY_API), &imp.api, 63, 4)
         elif key.word == KEY_WMIN:
@@ -99,6 +112,7 @@ cdef inline const char* read_banner(Reader r, const char* p, Imp* imp) noexcept 
         key = next_key(p, r.spare)
     p = key.begin
     imp.btype = <uint32_t>btype
+    imp.expdir = <uint32_t>expdir
     if imp.sizes.n == 0:
         imp.sizes.at = r.sizes_n
         if not add_size(r, &imp.sizes, w, h):
@@ -167,14 +181,6 @@ cdef inline const char* read_pmp(Reader r, const char* p, Imp* imp) noexcept nog
     p = key.begin
     return p
 
-cdef inline const char* read_media(const char* p, Imp* imp, uint8_t medium) noexcept nogil:
-    """Is the medium offered? What it asks for is not read yet."""
-    if p[0] == c'{':
-        imp.media |= medium
-    else:
-        imp.media &= <uint8_t>~medium
-    return skip_value(p, 3)
-
 cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Imp* imp
@@ -192,11 +198,11 @@ cdef inline const char* read_imp(Reader r, const char* p) noexcept nogil:
         elif key.word == KEY_BANNER:
             p = read_banner(r, at(key, KEY_BANNER), imp)
         elif key.word == KEY_VIDEO:
-            p = read_media(at(key, KEY_VIDEO), imp, MEDIA_VIDEO)
+            p = read_media(r, at(key, KEY_VIDEO), imp, MEDIA_VIDEO)
         elif key.word == KEY_AUDIO:
-            p = read_media(at(key, KEY_AUDIO), imp, MEDIA_AUDIO)
+            p = read_media(r, at(key, KEY_AUDIO), imp, MEDIA_AUDIO)
         elif key.word == KEY_NATIVE:
-            p = read_media(at(key, KEY_NATIVE), imp, MEDIA_NATIVE)
+            p = read_native(r, at(key, KEY_NATIVE), imp)
         elif key.word == KEY_PMP:
             p = read_pmp(r, at(key, KEY_PMP), imp)
         elif key.word == KEY_BIDFLOOR:

@@ -8,7 +8,7 @@ So an object's members are told apart by one switch, and a word tells the length
 from libc.stdint cimport uint64_t
 from bidder._fast.json cimport blank, memcmp
 from bidder._fast.json_text cimport short_length, word_at
-from bidder._fast.request_odd cimport Key, odd_key
+from bidder._fast.request_odd cimport Key, odd_key, seldom_key
 
 cdef extern from *:
     """
@@ -91,6 +91,29 @@ cdef extern from *:
     #define KEY_EXT WORD('e', 'x', 't', 0, 0, 0, 0, 0)
     #define KEY_COPPA WORD('c', 'o', 'p', 'p', 'a', 0, 0, 0)
     #define KEY_GDPR WORD('g', 'd', 'p', 'r', 0, 0, 0, 0)
+    #define KEY_MIMES WORD('m', 'i', 'm', 'e', 's', 0, 0, 0)
+    #define KEY_RQDDURS WORD('r', 'q', 'd', 'd', 'u', 'r', 's', 0)
+    #define KEY_PROTOCOL WORD('p', 'r', 'o', 't', 'o', 'c', 'o', 'l')
+    #define KEY_SKIP WORD('s', 'k', 'i', 'p', 0, 0, 0, 0)
+    #define KEY_SKIPMIN WORD('s', 'k', 'i', 'p', 'm', 'i', 'n', 0)
+    #define KEY_DELIVERY WORD('d', 'e', 'l', 'i', 'v', 'e', 'r', 'y')
+    #define KEY_PLCMT WORD('p', 'l', 'c', 'm', 't', 0, 0, 0)
+    #define KEY_PODID WORD('p', 'o', 'd', 'i', 'd', 0, 0, 0)
+    #define KEY_PODDUR WORD('p', 'o', 'd', 'd', 'u', 'r', 0, 0)
+    #define KEY_MAXSEQ WORD('m', 'a', 'x', 's', 'e', 'q', 0, 0)
+    #define KEY_MINDUR WORD('m', 'i', 'n', 'd', 'u', 'r', 0, 0)
+    #define KEY_MAXDUR WORD('m', 'a', 'x', 'd', 'u', 'r', 0, 0)
+    #define KEY_REQUEST WORD('r', 'e', 'q', 'u', 'e', 's', 't', 0)
+    #define KEY_ASSETS WORD('a', 's', 's', 'e', 't', 's', 0, 0)
+    #define KEY_TITLE WORD('t', 'i', 't', 'l', 'e', 0, 0, 0)
+    #define KEY_IMG WORD('i', 'm', 'g', 0, 0, 0, 0, 0)
+    #define KEY_TYPE WORD('t', 'y', 'p', 'e', 0, 0, 0, 0)
+    #define KEY_LEN WORD('l', 'e', 'n', 0, 0, 0, 0, 0)
+    #define KEY_REQUIRED WORD('r', 'e', 'q', 'u', 'i', 'r', 'e', 'd')
+    #define KEY_VER WORD('v', 'e', 'r', 0, 0, 0, 0, 0)
+    #define KEY_EVENT WORD('e', 'v', 'e', 'n', 't', 0, 0, 0)
+    #define KEY_METHODS WORD('m', 'e', 't', 'h', 'o', 'd', 's', 0)
+    #define KEY_EXPDIR WORD('e', 'x', 'p', 'd', 'i', 'r', 0, 0)
     #define KEY_BIDFLOORCUR LONG(1, 11)
     #define KEY_PUBLISHER LONG(2, 9)
     #define KEY_SECTIONCAT LONG(3, 10)
@@ -98,6 +121,20 @@ cdef extern from *:
     #define KEY_CONNECTIONTYPE LONG(5, 14)
     #define KEY_PRIVATE_AUCTION LONG(6, 15)
     #define KEY_US_PRIVACY LONG(7, 10)
+    #define KEY_PROTOCOLS LONG(10, 9)
+    #define KEY_LINEARITY LONG(11, 9)
+    #define KEY_PLACEMENT LONG(12, 9)
+    #define KEY_SKIPAFTER LONG(13, 9)
+    #define KEY_DURFLOORS LONG(14, 9)
+    #define KEY_PODDEDUPE LONG(15, 9)
+    #define KEY_MINBITRATE LONG(16, 10)
+    #define KEY_MAXBITRATE LONG(17, 10)
+    #define KEY_MINDURATION LONG(18, 11)
+    #define KEY_MAXDURATION LONG(19, 11)
+    #define KEY_MAXEXTENDED LONG(20, 11)
+    #define KEY_MINCPMPERSEC LONG(21, 12)
+    #define KEY_BOXINGALLOWED LONG(22, 13)
+    #define KEY_EVENTTRACKERS LONG(23, 13)
     #define KEY_NONE LONG(8, 0)
 
     /* Of the key that has this word; a constant for a constant. */
@@ -116,7 +153,12 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO,
+        KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_VER, KEY_EVENT, KEY_METHODS, KEY_EVENTTRACKERS,
+        KEY_EXPDIR,
+        KEY_MIMES, KEY_RQDDURS, KEY_PROTOCOL, KEY_SKIP, KEY_SKIPMIN, KEY_DELIVERY, KEY_PLCMT, KEY_PODID,
+        KEY_PODDUR, KEY_MAXSEQ, KEY_MINDUR, KEY_MAXDUR, KEY_REQUEST, KEY_ASSETS, KEY_TITLE, KEY_IMG,
+        KEY_TYPE, KEY_LEN, KEY_REQUIRED, KEY_PROTOCOLS, KEY_LINEARITY, KEY_PLACEMENT, KEY_SKIPAFTER, KEY_DURFLOORS,
+        KEY_PODDEDUPE, KEY_MINBITRATE, KEY_MAXBITRATE, KEY_MINDURATION, KEY_MAXDURATION, KEY_MAXEXTENDED, KEY_MINCPMPERSEC, KEY_BOXINGALLOWED,
         KEY_NONE               # no member was left: `begin` is behind the closing bracket
     size_t key_length(uint64_t word) noexcept nogil
     uint64_t LONG(int number, size_t n) noexcept nogil
@@ -142,7 +184,7 @@ cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
         return KEY_CONNECTIONTYPE
     if n == 15 and memcmp(p, b"private_auction", 15) == 0:
         return KEY_PRIVATE_AUCTION
-    return other_key(n)
+    return seldom_key(p, n)
 
 cdef inline uint64_t key_word(const char* p, size_t n) noexcept nogil:
     return word_at(p, n) if n <= 8 else long_key(p, n)

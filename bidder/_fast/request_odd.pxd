@@ -12,6 +12,8 @@ cdef struct Key:
 
 # Any member, from behind the opening bracket or the member before it; `spare`: where a key with escapes is undone.
 cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil
+# The word of a key of more than eight bytes that few objects have; `other_key` of one that nobody reads.
+cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil
 # As their namesakes of request_values, for every value that may be there.
 cdef const char* odd_value(const char* p, int depth) noexcept nogil
 cdef const char* odd_str(const char* p, Str* out, int depth, char** spare) noexcept nogil

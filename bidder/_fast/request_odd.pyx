@@ -6,10 +6,10 @@ from the beginning of it: each function here takes every case and does not rely 
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from bidder._fast.json cimport blank, is_digit, skip_container, skip_number, skip_scalar, undo_string
+from bidder._fast.json cimport blank, is_digit, memcmp, skip_container, skip_number, skip_scalar, undo_string
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport string_end
-from bidder._fast.request_keys cimport KEY_NONE, key_length, key_word, other_key
+from bidder._fast.request_keys cimport *
 
 
 cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
@@ -44,6 +44,36 @@ cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
         key.begin = blank(end + 1) - key_length(word) - 2
         key.word = word
     return key
+
+
+cdef struct Seldom:
+    const char* name
+    uint64_t word
+
+cdef Seldom[14] SELDOM = [
+    Seldom(b"protocols", KEY_PROTOCOLS),
+    Seldom(b"linearity", KEY_LINEARITY),
+    Seldom(b"placement", KEY_PLACEMENT),
+    Seldom(b"skipafter", KEY_SKIPAFTER),
+    Seldom(b"durfloors", KEY_DURFLOORS),
+    Seldom(b"poddedupe", KEY_PODDEDUPE),
+    Seldom(b"minbitrate", KEY_MINBITRATE),
+    Seldom(b"maxbitrate", KEY_MAXBITRATE),
+    Seldom(b"minduration", KEY_MINDURATION),
+    Seldom(b"maxduration", KEY_MAXDURATION),
+    Seldom(b"maxextended", KEY_MAXEXTENDED),
+    Seldom(b"mincpmpersec", KEY_MINCPMPERSEC),
+    Seldom(b"boxingallowed", KEY_BOXINGALLOWED),
+    Seldom(b"eventtrackers", KEY_EVENTTRACKERS),
+]
+
+
+cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil:
+    cdef int i
+    for i in range(14):
+        if key_length(SELDOM[i].word) == n and memcmp(p, SELDOM[i].name, n) == 0:
+            return SELDOM[i].word
+    return other_key(n)
 
 
 cdef const char* odd_value(const char* p, int depth) noexcept nogil:

@@ -2,22 +2,22 @@
 
     request + imp + creative -> creative_reason -> REASON_NONE | the first rule that stops it
 
-Sizes, attributes, banner types, frameworks, secure, approval, languages, apps, categories, advertisers:
-OpenRTB 2.6 sections 3.2.4 and 3.2.6, with what exchanges check beyond its text.
+Of a banner its size, attributes, type and frameworks, of the rest what `formats` asks; of all secure, approval,
+languages, apps, categories, advertisers: OpenRTB 2.6 sections 3.2.4 and 3.2.6, with what exchanges check beyond its text.
 Bundles, categories and domains are compared without ASCII case. Plain C, no allocation.
 """
 
 from bidder._fast.book cimport CREATIVE_IFRAME, CREATIVE_SCRIPT, CREATIVE_SECURE
+from bidder._fast.formats cimport MTYPE_BANNER, format_reason
 from bidder._fast.outcome cimport (
-    REASON_API, REASON_APPROVAL, REASON_BADV, REASON_BAPP, REASON_BATTR, REASON_BCAT, REASON_BTYPE, REASON_FORMAT,
-    REASON_LANGUAGE, REASON_NONE, REASON_SECURE, REASON_SIZE,
+    REASON_API, REASON_APPROVAL, REASON_BADV, REASON_BAPP, REASON_BATTR, REASON_BCAT, REASON_BTYPE, REASON_EXPDIR,
+    REASON_FORMAT, REASON_LANGUAGE, REASON_NONE, REASON_SECURE, REASON_SIZE,
 )
-from bidder._fast.request cimport MEDIA_BANNER, str_equal, str_same
+from bidder._fast.request cimport Ratio, str_equal, str_same
 from bidder._fast.taxonomy cimport Codes, codes_of
-from libc.stdint cimport int32_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 
 cdef enum:
-    MTYPE_BANNER = 1
     BTYPE_XHTML = 1 << 2       # AdCOM banner types, as bits of Imp.btype
     BTYPE_SCRIPT = 1 << 3
     BTYPE_IFRAME = 1 << 4
@@ -25,19 +25,13 @@ cdef enum:
 
 cdef uint8_t creative_reason(Reader reader, Book book, const Imp* imp, const CreativeRec* creative,
                              uint8_t exchange) noexcept nogil:
-    if creative.format != MTYPE_BANNER or not imp.media & MEDIA_BANNER:
+    cdef uint8_t why
+    if not (imp.media >> (creative.format - 1)) & 1:       # bit n of media is mtype n + 1
         return REASON_FORMAT
-    if not size_fits(reader, imp, creative.w, creative.h):
-        return REASON_SIZE
-    if creative.attr & imp.battr:
-        return REASON_BATTR
-    # Markup of ours is XHTML; what it holds besides makes it a script or iframe ad as well.
-    if (imp.btype & BTYPE_XHTML
-            or (imp.btype & BTYPE_SCRIPT and creative.flags & CREATIVE_SCRIPT)
-            or (imp.btype & BTYPE_IFRAME and creative.flags & CREATIVE_IFRAME)):
-        return REASON_BTYPE
-    if creative.api & ~imp.api:
-        return REASON_API
+    why = banner_reason(reader, imp, creative) if creative.format == MTYPE_BANNER else \
+        format_reason(reader, book, imp, creative)
+    if why != REASON_NONE:
+        return why
     if imp.secure and not creative.flags & CREATIVE_SECURE:
         return REASON_SECURE
     if exchange < 64 and (creative.not_approved >> exchange) & 1:
@@ -59,13 +53,35 @@ cdef uint8_t creative_reason(Reader reader, Book book, const Imp* imp, const Cre
     return REASON_NONE
 
 
+cdef inline uint8_t banner_reason(Reader reader, const Imp* imp, const CreativeRec* creative) noexcept nogil:
+    if not size_fits(reader, imp, creative.w, creative.h):
+        return REASON_SIZE
+    if creative.attr & imp.battr:
+        return REASON_BATTR
+    # Markup of ours is XHTML; what it holds besides makes it a script or iframe ad as well.
+    if (imp.btype & BTYPE_XHTML
+            or (imp.btype & BTYPE_SCRIPT and creative.flags & CREATIVE_SCRIPT)
+            or (imp.btype & BTYPE_IFRAME and creative.flags & CREATIVE_IFRAME)):
+        return REASON_BTYPE
+    if imp.expdir and creative.expdir & ~imp.expdir:
+        return REASON_EXPDIR
+    return REASON_API if creative.api & ~imp.api else REASON_NONE
+
+
 cdef bint size_fits(Reader reader, const Imp* imp, int32_t w, int32_t h) noexcept nogil:
-    """Among the sizes of the imp; where it names none, within its ranges, as far as it has any. Ratios fit nothing."""
+    """Of a size or a ratio of the imp; where it names none, within its ranges, as far as it has any."""
+    cdef const Ratio* ratio
     cdef uint32_t i
+    cdef int64_t off
     for i in range(imp.sizes.at, imp.sizes.at + imp.sizes.n):
         if reader.sizes[i].w == w and reader.sizes[i].h == h:
             return True
-    if imp.sizes.n or imp.flexible:
+    for i in range(imp.ratios.at, imp.ratios.at + imp.ratios.n):
+        ratio = &reader.ratios[i]
+        off = <int64_t>w * ratio.h - <int64_t>h * ratio.w
+        if w >= ratio.wmin and -ratio.w <= 2 * off < ratio.w:      # the height that the ratio gives, rounded
+            return True
+    if imp.sizes.n or imp.ratios.n:
         return False
     return ((imp.wmin == 0 or w >= imp.wmin) and (imp.wmax == 0 or w <= imp.wmax)
             and (imp.hmin == 0 or h >= imp.hmin) and (imp.hmax == 0 or h <= imp.hmax))

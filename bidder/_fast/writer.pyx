@@ -7,9 +7,10 @@ Prices: nano-USD for one impression in, CPM as a JSON number out, exact in six d
 """
 
 from bidder._fast.book cimport (
-    PIECE_BID_ID, PIECE_DEAL, PIECE_IMP_ID, PIECE_NOTICE_TOKEN, PIECE_NOTICES, PIECE_PAGE_TOKEN, PIECE_PIXEL_PRICE,
-    PIECE_PRICE, PIECE_TEXT, Piece,
+    PIECE_ASSETS, PIECE_BID_ID, PIECE_DEAL, PIECE_EVENTS_TEXT, PIECE_IMP_ID, PIECE_NATIVE_VER, PIECE_NO_EVENTS_TEXT,
+    PIECE_NOTICES, PIECE_PAGE_TOKEN, PIECE_PIXEL_PRICE, PIECE_PRICE, PIECE_TEXT, PIECE_WRAPPED_TEXT, AssetRec,
 )
+from bidder._fast.formats cimport MTYPE_NATIVE, asset_for, media_rec
 from bidder._fast.tokens cimport TOKEN_CHARS
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -37,12 +38,16 @@ cdef extern from *:
 
 cdef const char* HEX = b"0123456789abcdef"
 cdef const char* DEAL_KEY = b',"dealid":"'
+cdef const char* ASSET_KEY = b'{\\"id\\":'      # within the string that `adm` is
 
 cdef enum:
     FIRST_BYTES = 16_384
     DEAL_KEY_CHARS = 11
     ESCAPED = 6                # most characters that a byte takes: \u00XX
     NANO_PER_CPM = 1_000_000
+    ASSET_KEY_CHARS = 8
+    ASSET_CHARS = ASSET_KEY_CHARS + PRICE_CHARS + 2     # with its number, a brace and a comma
+    VER_CHARS = 3
 
 
 cdef char* write_escaped(char* out, Str text) noexcept nogil:
@@ -107,28 +112,52 @@ cdef size_t escaped_bytes(Str text) noexcept nogil:
     return n
 
 
-cdef size_t bid_bytes(Book book, const CreativeRec* creative, Str imp_id_raw, Str deal, const Row* row) noexcept nogil:
+cdef void splice_native(Splices* splices, Reader reader, const Imp* imp, const CreativeRec* creative) noexcept nogil:
+    splices.native = NULL
+    if creative.format == MTYPE_NATIVE:
+        splices.native = &reader.natives[imp.native]
+        splices.asked = reader.asked
+        splices.strs = reader.strs
+
+
+cdef size_t bid_bytes(Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil:
     cdef const Piece* piece = book.pieces + creative.piece_first
     cdef const Piece* end = piece + creative.piece_count
     cdef size_t n = 0
     while piece < end:
         if piece.kind == PIECE_TEXT:
             n += piece.n
-        elif piece.kind == PIECE_PAGE_TOKEN or piece.kind == PIECE_NOTICE_TOKEN:
+        elif piece.kind == PIECE_PAGE_TOKEN:
             n += TOKEN_CHARS
         elif piece.kind == PIECE_NOTICES:
-            n += row.notice_bytes
+            n += splices.row.notice_bytes
         elif piece.kind == PIECE_PIXEL_PRICE:
-            n += row.pixel_price.n
+            n += splices.row.pixel_price.n
         elif piece.kind == PIECE_IMP_ID:
-            n += imp_id_raw.n
+            n += splices.imp_id_raw.n
         elif piece.kind == PIECE_BID_ID:
             n += BID_ID_CHARS
         elif piece.kind == PIECE_PRICE:
             n += PRICE_CHARS
-        elif piece.kind == PIECE_DEAL and deal.p is not NULL:
-            n += DEAL_KEY_CHARS + escaped_bytes(deal) + 1
+        elif piece.kind == PIECE_DEAL:
+            n += DEAL_KEY_CHARS + escaped_bytes(splices.deal) + 1 if splices.deal.p is not NULL else 0
+        else:
+            n += native_bytes(book, creative, splices, piece)
         piece += 1
+    return n
+
+
+cdef size_t native_bytes(Book book, const CreativeRec* creative, const Splices* splices,
+                         const Piece* piece) noexcept nogil:
+    cdef const AssetRec* asset
+    cdef uint32_t i
+    cdef size_t n = 0
+    if piece.kind != PIECE_ASSETS or splices.native is NULL:
+        return piece.n + VER_CHARS
+    for i in range(splices.native.assets.at, splices.native.assets.at + splices.native.assets.n):
+        asset = asset_for(book, media_rec(book, creative), &splices.asked[i], splices.strs)
+        if asset is not NULL:
+            n += ASSET_CHARS + asset.n
     return n
 
 
@@ -172,6 +201,43 @@ cdef class Writer:
     cdef void put_str(self, Str text) noexcept nogil:
         self.put(text.p, text.n)
 
+    cdef char* write_native(self, Book book, const CreativeRec* creative, const Splices* splices, const Piece* piece,
+                            char* out) noexcept nogil:
+        """What natives differ in by request."""
+        cdef const Native* native = splices.native
+        cdef const AssetRec* asset
+        cdef uint32_t i
+        cdef bint more = False
+        if native is NULL:
+            return out
+        if piece.kind == PIECE_NATIVE_VER:
+            out[0] = c'1'
+            out[1] = c'.'
+            out[2] = <char>(c'0' + native.ver % 10)
+            return out + VER_CHARS
+        if piece.kind != PIECE_ASSETS:
+            if (piece.kind == PIECE_WRAPPED_TEXT and native.wrapped) \
+                    or (piece.kind == PIECE_EVENTS_TEXT and native.image_events) \
+                    or (piece.kind == PIECE_NO_EVENTS_TEXT and not native.image_events):
+                memcpy(out, book.blob + piece.at, piece.n)
+                out += piece.n
+            return out
+        for i in range(native.assets.at, native.assets.at + native.assets.n):
+            asset = asset_for(book, media_rec(book, creative), &splices.asked[i], splices.strs)
+            if asset is NULL:
+                continue
+            if more:
+                out[0] = c','
+                out += 1
+            more = True
+            memcpy(out, ASSET_KEY, ASSET_KEY_CHARS)
+            out = write_whole(out + ASSET_KEY_CHARS, <uint64_t>splices.asked[i].id)
+            memcpy(out, book.blob + asset.at, asset.n)
+            out += asset.n
+            out[0] = c'}'
+            out += 1
+        return out
+
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil:
         cdef const Piece* piece = book.pieces + creative.piece_first
         cdef const Piece* end = piece + creative.piece_count
@@ -188,9 +254,6 @@ cdef class Writer:
             elif piece.kind == PIECE_PIXEL_PRICE:
                 memcpy(out, splices.row.pixel_price.p, splices.row.pixel_price.n)
                 out += splices.row.pixel_price.n
-            elif piece.kind == PIECE_NOTICE_TOKEN:
-                memcpy(out, splices.notice, TOKEN_CHARS)
-                out += TOKEN_CHARS
             elif piece.kind == PIECE_IMP_ID:
                 memcpy(out, splices.imp_id_raw.p, splices.imp_id_raw.n)
                 out += splices.imp_id_raw.n
@@ -201,10 +264,13 @@ cdef class Writer:
                 eight_digits(splices.bid_id + 4, out + 8)
                 eight_digits(splices.bid_id + 8, out + 16)
                 out += BID_ID_CHARS
-            elif piece.kind == PIECE_DEAL and splices.deal.p is not NULL:
-                memcpy(out, DEAL_KEY, DEAL_KEY_CHARS)
-                out = write_escaped(out + DEAL_KEY_CHARS, splices.deal)
-                out[0] = c'"'
-                out += 1
+            elif piece.kind == PIECE_DEAL:
+                if splices.deal.p is not NULL:
+                    memcpy(out, DEAL_KEY, DEAL_KEY_CHARS)
+                    out = write_escaped(out + DEAL_KEY_CHARS, splices.deal)
+                    out[0] = c'"'
+                    out += 1
+            elif piece.kind >= PIECE_ASSETS:
+                out = self.write_native(book, creative, splices, piece, out)
             piece += 1
         self.n = out - self.p

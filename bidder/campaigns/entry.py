@@ -19,7 +19,7 @@ from bidder.campaigns.spelling import LISTED, number, spelled
 from bidder.money.units import nano_from_cpm
 from bidder.openrtb import markup
 from bidder.openrtb.codes import FORMATS
-from bidder.openrtb.markup import CreativeFlag
+from bidder.openrtb.variant import CreativeFlag, Variant
 
 FACTOR_UNIT = 1_000_000
 FOREVER_S = 2**32 - 1  # the last second that a book can tell: in 2106
@@ -45,11 +45,13 @@ class Creative:
     h: int
     attr: int
     api: int
+    expdir: int
     not_approved: int
     bundle: str
     adomain: list[str]
     cat: list[str]
     pieces: list[tuple[int, bytes]]
+    media: Variant | None  # what players and natives look at; None: a banner
 
 
 @dataclass(slots=True)
@@ -166,7 +168,9 @@ class RecordReader:
         """The record of a campaign that runs."""
         body = record.body
         aims: Mapping[str, Any] = body.get("targeting") or {}
-        creatives = [self._creative(record, one) for one in body["creatives"]]
+        creatives = [one for creative in body["creatives"] for one in self._creatives(record, creative)]
+        if not creatives:
+            raise ValueError("no creative of it can be served")
         terms: dict[tuple[Dimension, bytes], int] = {}
         includes, excludes, every = self._aims(record, aims, terms)
         mtypes = {one.format for one in creatives}
@@ -264,28 +268,39 @@ class RecordReader:
             (includes if aims["user_id"] == "required" else excludes).append((Dimension.USER_ID, [number(1)]))
         return includes, excludes, every
 
-    def _creative(self, record: CampaignRecord, body: Mapping[str, Any]) -> Creative:
+    def _creatives(self, record: CampaignRecord, body: Mapping[str, Any]) -> list[Creative]:
+        """One creative, in each of the ways that it can be said."""
         key = record.creatives.get(body["id"])
         if key is None:
             raise ValueError(f"creative {body['id']} has no key; import the campaign with it")
         language = body.get("language") or ""
+        packed = (ord(language[0]) - 97) * 26 + ord(language[1]) - 96 if language else 0
         exchanges = self._exchanges
-        return Creative(
-            key=key,
-            format=MTYPES[body["type"]],
-            flags=markup.flags(body, self._public_url),
-            language=(ord(language[0]) - 97) * 26 + ord(language[1]) - 96 if language else 0,
-            w=body.get("w") or 0,
-            h=body.get("h") or 0,
-            attr=_bits(body["attr"]) if body.get("attr") else 0,
-            api=_bits(body["api"]) if body.get("api") else 0,
-            not_approved=_bits(
+        not_approved = (
+            _bits(
                 exchanges[name] for name, state in body["approval"].items() if state != "approved" and name in exchanges
             )
             if body.get("approval")
-            else 0,
-            bundle=body.get("bundle") or "",
-            adomain=[domain.lower() for domain in body.get("adomain") or ()],
-            cat=body.get("cat") or [],
-            pieces=markup.pieces(record.body, body, self._public_url),
+            else 0
         )
+        adomain = [domain.lower() for domain in body.get("adomain") or ()]
+        return [
+            Creative(
+                key=key,
+                format=variant.format,
+                flags=variant.flags,
+                language=packed,
+                w=variant.w,
+                h=variant.h,
+                attr=_bits(variant.attr),
+                api=_bits(variant.api),
+                expdir=_bits(variant.expdir),
+                not_approved=not_approved,
+                bundle=body.get("bundle") or "",
+                adomain=adomain,
+                cat=body.get("cat") or [],
+                pieces=variant.pieces,
+                media=None if variant.format == BANNER else variant,
+            )
+            for variant in markup.variants(record.body, body, self._public_url)
+        ]

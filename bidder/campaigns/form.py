@@ -1,7 +1,6 @@
 """The form of a campaign: every key of the import format, what it may hold and its default.
 
-Banners are served. `video`, `audio` and `native` creatives are read and kept, and
-their campaigns are matched, but no bid is made from them yet.
+Creatives have a form of their own (creative_form.py).
 """
 
 from collections.abc import Collection, Mapping
@@ -12,25 +11,22 @@ from bidder.campaigns.checks import (
     Key,
     Report,
     amount,
-    boolean,
     factor,
     instant,
     integer,
     list_of,
-    map_of,
     number,
     one_of,
     table,
     text,
-    web_url,
     zone,
 )
+from bidder.campaigns.creative_form import creative_check
 from bidder.money.units import MAX_NANO, NANO_PER_CPM, cpm_text, nano_from_cpm, nano_from_usd, usd_text
 
 MAX_PRICE = 1_000 * NANO_PER_CPM  # $1,000 CPM; nothing above is ever bid
 MAX_MULTIPLIERS = 16
 OSV = r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}"
-DOMAIN = r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
 
 def _dollars(nano: int) -> str:
@@ -41,9 +37,6 @@ USD = amount(nano_from_usd, _dollars, 0, MAX_NANO)
 CPM = amount(nano_from_cpm, cpm_text, 1, MAX_PRICE)
 ID = text()
 COUNT = integer(1, 1_000_000)
-PIXELS = integer(1, 10_000)
-BIT = integer(1, 63)  # attributes and API frameworks travel as bits of a word
-MEDIA_TYPES = list_of(text(pattern=r"[\w.+-]+/[\w.+-]+", what="a media type"))
 
 
 def targets(exchange: Check) -> dict[str, Check]:
@@ -111,88 +104,6 @@ def _multiplier(entries: Mapping[str, Check]) -> Check:
     return table({"when": Key(when, required=True), "factor": Key(factor, required=True)})
 
 
-_SOUND = {
-    "duration_s": Key(integer(1, 3_600), required=True),
-    "mimes": Key(MEDIA_TYPES, default=[]),
-    "protocols": Key(list_of(integer(1, 20)), default=[]),
-    "skippable": Key(boolean, default=False),
-    "media": Key(
-        list_of(
-            table(
-                {
-                    "url": Key(web_url, required=True),
-                    "mime": Key(text(pattern=r"[\w.+-]+/[\w.+-]+", what="a media type"), required=True),
-                    "w": Key(PIXELS),
-                    "h": Key(PIXELS),
-                    "bitrate_kbps": Key(COUNT),
-                }
-            ),
-            unique=False,
-            least=1,
-        ),
-        required=True,
-    ),
-}
-_ASSET = table(
-    {
-        "type": Key(
-            one_of(
-                "title", "icon", "main", "sponsored", "desc", "rating", "likes", "downloads", "price",
-                "saleprice", "phone", "address", "desc2", "displayurl", "ctatext",
-            ),
-            required=True,
-        ),
-        "text": Key(text(1_000)),
-        "url": Key(web_url),
-        "w": Key(PIXELS),
-        "h": Key(PIXELS),
-    },
-    drop_empty=True,
-)  # fmt: skip
-# What a creative of each type cannot do without; the other types' own keys are refused.
-_OF_TYPE = {"banner": ("w", "h", "adm"), "video": ("video",), "audio": ("audio",), "native": ("native",)}
-
-
-def _creative(exchange: Check) -> Check:
-    fields = table(
-        {
-            "id": Key(ID, required=True),
-            "type": Key(one_of(*_OF_TYPE), default="banner"),
-            "w": Key(PIXELS),
-            "h": Key(PIXELS),
-            "adm": Key(text(65_536, lines=True)),
-            "video": Key(table(_SOUND)),
-            "audio": Key(table(_SOUND)),
-            "native": Key(table({"assets": Key(list_of(_ASSET, unique=False, least=1), required=True)})),
-            "landing_url": Key(web_url, required=True),
-            "adomain": Key(list_of(text(253, DOMAIN, "a bare domain, as acme.example,", lower=True)), default=[]),
-            "cat": Key(list_of(ID), default=[]),
-            "attr": Key(list_of(BIT), default=[]),
-            "api": Key(list_of(BIT), default=[]),
-            "language": Key(text(pattern="[A-Za-z]{2}", what="two letters, as en,", lower=True)),
-            "crid": Key(ID),
-            "bundle": Key(ID),
-            "approval": Key(map_of(exchange, one_of("approved", "pending", "refused")), default={}),
-        },
-        drop_empty=True,
-    )
-
-    def check(value: Any, at: str, report: Report) -> Any:
-        before = len(report)
-        creative = fields(value, at, report)
-        if len(report) == before:
-            kind = creative["type"]
-            for name in _OF_TYPE[kind]:
-                if name not in creative:
-                    report.append(f"{at}.{name}: missing; a creative of type {kind} needs it")
-            for name in ("adm", "video", "audio", "native"):
-                if name in creative and name not in _OF_TYPE[kind]:
-                    report.append(f"{at}.{name}: not for a creative of type {kind}")
-        return creative
-
-    return check
-
-
 def campaign_check(exchanges: Collection[str]) -> Check:
     """The check of one campaign, given the exchanges that there are."""
     entries = targets(one_of(*sorted(exchanges)))
@@ -236,7 +147,9 @@ def campaign_check(exchanges: Collection[str]) -> Check:
                 ),
                 default=[],
             ),
-            "creatives": Key(list_of(_creative(entries["exchange"]), unique=False, least=1, most=1_000), required=True),
+            "creatives": Key(
+                list_of(creative_check(entries["exchange"]), unique=False, least=1, most=1_000), required=True
+            ),
         }
     )
 

@@ -1,98 +1,165 @@
 """Markup: the bid object of a creative, prebuilt as text with places to splice.
 
-compile: campaign + creative -> pieces -> book -> the compiled writer fills ids, price and tokens
+compile: campaign + creative -> variants() -> book -> the compiled writer fills ids, price and tokens
+a banner's page is its own; vast.py writes video and audio, native.py native; macros.py fills what stands in braces
 
-The text between two splices is JSON already, escaped for where it stands. Tokens are
-base64url, so they need no escaping in JSON, HTML or URL. Only banners have markup yet:
-a creative of another type gets no pieces, and the auction passes it over.
+The text between two splices is JSON already, escaped for where it stands. Tokens are base64url and bid ids
+hexadecimal, so they need no escaping in JSON, XML, HTML or URL.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from enum import IntEnum, IntFlag
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 from urllib.parse import urlsplit
 
+from bidder.openrtb import native, vast
+from bidder.openrtb.macros import Part, Values, fill_html
+from bidder.openrtb.variant import CreativeFlag, Piece, Variant
+
 NOTICE_URL_CHARS = 500  # a longer loss URL would be cut or dropped by exchanges
 TOKEN_CHARS = 114
-
-
-class Piece(IntEnum):
-    """What the writer puts in this place; `_fast/book.pxd` has the same numbers."""
-
-    TEXT = 0
-    BID_ID = 1
-    IMP_ID = 2
-    PRICE = 3
-    NOTICE_TOKEN = 4
-    PAGE_TOKEN = 5
-    DEAL = 6
-    NOTICES = 8  # what the exchange's row has: nurl, burl, lurl
-    PIXEL_PRICE = 9  # behind the page token of the pixel, where the exchange pays by that
-
-
-class CreativeFlag(IntFlag):
-    """What blocks of a request look at; `_fast/book.pxd` has the same numbers."""
-
-    NONE = 0
-    SCRIPT = 1
-    IFRAME = 2
-    SECURE = 4
-
+# AdCOM: creative attributes and API frameworks.
+SKIPPABLE = 16
+VPAID = frozenset({1, 2})
+VPAID_2 = 2
+DELIVERY = {"streaming": 1, "progressive": 2}
+MRAID = frozenset({3, 5, 6})
+MRAID_1 = 3
 
 NOTICES = {
     "nurl": ("win", "?price=${AUCTION_PRICE}"),
     "burl": ("bill", "?price=${AUCTION_PRICE}"),
     "lurl": ("loss", "?reason=${AUCTION_LOSS}&price=${AUCTION_PRICE}"),
 }
-_MACRO = re.compile(r"(\{click_url\}|\{pixel\})")
-_NAMESPACE = re.compile(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", re.IGNORECASE | re.DOTALL)
+_NAMESPACE = re.compile(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", re.DOTALL)
 _TEXT = int(Piece.TEXT)
 _DEAL = (int(Piece.DEAL), b"")
-_PIXEL_END = '" width="1" height="1" alt="" style="display:none">'
 _END = (_TEXT, b"}")
 
 
-def pieces(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url: str) -> list[tuple[int, bytes]]:
-    """(kind, text) in the order of the answer; `text` is empty for every kind but TEXT, and no two TEXT follow."""
-    if creative["type"] != "banner":
-        return []
-    url = checked_url(public_url)
-    opening, text = _opening(url)
-    found = list(opening)
-    for part in _adm(creative["adm"], url):
-        if isinstance(part, Piece):
-            if text:
-                found.append((_TEXT, text.encode()))
-            found.append((int(part), b""))
-            text = ""
-        else:
-            text += encode_basestring(part)[1:-1]
-    found += ((_TEXT, (text + _closing(campaign, creative)).encode()), _DEAL, _END)
+def variants(campaign: Mapping[str, Any], creative: Mapping[str, Any], public_url: str) -> list[Variant]:
+    """One for each way to say this creative, best first; [] where there is none: a video without a size.
+
+    ValueError where `public_url` is none that URLs could begin with, KeyError where the campaign lacks a key.
+    """
+    values = Values.of(campaign, creative, checked_url(public_url))
+    match creative["type"]:
+        case "banner":
+            return [_banner(campaign, creative, values)]
+        case "native":
+            return _native(campaign, creative, values)
+        case _:
+            return _played(campaign, creative, values)
+
+
+def _banner(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Values) -> Variant:
+    page = fill_html(creative["adm"], values)
+    lower = _text(page).lower()
+    flags = _secure(lower, values)
+    if "<script" in lower:
+        flags |= CreativeFlag.SCRIPT
+    if "<iframe" in lower:
+        flags |= CreativeFlag.IFRAME
+    api = tuple(creative.get("api") or ())
+    if "mraid.js" in lower and not MRAID & set(api):
+        api = (MRAID_1, *api)
+    w, h, attr = creative["w"], creative["h"], tuple(creative.get("attr") or ())
+    closing = _closing(campaign, creative, 1, attr, api, w, h)
+    pieces = _pieces(values.url, page, closing)
+    return Variant(pieces, int(flags), 1, w, h, attr=attr, api=api, expdir=tuple(creative.get("expdir") or ()))
+
+
+def _played(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Values) -> list[Variant]:
+    """Video and audio."""
+    mtype = 2 if creative["type"] == "video" else 3
+    spec, media = creative[creative["type"]], vast.media_of(creative)
+    w, h = _size(creative, media)
+    rates = [one["bitrate_kbps"] for one in media if one.get("bitrate_kbps")]
+    skippable = bool(spec.get("skippable"))
+    attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
+    if skippable and SKIPPABLE not in attr:
+        attr = (*attr, SKIPPABLE)
+    if not VPAID & set(api) and any(one["mime"].lower() in vast.VPAID for one in media):
+        api = (*api, VPAID_2)
+    found = []
+    for schema, document in vast.documents(campaign, creative, values):
+        played = f',"dur":{spec["duration_s"]},"protocol":{schema.protocol}'
+        closing = _closing(campaign, creative, mtype, attr, api, w, h, played)
+        found.append(
+            Variant(
+                pieces=_pieces(values.url, document, closing),
+                flags=int(_secure(_text(document).lower(), values)),
+                format=mtype,
+                w=w,
+                h=h,
+                protocol=schema.protocol,
+                duration_s=spec["duration_s"],
+                mimes=tuple(dict.fromkeys(one["mime"] for one in media)),
+                bitrate_min_kbps=min(rates, default=0),
+                bitrate_max_kbps=max(rates, default=0),
+                skippable=skippable,
+                skip_after_s=vast.skip_after_s(creative) if skippable else 0,
+                linear=vast.linear(creative),
+                delivery=tuple(sorted({DELIVERY[vast.delivery(one)] for one in media})),
+                attr=attr,
+                api=api,
+            )
+        )
     return found
 
 
-def flags(creative: Mapping[str, Any], public_url: str) -> int:
-    """CreativeFlag of the markup as a page will see it: macros filled, namespaces aside."""
-    if creative["type"] != "banner":
-        return int(CreativeFlag.NONE)
-    adm = "".join([part for part in _adm(creative["adm"], checked_url(public_url)) if isinstance(part, str)])
-    lower = adm.lower()
-    found = CreativeFlag.NONE
-    if "<script" in lower:
-        found |= CreativeFlag.SCRIPT
-    if "<iframe" in lower:
-        found |= CreativeFlag.IFRAME
-    if public_url[:6].lower() == "https:" and "https:" in lower and not _insecure(adm, lower):
-        found |= CreativeFlag.SECURE
-    return int(found)
+def _size(creative: Mapping[str, Any], media: list[dict[str, Any]]) -> tuple[int, int]:
+    """The creative's own, or that of its largest media file; audio has none."""
+    if creative["type"] == "video" and creative.get("w") and creative.get("h"):
+        return creative["w"], creative["h"]
+    return max(((one["w"], one["h"]) for one in media), key=lambda size: size[0] * size[1], default=(0, 0))
 
 
-def _insecure(adm: str, lower: str) -> bool:
+def _native(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Values) -> list[Variant]:
+    having = list(native.assets(creative))
+    if not having:
+        return []
+    document = native.document(creative, values)
+    text = _text(document) + "".join([said for _, said in having])
+    w, h = creative.get("w") or 0, creative.get("h") or 0
+    attr, api = tuple(creative.get("attr") or ()), tuple(creative.get("api") or ())
+    pieces = _pieces(values.url, document, _closing(campaign, creative, 4, attr, api, w, h))
+    flags = int(_secure(text.lower(), values))
+    return [Variant(pieces, flags, 4, w, h, assets=tuple(asset for asset, _ in having), attr=attr, api=api)]
+
+
+def _pieces(url: str, document: Iterable[Part | native.When], closing: str) -> list[tuple[int, bytes]]:
+    """(kind, text) in the order of the answer; only kinds that are texts have one, and no two TEXT follow."""
+    opening, text = _opening(url)
+    found = list(opening)
+    for part in document:
+        if isinstance(part, str):
+            text += encode_basestring(part)[1:-1]
+            continue
+        if text:
+            found.append((_TEXT, text.encode()))
+            text = ""
+        found.append((int(part), b"") if isinstance(part, Piece) else (int(part.kind), native.in_string(part.text)))
+    found += ((_TEXT, (text + closing).encode()), _DEAL, _END)
+    return found
+
+
+def _text(document: Iterable[Part | native.When]) -> str:
+    return "".join([part for part in document if isinstance(part, str)])
+
+
+def _secure(lower: str, values: Values) -> CreativeFlag:
+    """SECURE where everything that is loaded comes over https; `lower` is all markup, in lower case."""
+    if values.url[:6].lower() == "https:" and "https:" in lower and not _insecure(lower):
+        return CreativeFlag.SECURE
+    return CreativeFlag.NONE
+
+
+def _insecure(lower: str) -> bool:
     if "xmlns" in lower:
-        lower = _NAMESPACE.sub("", adm).lower()
+        lower = _NAMESPACE.sub("", lower)
     return "http:" in lower or "http%3a" in lower
 
 
@@ -121,32 +188,27 @@ def _opening(url: str) -> tuple[list[tuple[int, bytes]], str]:
     return [*found, (int(Piece.NOTICES), b"")], ',"adm":"'
 
 
-def _closing(campaign: Mapping[str, Any], creative: Mapping[str, Any]) -> str:
+def _closing(
+    campaign: Mapping[str, Any],
+    creative: Mapping[str, Any],
+    mtype: int,
+    attr: tuple[int, ...],
+    api: tuple[int, ...],
+    w: int,
+    h: int,
+    played: str = "",
+) -> str:
     """What follows the markup, up to the deal."""
     cid, crid = encode_basestring(campaign["id"]), encode_basestring(creative.get("crid") or creative["id"])
-    apis = creative.get("api") or []
     # `apis` since 2.6; a single one is said the way that 2.5 knows too
-    api = _listed("apis", apis) if len(apis) != 1 else f',"api":{apis[0]}'
+    apis = _listed("apis", api) if len(api) != 1 else f',"api":{api[0]}'
     language = f',"language":{encode_basestring(creative["language"])}' if creative.get("language") else ""
+    bundle = f',"bundle":{encode_basestring(creative["bundle"])}' if creative.get("bundle") else ""
+    size = f',"w":{w},"h":{h}' if w and h else ""
     return (
         f'"{_listed("adomain", creative.get("adomain"))},"cid":{cid},"crid":{crid}{_listed("cat", creative.get("cat"))}'
-        f"{_listed('attr', creative.get('attr'))}{api}{language}"
-        f',"w":{creative["w"]},"h":{creative["h"]},"mtype":1'
+        f'{_listed("attr", attr)}{apis}{language}{bundle}{size}{played},"mtype":{mtype}'
     )
-
-
-@lru_cache(4)  # flags and pieces of a creative are asked for one after the other
-def _adm(adm: str, url: str) -> list[str | Piece]:
-    """The markup with its macros filled; a banner that places no pixel gets it at the end."""
-    found: list[str | Piece] = []
-    for part in _MACRO.split(adm if "{pixel}" in adm else adm + "{pixel}"):
-        if part == "{click_url}":
-            found += (f"{url}/click/", Piece.PAGE_TOKEN)
-        elif part == "{pixel}":
-            found += (f'<img src="{url}/imp/', Piece.PAGE_TOKEN, Piece.PIXEL_PRICE, _PIXEL_END)
-        elif part:
-            found.append(part)
-    return found
 
 
 def _listed(name: str, values: Sequence[str | int] | None) -> str:

@@ -9,11 +9,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-NAMES = (
-    "AUCTION_ID", "AUCTION_BID_ID", "AUCTION_IMP_ID", "AUCTION_SEAT_ID", "AUCTION_AD_ID", "AUCTION_PRICE",
-    "AUCTION_CURRENCY", "AUCTION_MBR", "AUCTION_LOSS", "AUCTION_MIN_TO_WIN", "AUCTION_MULTIPLIER", "AUCTION_IMP_TS",
-)  # fmt: skip
-_MACRO = re.compile(r"\$\{(" + "|".join(NAMES) + r")(:B64)?\}")
+from bidder.openrtb.macros import EXCHANGE
+
+_MACRO = re.compile(r"\$\{(" + "|".join(EXCHANGE) + r")(:B64)?\}")
 
 
 def fill(text: str, values: Mapping[str, str], *, in_url: bool) -> str:

@@ -1,16 +1,25 @@
-"""The page that shows an ad: what a browser would load of the markup, and where a click would go.
+"""What shows an ad (a browser, a player, a native placement): what it would load of the markup, and where a click goes.
 
-read(adm) -> Page. Scripts are not run. Who loads what is for the courier, which goes to this machine only.
+read(adm) -> Page: of HTML the images; of VAST impressions and the events of a play to the end; of a native answer its
+trackers and images. Scripts are not run, wrappers not followed. Who loads what is for the courier, which goes to this
+machine only.
 """
 
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+PLAYED = {"creativeView", "start", "firstQuartile", "midpoint", "thirdQuartile", "complete"}
+CLICKS = {"ClickThrough", "NonLinearClickThrough"}
+IMPRESSION, IMAGE = 1, 1  # of native event trackers: event, method
 
 
 class Page(NamedTuple):
     """URLs in the order of the markup."""
 
-    images: tuple[str, ...]
+    images: tuple[str, ...]  # and whatever else is loaded when it is shown
     links: tuple[str, ...]
 
 
@@ -28,8 +37,42 @@ class _Reader(HTMLParser):
 
 
 def read(adm: str) -> Page:
-    """Also of markup that is broken, as browsers do."""
+    """Also of markup that is broken, as browsers do; a player, or a native placement, shows nothing of that."""
+    begin = adm.lstrip()
+    if begin.startswith(("<VAST", "<?xml")):
+        return _vast(begin)
+    if begin.startswith("{"):
+        return _native(begin)
     reader = _Reader()
     reader.feed(adm)
     reader.close()
     return Page(tuple(reader.images), tuple(reader.links))
+
+
+def _vast(adm: str) -> Page:
+    try:
+        root = ElementTree.fromstring(adm)
+    except ElementTree.ParseError:
+        return Page((), ())
+    said = [(one.tag.rpartition("}")[2], one.get("event"), (one.text or "").strip()) for one in root.iter()]
+    images = [url for name, event, url in said if name == "Impression" or (name == "Tracking" and event in PLAYED)]
+    return Page(tuple(images), tuple(url for name, _, url in said if name in CLICKS))
+
+
+def _native(adm: str) -> Page:
+    try:
+        answer = json.loads(adm)
+        answer = answer.get("native", answer)
+        return Page(tuple(_loaded(answer)), (answer["link"]["url"],))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Page((), ())
+
+
+def _loaded(answer: dict[str, Any]) -> Iterator[str]:
+    yield from answer.get("imptrackers", ())
+    for one in answer.get("eventtrackers", ()):
+        if one["event"] == IMPRESSION and one["method"] == IMAGE:
+            yield one["url"]
+    for asset in answer.get("assets", ()):
+        if "img" in asset:
+            yield asset["img"]["url"]

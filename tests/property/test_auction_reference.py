@@ -18,6 +18,7 @@ from bidder.campaigns.rates import Rates
 from bidder.events.schema import Kind
 from bidder.outcome import Reason
 from tests.reference import auction as reference
+from tests.reference import formats
 from tests.worlds import ALWAYS, EXCHANGES, NOW_S, World, banner
 
 NOW = datetime.fromtimestamp(NOW_S, UTC)
@@ -71,6 +72,7 @@ creatives = st.builds(
         }
     ),
 )
+expanding = st.sampled_from([[2], [2, 4]]).map(lambda ways: banner(w=320, h=50, attr=[3], expdir=ways))
 deals = records(
     {
         "bidfloor": st.sampled_from(FLOORS),
@@ -88,9 +90,17 @@ banners = records(
         "hmax": st.sampled_from([50, 100, 250]),
         "battr": subsets([1, 2, 3]),
         "btype": subsets([1, 2, 3, 4]),
+        "expdir": subsets([2, 4]),
         "api": subsets([3, 5]),
     },
-    format=st.lists(st.one_of(sizes, sizes, sizes, st.just({"wratio": 32, "hratio": 5})), min_size=1, max_size=3),
+    format=st.lists(
+        st.one_of(
+            *[sizes] * 4,
+            st.sampled_from([{"wratio": 32, "hratio": 5}, {"wratio": 6, "hratio": 5, "wmin": 301}, {"wratio": 8, "hratio": 1}]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
 )
 imps = records(
     {
@@ -145,7 +155,7 @@ bodies = records(
         st.sampled_from([*[[]] * 5, ["USA"]]),
     ),
     bid=st.builds(lambda cpm: {"cpm_usd": cpm}, st.sampled_from(PRICES)),
-    creatives=st.lists(creatives, min_size=1, max_size=3),
+    creatives=st.lists(st.one_of(*[creatives] * 6, expanding), min_size=1, max_size=3),
 )
 purses = st.builds(
     reference.Purse,
@@ -198,22 +208,31 @@ def check(
 ) -> None:
     place = reference.Place("openx", EXCHANGES["openx"].seat, NOW, PER_USD)
     answer = world.ask(request)
-    bids = {bid["impid"]: bid for bid in answer.bids}
+    bids: dict[str, list[dict[str, Any]]] = {}
+    for bid in answer.bids:
+        bids.setdefault(bid["impid"], []).append(bid)
+    pods = formats.Pods()
     reason = reference.gate(request, place.seat, PER_USD)
     test = bool(request.get("test"))
     spent = 0
     if reason is Reason.NONE:
         for imp in request["imp"]:
-            why, bid = reference.imp_reason(request, imp), None
-            if why is Reason.NONE:
-                offers, why = reference.offers(campaigns, held, request, imp, place)
-                bid = bids.pop(imp["id"], None)
-                assert (bid is not None) == bool(offers), (imp, offers, why)
-                if bid is not None:
-                    paid = check_bid(bid, offers)
-                    spent += paid
-                    held[bid["cid"]].left -= 0 if test else paid
-            reason = max(reason, why)
+            why, others = reference.imp_reason(request, imp), campaigns
+            given = [] if why is not Reason.NONE else bids.pop(imp["id"], [])
+            more = why is Reason.NONE
+            while more:
+                offers, why = reference.offers(others, held, request, imp, place, pods)
+                assert bool(given) == bool(offers), (imp, offers, why)
+                if not given:
+                    break
+                bid = given.pop(0)
+                paid = check_bid(bid, offers)
+                spent += paid
+                held[bid["cid"]].left -= 0 if test else paid
+                more = pods.place(imp, creative_of(bid, campaigns))
+                others = [campaign for campaign in others if campaign["id"] != bid["cid"]]
+            assert given == [], "more bids than the imp takes"
+            reason = reference.closest(reason, why)
     assert bids == {}
     if test:
         assert answer.rows == []
@@ -224,6 +243,12 @@ def check(
         assert json.loads(answer.body)["cur"] == reference.currency_of(request, PER_USD)
     else:
         assert (answer.status, answer.reason) == (204, reason)
+
+
+def creative_of(bid: dict[str, Any], campaigns: list[dict[str, Any]]) -> dict[str, Any]:
+    (campaign,) = [campaign for campaign in campaigns if campaign["id"] == bid["cid"]]
+    (creative,) = [creative for creative in campaign["creatives"] if creative["id"] == bid["crid"]]
+    return creative | {"of": campaign["id"]}
 
 
 def check_bid(bid: dict[str, Any], offers: list[reference.Offer]) -> int:

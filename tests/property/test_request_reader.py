@@ -70,13 +70,42 @@ SCALAR = st.one_of(STRINGS, NUMBERS)
 IDS = st.sampled_from(['"1"', '"a-b"', "7", '"\\u00e9"', '"é"'])
 DEAL = object_of(id=IDS, bidfloor=NUMBERS, bidfloorcur=STRINGS, at=CODES, wseat=array(SCALAR), wadomain=array(SCALAR))
 PMP = object_of(private_auction=FLAGS, deals=array(DEAL))
-FORMAT = object_of(w=CODES, h=CODES, wratio=CODES, hratio=CODES)
+FORMAT = object_of(w=CODES, h=CODES, wratio=CODES, hratio=CODES, wmin=CODES)
 BANNER = object_of(
     w=CODES, h=CODES, format=array(FORMAT), wmin=CODES, wmax=CODES, hmin=CODES, hmax=CODES,
-    battr=array(CODES), btype=array(CODES), api=array(CODES), ext=ODD,
+    battr=array(CODES), btype=array(CODES), expdir=array(CODES), api=array(CODES), ext=ODD,
+)  # fmt: skip
+DUR_FLOOR = object_of(mindur=CODES, maxdur=CODES, bidfloor=SCALAR)
+PLAYER = dict(
+    mimes=array(SCALAR), minduration=CODES, maxduration=CODES, maxextended=CODES, rqddurs=array(CODES),
+    protocols=array(CODES), w=CODES, h=CODES, linearity=CODES, placement=CODES, plcmt=CODES, battr=array(CODES),
+    api=array(CODES), delivery=array(CODES),
+)  # fmt: skip
+SOLD = dict(
+    protocol=st.one_of(CODES, array(CODES)), skip=FLAGS, boxingallowed=FLAGS, skipmin=CODES, skipafter=CODES,
+    minbitrate=CODES, maxbitrate=CODES, podid=SCALAR, poddur=CODES, maxseq=CODES, poddedupe=array(CODES),
+    mincpmpersec=SCALAR, durfloors=array(DUR_FLOOR), mimes=array(STRINGS), playbackmethod=array(CODES),
+)  # fmt: skip
+MEDIA = st.one_of(object_of(**PLAYER), object_of(**SOLD))
+ASSET = object_of(
+    id=CODES, required=FLAGS, title=object_of(len=CODES), data=object_of(type=CODES, len=CODES),
+    img=object_of(type=CODES, w=CODES, h=CODES, wmin=CODES, hmin=CODES, mimes=array(STRINGS)),
+)  # fmt: skip
+VERSIONS = st.one_of(st.sampled_from(['"1.0"', '"1"', "1.1", '"1.1"', '"1.2"', '"2"', "1", '"1.10"']), STRINGS)
+TRACKERS = array(object_of(event=CODES, methods=array(CODES)))
+WANTED = object_of(
+    ver=VERSIONS, assets=array(ASSET), native=object_of(assets=array(ASSET), ver=VERSIONS, eventtrackers=TRACKERS),
+    eventtrackers=TRACKERS, plcmttype=CODES,
+)  # fmt: skip
+TEXT_OF_IT = st.tuples(BLANKS, WANTED, BLANKS).map("".join)
+NATIVE = object_of(
+    request=st.one_of(
+        WANTED, TEXT_OF_IT.map(json.dumps), TEXT_OF_IT.map(lambda s: json.dumps(s, ensure_ascii=False)),
+        WANTED.map(lambda s: json.dumps(s[:-1])),
+    ), ver=VERSIONS, battr=array(CODES), api=array(CODES),
 )  # fmt: skip
 IMP = object_of(
-    id=IDS, banner=BANNER, video=ODD, audio=ODD, native=ODD, pmp=PMP, secure=FLAGS, instl=FLAGS, bidfloor=SCALAR,
+    id=IDS, banner=BANNER, video=MEDIA, audio=MEDIA, native=NATIVE, pmp=PMP, secure=FLAGS, instl=FLAGS, bidfloor=SCALAR,
     bidfloorcur=STRINGS, ext=ODD,
 )  # fmt: skip
 PLACE = object_of(

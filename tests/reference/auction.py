@@ -2,9 +2,10 @@
 
 Money of other currencies is exact: fractions, by way of whole nano-USD where a floor is in neither of the two.
 Reads plain, well-formed requests and campaigns of the import format; of targeting it knows
-what decides an auction: sizes, country, deals. Prices: nano-USD for one impression.
+what decides an auction: formats, sizes, country, deals. Prices: nano-USD for one impression.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from typing import Any
 
 from bidder.money.units import nano_from_cpm
 from bidder.outcome import Reason
+from tests.reference import formats
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]
+
+MEDIA = ("banner", "video", "audio", "native")
 
 
 @dataclass
@@ -82,26 +86,37 @@ def imp_reason(request: Json, imp: Json) -> Reason:
     """What concerns an imp before any campaign is looked at."""
     if "id" not in imp or [other.get("id") for other in request["imp"]].count(imp["id"]) > 1:
         return Reason.INVALID_REQUEST
-    return Reason.NONE if "banner" in imp else Reason.FORMAT
+    return Reason.NONE if any(medium in imp for medium in MEDIA) else Reason.FORMAT
+
+
+def closest(*reasons: Reason) -> Reason:
+    return max(reasons, key=lambda reason: reason.rank)
 
 
 def offers(
-    campaigns: Sequence[Json], purses: Mapping[str, Purse], request: Json, imp: Json, place: Place
+    campaigns: Sequence[Json],
+    purses: Mapping[str, Purse],
+    request: Json,
+    imp: Json,
+    place: Place,
+    pods: formats.Pods | None = None,
 ) -> tuple[list[Offer], Reason]:
     """Every campaign's offer, and the reason that came closest among those that make none."""
+    pods = pods or formats.Pods()
     made: list[Offer] = []
-    reason = Reason.TARGETING
+    reason = Reason.NONE
     for campaign in campaigns:
         lost = lost_to(campaign, request, imp)
         if lost is not Reason.NONE:
-            reason = max(reason, lost)
+            # What its targeting refuses says nothing of the imp, unless no campaign says more.
+            reason = closest(reason, lost) if lost is not Reason.TARGETING else reason
         else:
-            found = offer(campaign, purses[campaign["id"]], request, imp, place)
+            found = offer(campaign, purses[campaign["id"]], request, imp, place, pods)
             if isinstance(found, Offer):
                 made.append(found)
             else:
-                reason = max(reason, found)
-    return made, reason
+                reason = closest(reason, found)
+    return made, reason if made or reason is not Reason.NONE else Reason.TARGETING
 
 
 def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
@@ -113,15 +128,26 @@ def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
     wanted = targeting.get("deal", {}).get("include", [])
     if wanted and not any(deal["id"] in wanted for deal in deals(imp)):
         return Reason.DEAL
-    named = sizes(imp["banner"])
-    if named and not any((creative["w"], creative["h"]) in named for creative in campaign["creatives"]):
-        return Reason.SIZE
-    if imp.get("secure") and all("http:" in creative["adm"].lower() for creative in campaign["creatives"]):
+    creatives = campaign["creatives"]
+    if not any(formats.kind(creative) in imp for creative in creatives):
+        return Reason.FORMAT
+    if all(formats.kind(creative) == "banner" for creative in creatives):
+        named = sizes(imp["banner"])
+        if named and not any(fits(creative["w"], creative["h"], imp["banner"]) for creative in creatives):
+            # What a ratio leaves over is found creative by creative, after all that concerns the campaign.
+            return Reason.NONE if any("wratio" in size for size in imp["banner"].get("format", [])) else Reason.SIZE
+    if imp.get("secure") and not any(secure(creative) for creative in creatives):
         return Reason.SECURE
     return Reason.NONE
 
 
-def offer(campaign: Json, purse: Purse, request: Json, imp: Json, place: Place) -> Offer | Reason:
+def secure(creative: Json) -> bool:
+    return "http:" not in json.dumps(creative).lower()
+
+
+def offer(
+    campaign: Json, purse: Purse, request: Json, imp: Json, place: Place, pods: formats.Pods
+) -> Offer | Reason:
     flight = campaign.get("flight", {})
     if "start" in flight and place.now < instant(flight["start"]):
         return Reason.FLIGHT
@@ -130,10 +156,10 @@ def offer(campaign: Json, purse: Purse, request: Json, imp: Json, place: Place) 
     if purse.off:
         return Reason.CAMPAIGN_OFF
     price = max(1, nano_from_cpm(campaign["bid"]["cpm_usd"]) * purse.multiplier // 65_536)
-    ways = [way(campaign, price, deal, request, imp, place) for deal in options(campaign, imp)]
+    ways = [way(campaign, price, deal, request, imp, place, pods) for deal in options(campaign, imp)]
     open_to = [found for found in ways if isinstance(found, Offer)]
     if not open_to:
-        return max((found for found in ways if isinstance(found, Reason)), default=Reason.DEAL)
+        return closest(*[found for found in ways if isinstance(found, Reason)]) if ways else Reason.DEAL
     if campaign.get("frequency"):
         return Reason.FREQUENCY
     if purse.throttled:
@@ -150,39 +176,58 @@ def options(campaign: Json, imp: Json) -> list[Json | None]:
     return [deal for deal in deals(imp) if deal["id"] in wanted]
 
 
-def way(campaign: Json, price: int, deal: Json | None, request: Json, imp: Json, place: Place) -> Offer | Reason:
+def way(
+    campaign: Json, price: int, deal: Json | None, request: Json, imp: Json, place: Place, pods: formats.Pods
+) -> Offer | Reason:
     if deal is not None and deal.get("wseat") and place.seat not in deal["wseat"]:
         return Reason.DEAL
     own = deal if deal is not None and deal.get("bidfloor") else imp
-    floor, floor_currency = nano_from_cpm(str(own.get("bidfloor", 0))), own.get("bidfloorcur", "USD")
+    floor_currency = own.get("bidfloorcur", "USD")
     currency = currency_of(request, place.per_usd) or "USD"
-    least = least_price(floor, floor_currency, currency, place) if floor else 0
-    if least is None:
-        return Reason.FLOOR_CURRENCY
-    if price < least:
-        return Reason.FLOOR
+    players = [imp[medium] for medium in formats.PLAYED if medium in imp]
+    by_duration = own is imp and any(player.get("durfloors") or player.get("mincpmpersec") for player in players)
+    floor = 0 if by_duration else nano_from_cpm(str(own.get("bidfloor", 0)))
+    if why := floor_reason(price, floor, floor_currency, currency, place):
+        return why
     asked = asked_for(price, currency, place)
     if deal is not None and own is deal and deal.get("at") == 3:
-        price = least
-        asked = floor if floor_currency == currency else asked_for(least, currency, place)
-    reasons = {c["id"]: creative_reason(c, request, imp, deal, place.exchange) for c in campaign["creatives"]}
+        price = least_price(floor, floor_currency, currency, place) or 0
+        asked = floor if floor_currency == currency else asked_for(price, currency, place)
+    reasons = {}
+    for creative in campaign["creatives"]:
+        why = creative_reason(creative, request, imp, deal, place.exchange)
+        if why is Reason.NONE and by_duration:
+            why = floor_reason(price, formats.floor_of(creative, imp), floor_currency, currency, place)
+        if why is Reason.NONE and pods.forbids(imp, creative | {"of": campaign["id"]}):
+            why = Reason.POD
+        reasons[creative["id"]] = why
     allowed = frozenset(name for name, reason in reasons.items() if reason is Reason.NONE)
     if not allowed:
-        return max(reasons.values())
+        return closest(*reasons.values())
     return Offer(price, asked, campaign["id"], None if deal is None else deal["id"], allowed)
 
 
+def floor_reason(price: int, floor: int, floor_currency: str, currency: str, place: Place) -> Reason:
+    least = least_price(floor, floor_currency, currency, place) if floor else 0
+    if least is None:
+        return Reason.FLOOR_CURRENCY
+    return Reason.FLOOR if price < least else Reason.NONE
+
+
 def creative_reason(creative: Json, request: Json, imp: Json, deal: Json | None, exchange: str) -> Reason:
-    banner = imp["banner"]
-    adm = creative["adm"].lower()
-    blocked = banner.get("btype", [])
+    if formats.kind(creative) not in imp:
+        return Reason.FORMAT
+    if formats.kind(creative) == "banner":
+        why = banner_reason(creative, imp["banner"])
+    elif formats.kind(creative) == "native":
+        why = formats.native_reason(creative, imp)
+    else:
+        why = formats.player_reason(creative, imp)
+    if why is not Reason.NONE:
+        return why
     domains = creative.get("adomain", [])
     checks = {
-        Reason.SIZE: not fits(creative["w"], creative["h"], banner),
-        Reason.BATTR: bool(set(creative.get("attr", [])) & set(banner.get("battr", []))),
-        Reason.BTYPE: 2 in blocked or (3 in blocked and "<script" in adm) or (4 in blocked and "<iframe" in adm),
-        Reason.API: not set(creative.get("api", [])) <= set(banner.get("api", [])),
-        Reason.SECURE: bool(imp.get("secure")) and "http:" in adm,
+        Reason.SECURE: bool(imp.get("secure")) and not secure(creative),
         Reason.APPROVAL: creative.get("approval", {}).get(exchange, "approved") != "approved",
         Reason.LANGUAGE: not all(
             speaks(creative.get("language", ""), request[key]) for key in ("wlang", "wlangb") if request.get(key)
@@ -193,7 +238,21 @@ def creative_reason(creative: Json, request: Json, imp: Json, deal: Json | None,
         Reason.BADV: bool(request.get("badv")) and (not domains or below(domains, request["badv"])),
         Reason.DEAL: deal is not None and bool(deal.get("wadomain")) and not below(domains, deal["wadomain"]),
     }
-    return next((reason for reason, stops in checks.items() if stops), Reason.NONE)
+    return formats.first(checks)
+
+
+def banner_reason(creative: Json, banner: Json) -> Reason:
+    adm = creative["adm"].lower()
+    blocked = banner.get("btype", [])
+    return formats.first(
+        {
+            Reason.SIZE: not fits(creative["w"], creative["h"], banner),
+            Reason.BATTR: bool(set(creative.get("attr", [])) & set(banner.get("battr", []))),
+            Reason.BTYPE: 2 in blocked or (3 in blocked and "<script" in adm) or (4 in blocked and "<iframe" in adm),
+            Reason.EXPDIR: not set(creative.get("expdir", [])) <= set(banner.get("expdir") or range(9)),
+            Reason.API: not set(creative.get("api", [])) <= set(banner.get("api", [])),
+        }
+    )
 
 
 def covered(creative: Json, entries: list[str]) -> list[str]:
@@ -219,8 +278,11 @@ def sizes(banner: Json) -> list[tuple[int, int]]:
 
 def fits(w: int, h: int, banner: Json) -> bool:
     named = sizes(banner)
-    if named or any("wratio" in size for size in banner.get("format", [])):
-        return (w, h) in named
+    ratios = [size for size in banner.get("format", []) if "wratio" in size]
+    if named or ratios:
+        return (w, h) in named or any(
+            w >= size.get("wmin", 0) and h == int(w * size["hratio"] / size["wratio"] + 0.5) for size in ratios
+        )
     return bool(
         banner.get("wmin", 0) <= w <= banner.get("wmax", w) and banner.get("hmin", 0) <= h <= banner.get("hmax", h)
     )

@@ -231,7 +231,7 @@ def creative_rule(creative: Json, request: View, imp: View, exchange: str, publi
 
 def size_fits(w: int, h: int, imp: View) -> bool:
     """One of the sizes named; where there is none, within the ranges, as far as there are any. Ratios fit nothing."""
-    if imp["sizes"] or imp["flexible"]:
+    if imp["sizes"] or imp["ratios"]:
         return (w, h) in imp["sizes"]
     return (imp["wmin"] or w) <= w <= (imp["wmax"] or w) and (imp["hmin"] or h) <= h <= (imp["hmax"] or h)
 

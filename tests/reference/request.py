@@ -244,13 +244,96 @@ def view_imp(imp: dict[str, Any]) -> View:
         "floor": floor(imp.get("bidfloor"), 0),
         "floor_currency": currency(imp.get("bidfloorcur")),
         "sizes": sizes,
-        "flexible": any(count(f.get("wratio")) and count(f.get("hratio")) for f in formats),
+        "ratios": [
+            (w, h, least)
+            for w, h, least in ([count(f.get(key)) for key in ("wratio", "hratio", "wmin")] for f in formats)
+            if w and h
+        ],
         **{key: count(banner.get(key)) for key in ("wmin", "wmax", "hmin", "hmax")},
         "battr": codes(banner.get("battr"), 63),
         "btype": codes(banner.get("btype"), 4),
+        "expdir": codes(banner.get("expdir"), 6),
         "api": codes(banner.get("api"), 63),
+        "video": view_media(imp["video"]) if isinstance(imp.get("video"), dict) else None,
+        "audio": view_media(imp["audio"]) if isinstance(imp.get("audio"), dict) else None,
+        "native": view_native(imp["native"]) if isinstance(imp.get("native"), dict) else None,
         "private_auction": flag(pmp.get("private_auction")),
         "deals": [deal for deal in map(view_deal, dictionaries(pmp.get("deals"))) if deal["id"] is not None],
+    }
+
+
+def answer(value: Any) -> bool | None:
+    """A flag of which it matters whether it is there."""
+    if isinstance(value, bool):
+        return value
+    return {0: False, 1: True}.get(whole(value, -1, -1, 2))
+
+
+def view_media(media: dict[str, Any]) -> View:
+    single = media.get("protocol")
+    protocols = codes(media.get("protocols"), 63) + codes(single if isinstance(single, list) else [single], 63)
+    return {
+        "mimes": texts(media.get("mimes")),
+        **{key: count(media.get(key)) for key in ("minduration", "maxduration", "w", "h", "skipmin", "skipafter")},
+        **{key: count(media.get(key)) for key in ("minbitrate", "maxbitrate", "poddur", "maxseq")},
+        "maxextended": whole(media.get("maxextended"), 0, -1, INT32_TOP),
+        "rqddurs": [n for n in map(count, items(media.get("rqddurs"))) if n],
+        "protocols": sorted(set(protocols)),
+        **{key: code(media.get(key)) for key in ("linearity", "placement", "plcmt")},
+        "skip": answer(media.get("skip")),
+        "boxed": answer(media.get("boxingallowed")) is not False,
+        "battr": codes(media.get("battr"), 63),
+        "api": codes(media.get("api"), 63),
+        "delivery": codes(media.get("delivery"), 3),
+        "podid": text(media.get("podid")),
+        "poddedupe": codes(media.get("poddedupe"), 4),
+        "mincpmpersec": floor(media.get("mincpmpersec"), 0),
+        "durfloors": [
+            (count(entry.get("mindur")), count(entry.get("maxdur")), floor(entry.get("bidfloor"), 0))
+            for entry in dictionaries(media.get("durfloors"))
+        ],
+    }
+
+
+def view_native(native: dict[str, Any]) -> View:
+    wanted = native.get("request")
+    if isinstance(wanted, str) and not isinstance(wanted, Number):
+        wanted = parse(text(wanted).encode()) if text(wanted) else None
+    wrapped = isinstance(wanted, dict) and isinstance(wanted.get("native"), dict)
+    if wrapped:
+        wanted = wanted["native"]
+    trackers = dictionaries(wanted.get("eventtrackers")) if isinstance(wanted, dict) else []
+    return {
+        "assets": [view_asset(asset) for asset in dictionaries(wanted.get("assets"))]
+        if isinstance(wanted, dict)
+        else None,
+        "ver": (native_version(wanted) if isinstance(wanted, dict) else 0) or native_version(native) or 12,
+        "wrapped": wrapped,
+        "image_events": any(code(t.get("event")) == 1 and 1 in codes(t.get("methods"), 63) for t in trackers),
+        "battr": codes(native.get("battr"), 63),
+        "api": codes(native.get("api"), 63),
+    }
+
+
+def native_version(value: dict[str, Any]) -> int:
+    named = text(value.get("ver"))
+    return 0 if named is None else {"1": 10, "1.0": 10, "1.1": 11}.get(named, 12)
+
+
+def view_asset(asset: dict[str, Any]) -> View:
+    image, data = dictionary(asset.get("img")), dictionary(asset.get("data"))
+    image_kind = {0: 4, 1: 2, 3: 3}.get(code(image.get("type")), 0) if isinstance(asset.get("img"), dict) else 0
+    data_kind = 100 + code(data.get("type")) if 1 <= code(data.get("type")) <= 99 else 0
+    titled = isinstance(asset.get("title"), dict)
+    of_image = image if image_kind and not titled else {}
+    of_text = asset["title"] if titled else {} if image_kind else data
+    return {
+        "id": whole(asset.get("id"), -1, -1, 10**15),
+        "kind": 1 if titled else image_kind or data_kind,
+        "required": flag(asset.get("required")),
+        "len": count(of_text.get("len")),
+        **{key: count(of_image.get(key)) for key in ("w", "h", "wmin", "hmin")},
+        "mimes": texts(of_image.get("mimes")),
     }
 
 

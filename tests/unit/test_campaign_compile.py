@@ -64,7 +64,7 @@ def test_creative_carries_what_the_auction_checks(tmp_path: Path) -> None:
     )
     compiled(tmp_path / "a", records([campaign(creatives=[one])]))
     (row,) = rows(tmp_path / "a", Section.CREATIVES)
-    _, _, mtype, _, language, w, h, attr, api, not_approved, _, domains, *_, bundle = row
+    _, _, mtype, _, language, w, h, _, attr, api, not_approved, _, domains, *_, bundle = row
     assert (mtype, language, w, h, domains) == (1, 4 * 26 + 14, 300, 250, 1)
     assert (attr, api, not_approved) == (1 << 1 | 1 << 63, 1 << 5, 1 << EXCHANGES["openx"])
     at, length = rows(tmp_path / "a", Section.STRINGS)[bundle - 1]
@@ -72,8 +72,8 @@ def test_creative_carries_what_the_auction_checks(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes()[blob + at : blob + at + length] == b"com.acme"
 
 
-def test_video_creative_is_in_the_book_without_markup(tmp_path: Path) -> None:
-    media = [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4"}]
+def test_video_is_in_the_book_once_for_each_version_that_says_it(tmp_path: Path) -> None:
+    media = [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4", "w": 640, "h": 360, "bitrate_kbps": 800}]
     video = {
         "id": "v",
         "type": "video",
@@ -81,8 +81,12 @@ def test_video_creative_is_in_the_book_without_markup(tmp_path: Path) -> None:
         "video": {"duration_s": 15, "media": media},
     }
     summary = compiled(tmp_path / "a", records([campaign(creatives=[video])]))
-    assert (summary.campaigns, summary.creatives, summary.left_out) == (1, 1, ())
-    assert rows(tmp_path / "a", Section.PIECES) == []
+    found, creatives = rows(tmp_path / "a", Section.MEDIA), rows(tmp_path / "a", Section.CREATIVES)
+    assert (summary.campaigns, summary.creatives, summary.left_out) == (1, len(found), ())
+    assert [row[0] for row in found] == sorted({row[0] for row in found}, reverse=True), "the newest version first"
+    assert {row[1:8] for row in found} == {(1, 0, 1 << 2, 15, 0, 800, 800)}
+    assert {(row[0], row[2]) for row in creatives} == {(1000, 2)}
+    assert [row[-2] for row in creatives] == list(range(1, len(found) + 1))
     assert Book.open(tmp_path / "a").landing_url(1000) == "https://acme.example/"
 
 

@@ -163,17 +163,87 @@ def test_absurdly_deep_line_is_refused() -> None:
     assert faults_of("[" * 100_000)[0].startswith("line 1: not a JSON object that can be read")
 
 
-def test_video_creative_is_read_and_kept() -> None:
-    video = {
-        "id": "v-1",
-        "type": "video",
-        "landing_url": "https://acme.example/",
-        "video": {
-            "duration_s": 15,
-            "mimes": ["video/mp4"],
-            "protocols": [2, 3],
-            "skippable": True,
-            "media": [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4", "w": 640, "h": 360}],
-        },
-    }
-    assert body_of(campaign(creatives=[video]))["creatives"][0]["video"]["duration_s"] == 15
+VIDEO = {
+    "id": "v-1",
+    "type": "video",
+    "landing_url": "https://acme.example/",
+    "video": {
+        "duration_s": 15,
+        "mimes": ["video/mp4"],
+        "protocols": [2, 3],
+        "skippable": True,
+        "media": [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4", "w": 640, "h": 360}],
+    },
+}
+NATIVE = {
+    "id": "n-1",
+    "type": "native",
+    "landing_url": "https://acme.example/",
+    "native": {"assets": [{"type": "title", "text": "Look twice"}, {"type": "main"}]},
+}
+COMPANION = {"url": "https://x/c.png", "mime": "image/png", "w": 1, "h": 1}
+
+
+def played(**changes: Any) -> dict[str, Any]:
+    return campaign(creatives=[VIDEO | {"video": VIDEO["video"] | changes}])  # type: ignore[operator]
+
+
+def test_video_and_native_creatives_are_kept_as_they_are() -> None:
+    """Also without sizes and texts, that bids are made of: what was imported once is imported again."""
+    assert body_of(campaign(creatives=[VIDEO, NATIVE]))["creatives"] == [VIDEO, NATIVE]
+    bare = {"duration_s": 15, "media": [{"url": "https://x/a.mp4", "mime": "video/mp4"}]}
+    (found,) = body_of(campaign(creatives=[VIDEO | {"video": bare}]))["creatives"]
+    assert found["video"] == bare | {"skippable": False}
+
+
+def test_all_that_a_video_can_say_is_kept() -> None:
+    more = {
+        "skip_after_s": 7, "linearity": 1, "companion": [COMPANION | {"alt": "Acme"}],
+        "universal_ad_id": {"registry": "ad-id.org", "value": "CNPA0484000H"},
+        "trackers": [{"event": event, "url": "https://m.example/?p=${AUCTION_PRICE:B64}&c={cachebuster}"}
+                     for event in ("impression", "click", "error", "start", "skip")],
+    }  # fmt: skip
+    (found,) = body_of(played(**more))["creatives"]
+    assert found["video"] == VIDEO["video"] | more  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"skip_after_s": 15}, "skip_after_s: 15 is not before the end, 15"),
+        ({"skip_after_s": 5, "skippable": False}, "skip_after_s: only for what is skippable"),
+        ({"linearity": 2}, "skippable: what is not linear cannot be skipped"),
+        ({"linearity": 3}, "linearity: an integer from 1 to 2"),
+        ({"media": [COMPANION | {"delivery": "fast"}]}, "media[0].delivery: 'fast' is none of progressive, streaming"),
+        ({"companion": [{"url": "https://x/c.png", "mime": "image/png", "w": 1}]}, "companion[0].h: missing"),
+        ({"universal_ad_id": {"registry": "x"}}, "universal_ad_id.value: missing"),
+        ({"trackers": [{"event": "seen", "url": "https://x/"}]}, "trackers[0].event: 'seen' is none of impression,"),
+        ({"trackers": [{"event": "start", "url": "https://x/${AUCTION_PRIZE}"}]},
+         "trackers[0].url: no exchange fills ${AUCTION_PRIZE}"),
+        ({"trackers": [{"event": "error", "url": "https://x/"}] * 2}, "trackers: VAST has room for one tracker"),
+    ],
+)  # fmt: skip
+def test_what_a_video_cannot_be_is_named_with_its_place(changes: dict[str, Any], place: str) -> None:
+    (fault,) = faults_of(played(**changes))
+    assert fault.startswith(f"line 1: creatives[0].video.{place}")
+
+
+@pytest.mark.parametrize(
+    ("one", "place"),
+    [
+        (creative(expdir=[1]), "expdir: what expands has one of the attributes 3, 4, 5"),
+        (creative(expdir=[7], attr=[3]), "expdir[0]: an integer from 1 to 6"),
+        (VIDEO | {"expdir": [1], "attr": [3]}, "expdir: not for a creative of type video"),
+        (NATIVE | {"native": {"assets": [{"type": "title"}], "trackers": [{"event": "start", "url": "https://x/"}]}},
+         "native.trackers[0].event: 'start' is none of impression, click"),
+        (NATIVE | {"native": {"assets": [{"type": "main", "mime": "png"}]}}, "native.assets[0].mime: a media type"),
+    ],
+)  # fmt: skip
+def test_what_a_creative_cannot_be_is_named_with_its_place(one: dict[str, Any], place: str) -> None:
+    (fault,) = faults_of(campaign(creatives=[one]))
+    assert fault.startswith(f"line 1: creatives[0].{place}")
+
+
+def test_an_expandable_banner_is_kept() -> None:
+    (found,) = body_of(campaign(creatives=[creative(expdir=[2, 4], attr=[4])]))["creatives"]
+    assert (found["expdir"], found["attr"]) == ([2, 4], [4])

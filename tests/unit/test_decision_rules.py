@@ -29,7 +29,10 @@ VIDEO = {
     "id": "cr-1",
     "type": "video",
     "landing_url": "https://acme.example/",
-    "video": {"duration_s": 15, "media": [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4"}]},
+    "video": {
+        "duration_s": 15,
+        "media": [{"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4", "w": 640, "h": 360}],
+    },
 }
 HTTP_CREATIVE = of_creative(adm='<img src="http://cdn.example/a.png">')
 
@@ -89,9 +92,16 @@ PAIRS: dict[str, Pair] = {
     "flexible size": (
         campaign(),
         of_banner(format=[{"wratio": 1, "hratio": 1}, {"w": 320, "h": 50}]),
-        of_banner(format=[{"wratio": 32, "hratio": 5, "wmin": 100}]),
+        of_banner(format=[{"wratio": 1, "hratio": 1}, {"w": 320, "h": 51}]),
         Reason.SIZE,
     ),
+    "ratio": (
+        campaign(),
+        of_banner(format=[{"wratio": 32, "hratio": 5, "wmin": 320}, {"w": 1, "h": 1}]),
+        of_banner(format=[{"wratio": 32, "hratio": 5, "wmin": 321}, {"wratio": 16, "hratio": 3}]),
+        Reason.SIZE,
+    ),
+    "expdir": (of_creative(expdir=[2, 4]), of_banner(expdir=[4, 2, 3]), of_banner(expdir=[4]), Reason.EXPDIR),
     "badv": (campaign(), request(badv=["me.example", "acme"]), request(badv=["x.org", "ACME.example"]), Reason.BADV),
     "badv below": (
         of_creative(adomain=["shop.acme.example"]),
@@ -151,7 +161,8 @@ def test_one_request_lets_it_bid_and_the_other_stops_it(tmp_path: Path, name: st
 def test_an_imp_that_offers_no_format_of_the_campaign_says_so(tmp_path: Path) -> None:
     world = World(tmp_path, [campaign(creatives=[VIDEO])])
     assert world.ask(request()).reason == Reason.FORMAT
-    assert world.ask(request([imp(video={"mimes": ["video/mp4"]})])).reason == Reason.FORMAT
+    assert world.ask(request([imp(audio={"mimes": ["video/mp4"]})])).reason == Reason.FORMAT
+    assert world.ask(request([imp(video={"mimes": ["video/mp4"]})])).status == 200
 
 
 def test_of_campaigns_lost_to_an_imp_by_deal_and_by_size_the_deal_came_closer(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bidder.openrtb.markup import CreativeFlag, Piece, flags, pieces
+from bidder.openrtb.markup import variants
 from bidder.openrtb.rows import exchange_rows
+from bidder.openrtb.variant import CreativeFlag, Piece
 from bidder.settings import SHIPPED_EXCHANGES
 
 CAMPAIGN = {"id": "c-1001"}
@@ -18,7 +19,6 @@ FILL = {
     Piece.BID_ID: b"0123456789abcdef01234567",
     Piece.IMP_ID: b"imp-1",
     Piece.PRICE: b"2.4",
-    Piece.NOTICE_TOKEN: b"N" * 114,
     Piece.PAGE_TOKEN: b"P" * 114,
     Piece.DEAL: b',"dealid":"d-7"',
     Piece.PIXEL_PRICE: b"",
@@ -30,10 +30,15 @@ def banner(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
+def pieces(creative: dict[str, Any], url: str = HTTPS) -> list[tuple[int, bytes]]:
+    (one,) = variants(CAMPAIGN, creative, url)
+    return one.pieces
+
+
 def filled(creative: dict[str, Any], url: str = HTTPS) -> Any:
     (row, *_) = exchange_rows(SHIPPED_EXCHANGES, url)
-    fill = FILL | {Piece.NOTICES: FILL[Piece.NOTICE_TOKEN].join(row.notices)}
-    return json.loads(b"".join(text or fill[Piece(kind)] for kind, text in pieces(CAMPAIGN, creative, url)))
+    fill = FILL | {Piece.NOTICES: (b"N" * 114).join(row.notices)}
+    return json.loads(b"".join(text or fill[Piece(kind)] for kind, text in pieces(creative, url)))
 
 
 def test_a_full_creative_becomes_a_whole_bid_object() -> None:
@@ -82,6 +87,27 @@ def test_several_frameworks_are_a_list() -> None:
     assert "api" not in bid
 
 
+def test_the_app_that_a_creative_promotes_is_named() -> None:
+    assert filled(banner(bundle="com.acme.app"))["bundle"] == "com.acme.app"
+
+
+@pytest.mark.parametrize(
+    ("api", "expected"), [(None, (3,)), ([7], (3, 7)), ([5], (5,)), ([6, 3], (6, 3))]
+)  # AdCOM: 3, 5, 6 are MRAID 1, 2, 3; 7 is OMID
+def test_markup_that_loads_mraid_needs_a_framework_that_has_it(
+    api: list[int] | None, expected: tuple[int, ...]
+) -> None:
+    (one,) = variants(CAMPAIGN, banner(adm="<script src='MRAID.js'></script>{pixel}", api=api), HTTPS)
+    assert one.api == expected
+    assert variants(CAMPAIGN, banner(api=api), HTTPS)[0].api == tuple(api or ())
+
+
+def test_a_banner_is_one_variant_with_all_that_is_checked_of_it() -> None:
+    (one,) = variants(CAMPAIGN, banner(attr=[4], expdir=[2, 4], api=[5]), HTTPS)
+    assert (one.format, one.w, one.h, one.protocol, one.duration_s, one.assets) == (1, 320, 50, 0, 0, ())
+    assert (one.attr, one.api, one.expdir) == ((4,), (5,), (2, 4))
+
+
 def test_a_banner_without_a_pixel_gets_one_at_the_end() -> None:
     assert filled(banner(adm="<b>ad</b>"))["adm"].startswith(f'<b>ad</b><img src="{HTTPS}/imp/PPP')
     assert filled(banner(adm="{pixel}<b>ad</b>"))["adm"].endswith("<b>ad</b>")
@@ -93,7 +119,7 @@ def test_adm_comes_out_of_the_json_as_it_went_in(adm: str) -> None:
 
 
 def test_texts_are_merged_and_alternate_with_splices() -> None:
-    kinds = [Piece(kind) for kind, _ in pieces(CAMPAIGN, banner(), HTTPS)]
+    kinds = [Piece(kind) for kind, _ in pieces(banner())]
     unparted = (Piece.NOTICES, Piece.PIXEL_PRICE)
     assert all(Piece.TEXT in pair or pair[1] in unparted for pair in pairwise(kinds))
     assert not any(a is b for a, b in pairwise(kinds))
@@ -108,11 +134,6 @@ def test_texts_are_merged_and_alternate_with_splices() -> None:
     ]
 
 
-def test_a_creative_that_is_no_banner_has_no_pieces_yet() -> None:
-    assert pieces(CAMPAIGN, {"id": "v", "type": "video"}, HTTPS) == []
-    assert flags({"id": "v", "type": "video"}, HTTPS) == 0
-
-
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
@@ -125,7 +146,7 @@ def test_a_creative_that_is_no_banner_has_no_pieces_yet() -> None:
 )
 def test_a_public_url_that_notices_cannot_begin_with_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"tracking.public_url.*{reason}"):
-        pieces(CAMPAIGN, banner(), url)
+        pieces(banner(), url)
 
 
 def test_the_longest_public_url_keeps_the_loss_notice_within_500_characters() -> None:
@@ -151,7 +172,8 @@ def test_the_longest_public_url_keeps_the_loss_notice_within_500_characters() ->
     ],
 )
 def test_flags_say_what_the_markup_holds(adm: str, url: str, expected: CreativeFlag) -> None:
-    assert flags(banner(adm=adm), url) == expected
+    (one,) = variants(CAMPAIGN, banner(adm=adm), url)
+    assert one.flags == expected
 
 
 def test_numbers_of_pieces_and_flags_are_those_of_the_compiled_book() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidder.money.units import nano_from_cpm
+from bidder.openrtb.macros import EXCHANGE
 from bidder.simulator.auction import CENT_CPM, Loss, Offer, Outcome, decide, macros, read
-from bidder.simulator.macros import NAMES, fill
+from bidder.simulator.macros import fill
 from bidder.simulator.source import UNREADABLE, Asked, ask
 
 CHEAP, DEAR = 0.000_01, 900_000.0  # medians of competitors that never, or always, outbid us
@@ -147,7 +148,7 @@ def test_every_macro_has_a_value_and_unknown_text_stays() -> None:
     assert isinstance(offer, Offer)
     (outcome,) = decide(request, offer, random.Random(1), CHEAP, False)
     values = macros(request, offer, outcome)
-    text = " ".join(f"${{{name}}}" for name in NAMES)
+    text = " ".join(f"${{{name}}}" for name in EXCHANGE)
     assert "$" not in fill(text, values, in_url=True)
     assert fill("x?p=${AUCTION_PRICE}&b=${AUCTION_BID_ID}&o=${OTHER}", values, in_url=True) == (
         "x?p=2.345678&b=b%2F1&o=${OTHER}"

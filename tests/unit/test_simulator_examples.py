@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from bidder.campaigns.model import read_lines
+from bidder.openrtb.codes import FORMATS
+from bidder.openrtb.markup import variants
+from bidder.openrtb.variant import CreativeFlag
 from bidder.simulator import traffic
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,15 +30,35 @@ def campaigns() -> list[dict[str, Any]]:
     return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_file_is_what_the_generator_writes() -> None:
+@pytest.mark.parametrize(("generator", "name"), [("generate", "campaigns"), ("generate_formats", "formats")])
+def test_the_file_is_what_the_generator_writes(generator: str, name: str) -> None:
     made = subprocess.run(
-        [sys.executable, "examples/generate.py"],
+        [sys.executable, f"examples/{generator}.py"],
         cwd=CHECKOUT,
         env={"PYTHONPATH": str(CHECKOUT), "PYTHONHASHSEED": "random"},
         capture_output=True,
         check=True,
     )
-    assert made.stdout == FILE.read_bytes(), "python examples/generate.py > examples/campaigns.jsonl"
+    file = CHECKOUT / "examples" / f"{name}.jsonl"
+    assert made.stdout == file.read_bytes(), f"python examples/{generator}.py > examples/{name}.jsonl"
+
+
+def test_there_is_an_example_of_every_format_and_each_can_be_bid() -> None:
+    text = (CHECKOUT / "examples" / "formats.jsonl").read_text(encoding="utf-8")
+    kinds: set[str] = set()
+    for campaign in read_lines(text, ["generic"]):
+        for creative in campaign.body["creatives"]:
+            said = variants(campaign.body, creative, "https://t.example")
+            assert said
+            assert all(variant.flags & CreativeFlag.SECURE for variant in said)
+            kinds |= {FORMATS[variant.format] for variant in said}
+            kinds |= {f"protocol {variant.protocol}" for variant in said}
+            kinds |= {"skippable" for variant in said if variant.skippable}
+            kinds |= {"overlay" for variant in said if not variant.linear}
+            kinds |= {"expanding" for variant in said if variant.expdir}
+    assert kinds == {
+        *FORMATS.values(), *(f"protocol {n}" for n in (0, 2, 3, 7, 11, 13)), "skippable", "overlay", "expanding",
+    }  # fmt: skip
 
 
 def test_there_are_enough_of_them_and_every_dimension_is_used(campaigns: list[dict[str, Any]]) -> None:

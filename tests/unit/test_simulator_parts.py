@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,38 @@ def test_a_page_has_images_and_links_in_order_also_of_broken_markup() -> None:
     adm = '<div><A HREF="http://x/?a=1&amp;b=2"><img src=one.png><img alt=none></a><img src="two.png" <a href=last'
     assert page.read(adm + ">") == page.Page(("one.png", "two.png"), ("http://x/?a=1&b=2",))
     assert page.read("plain <") == page.Page((), ())
+
+
+def test_a_player_tells_of_impression_and_play_and_has_one_place_to_click() -> None:
+    adm = (
+        '<VAST version="4.2" xmlns="http://www.iab.com/VAST"><Ad><InLine><Impression><![CDATA[http://x/i?a=1&b=2]]>'
+        '</Impression><Creatives><Creative><Linear><TrackingEvents><Tracking event="start">http://x/s</Tracking>'
+        '<Tracking event="skip">http://x/skip</Tracking></TrackingEvents><VideoClicks><ClickThrough> http://x/c'
+        "</ClickThrough></VideoClicks></Linear></Creative></Creatives></InLine></Ad></VAST>"
+    )
+    assert page.read(adm) == page.Page(("http://x/i?a=1&b=2", "http://x/s"), ("http://x/c",))
+    assert page.read(adm[:-1]) == page.Page((), ())
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_native_placement_loads_trackers_and_images(wrapped: bool) -> None:
+    answer: dict[str, Any] = {
+        "assets": [{"id": 1, "title": {"text": "t"}}, {"id": 2, "img": {"url": "http://x/m.png"}}],
+        "link": {"url": "http://x/c"},
+        "imptrackers": ["http://x/i"],
+        "eventtrackers": [
+            {"event": 1, "method": 1, "url": "http://x/e"},
+            {"event": 2, "method": 1, "url": "http://x/v"},
+            {"event": 1, "method": 2, "url": "http://x/e.js"},
+        ],
+    }
+    found = page.read(json.dumps({"native": answer} if wrapped else answer))
+    assert found == page.Page(("http://x/i", "http://x/e", "http://x/m.png"), ("http://x/c",))
+
+
+@pytest.mark.parametrize("adm", ["{", "{}", '{"native":1}', '{"link":{"url":"x"},"assets":[1]}', '{"link":{}}'])
+def test_a_native_answer_that_is_none_shows_nothing(adm: str) -> None:
+    assert page.read(adm) == page.Page((), ())
 
 
 @given(st.integers(0, 2**40))

@@ -1,0 +1,1 @@
+"""Manual: `pods` has no Python face. `bidder._fast.auction` keeps one for each request."""
