@@ -20,17 +20,17 @@ TITLES = (  # within 15, 25, 90 and 140 characters
     "Made for people who look twice, and for those who do not yet",
     "Everything in one place, nothing in the way: try it for a month, keep what you make of it, whatever that may be",
 )
-IMAGES = (
-    (1200, 627),
-    (627, 627),
-    (600, 315),
+IMAGES = (  # the smallest first: of those that fit a least size, the first is sent
+    (100, 75),
+    (150, 50),
+    (120, 100),
+    (180, 120),
     (300, 250),
     (480, 320),
+    (600, 315),
+    (627, 627),
     (836, 627),
-    (100, 75),
-    (180, 120),
-    (120, 100),
-    (150, 50),
+    (1200, 627),
 )
 ICONS = ((20, 20), (50, 50), (80, 80), (128, 128), (300, 300))
 TEXTS = {

@@ -189,7 +189,7 @@ cdef class Probe:
                 if imp.media >> i & 1:
                     self.ask_number(dimension, i + 1)
         elif dimension == D_SIZE:
-            for i in range(imp.sizes.at, imp.sizes.at + (0 if imp.ratios.n else imp.sizes.n)):   # else the auction looks
+            for i in range(imp.sizes.at, imp.sizes.at + (0 if imp.ratios.n else imp.sizes.n)):
                 self.ask_number(dimension, <int64_t>self.sizes[i].w << 32 | <uint32_t>self.sizes[i].h)
         elif dimension == D_SECURE:
             if imp.secure:
@@ -215,7 +215,7 @@ cdef class Probe:
             if q - asked > LINEAR:
                 self.unite(&self.incs, incs)
                 self.unite(&self.excs, excs)
-            # An imp without sizes: the auction looks at each creative.
+            # An imp without sizes, or with ratios besides: the auction looks at each creative.
             if (mold.base == NULL and self.excs.count == excs) or (mold.dimension == D_SIZE and q == asked):
                 continue
             plan = &self.plans[self.plan_count]

@@ -8,7 +8,7 @@ So an object's members are told apart by one switch, and a word tells the length
 from libc.stdint cimport uint64_t
 from bidder._fast.json cimport blank, memcmp
 from bidder._fast.json_text cimport short_length, word_at
-from bidder._fast.request_odd cimport Key, odd_key, seldom_key
+from bidder._fast.request_odd cimport SELDOM_MOST, Key, odd_key, seldom_key
 
 cdef extern from *:
     """
@@ -184,7 +184,7 @@ cdef inline uint64_t long_key(const char* p, size_t n) noexcept nogil:
         return KEY_CONNECTIONTYPE
     if n == 15 and memcmp(p, b"private_auction", 15) == 0:
         return KEY_PRIVATE_AUCTION
-    return seldom_key(p, n)
+    return seldom_key(p, n) if n <= SELDOM_MOST else other_key(n)
 
 cdef inline uint64_t key_word(const char* p, size_t n) noexcept nogil:
     return word_at(p, n) if n <= 8 else long_key(p, n)

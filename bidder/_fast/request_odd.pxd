@@ -4,6 +4,9 @@ from libc.stdint cimport int64_t, uint64_t
 from bidder._fast.json_number cimport Decimal
 from bidder._fast.request cimport Str
 
+cdef enum:
+    SELDOM_MOST = 13           # bytes of the longest key of seldom_key
+
 cdef struct Key:
     # Two bytes and the key's length before its value; where white space or escapes are between, not that of its text.
     # Of KEY_NONE what is behind the object, or NULL where the grammar is broken.

@@ -47,31 +47,32 @@ cdef Key odd_key(const char* p, char* spare, bint first) noexcept nogil:
 
 
 cdef struct Seldom:
+    size_t n
     const char* name
     uint64_t word
 
 cdef Seldom[14] SELDOM = [
-    Seldom(b"protocols", KEY_PROTOCOLS),
-    Seldom(b"linearity", KEY_LINEARITY),
-    Seldom(b"placement", KEY_PLACEMENT),
-    Seldom(b"skipafter", KEY_SKIPAFTER),
-    Seldom(b"durfloors", KEY_DURFLOORS),
-    Seldom(b"poddedupe", KEY_PODDEDUPE),
-    Seldom(b"minbitrate", KEY_MINBITRATE),
-    Seldom(b"maxbitrate", KEY_MAXBITRATE),
-    Seldom(b"minduration", KEY_MINDURATION),
-    Seldom(b"maxduration", KEY_MAXDURATION),
-    Seldom(b"maxextended", KEY_MAXEXTENDED),
-    Seldom(b"mincpmpersec", KEY_MINCPMPERSEC),
-    Seldom(b"boxingallowed", KEY_BOXINGALLOWED),
-    Seldom(b"eventtrackers", KEY_EVENTTRACKERS),
+    Seldom(9, b"protocols", KEY_PROTOCOLS),
+    Seldom(9, b"linearity", KEY_LINEARITY),
+    Seldom(9, b"placement", KEY_PLACEMENT),
+    Seldom(9, b"skipafter", KEY_SKIPAFTER),
+    Seldom(9, b"durfloors", KEY_DURFLOORS),
+    Seldom(9, b"poddedupe", KEY_PODDEDUPE),
+    Seldom(10, b"minbitrate", KEY_MINBITRATE),
+    Seldom(10, b"maxbitrate", KEY_MAXBITRATE),
+    Seldom(11, b"minduration", KEY_MINDURATION),
+    Seldom(11, b"maxduration", KEY_MAXDURATION),
+    Seldom(11, b"maxextended", KEY_MAXEXTENDED),
+    Seldom(12, b"mincpmpersec", KEY_MINCPMPERSEC),
+    Seldom(13, b"boxingallowed", KEY_BOXINGALLOWED),
+    Seldom(13, b"eventtrackers", KEY_EVENTTRACKERS),
 ]
 
 
 cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil:
     cdef int i
     for i in range(14):
-        if key_length(SELDOM[i].word) == n and memcmp(p, SELDOM[i].name, n) == 0:
+        if SELDOM[i].n == n and memcmp(p, SELDOM[i].name, n) == 0:
             return SELDOM[i].word
     return other_key(n)
 

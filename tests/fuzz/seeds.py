@@ -13,7 +13,10 @@ KEYS = """
     pmp deals secure instl bidfloor bidfloorcur w h format wmin wmax hmin hmax battr btype api private_auction wadomain
     domain page bundle publisher cat sectioncat pagecat os osv make model carrier language devicetype connectiontype ifa
     lmt dnt geo country region city metro zip lat lon buyeruid gender yob consent eids data segment coppa gdpr
-    us_privacy native acat wlang wlangb langb wratio hratio expdir source x
+    us_privacy native acat wlang wlangb langb wratio hratio expdir source mimes minduration maxduration maxextended
+    rqddurs protocols protocol linearity placement plcmt skip skipmin skipafter boxingallowed minbitrate maxbitrate delivery
+    podid poddur maxseq poddedupe mincpmpersec durfloors mindur maxdur request ver assets required title img type len
+    eventtrackers event methods x
 """
 VALUES = rb"""
     null true false {} [] [[]] [{}] {"id":"1"} 0 -0 1e400 -1e-400 0.0000005 1.5E+2 18446744073709551616
@@ -56,6 +59,15 @@ def reader_seeds() -> list[bytes]:
         {"id": "1", "imp": [{"id": "1"}], "user": {"data": [{"segment": [{"id": "s-1"}]}], "eids": [{}], "yob": 1990}},
         {"id": "1", "imp": [{"id": "1"}], "regs": {"ext": {"gdpr": 1, "us_privacy": "1YYN"}}, "user": {"id": "u"}},
         {"id": "1", "imp": [{"id": "1"}], "device": {"geo": {"lat": 1.5, "lon": "-2", "country": "USA"}, "lmt": 0}},
+        {
+            "id": "1",
+            "imp": [
+                {"id": "1", "video": {"mimes": ["video/mp4"], "protocols": [2, 3], "skip": 0, "maxextended": -1}},
+                {"id": "2", "audio": {"rqddurs": [15, 30], "durfloors": [{"mindur": 5, "bidfloor": 1.5}], "podid": "p"}},
+                {"id": "3", "native": {"request": '{"native":{"ver":"1.2","assets":[{"id":1,"title":{"len":9}}]}}'}},
+                {"id": "4", "native": {"request": {"assets": [{"id": 1, "img": {"type": 3, "mimes": ["a\n"]}}]}}},
+            ],
+        },
         {"x": [[[{"a": [None, True, -1.5e-7]}]]]},
     ]
     texts = [json.dumps(body, ensure_ascii=n % 2 == 0).encode() for n, body in enumerate(small)]

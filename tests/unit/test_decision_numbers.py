@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
+from bidder._fast.outcome import rank
 from bidder.events.schema import Kind
 from bidder.money.tokens import FLAG_TEST, TokenClass
-from bidder.outcome import Reason
+from bidder.outcome import NEARNESS, Reason
 
 FAST = Path(__file__).parents[2] / "bidder" / "_fast"
 
@@ -19,6 +20,12 @@ def constants(name: str, prefix: str) -> dict[str, int]:
 
 def test_reasons_are_those_of_outcome() -> None:
     assert constants("outcome", "REASON") == {reason.name: int(reason) for reason in Reason}
+
+
+def test_every_reason_has_one_rank_and_compiled_code_knows_it() -> None:
+    assert sorted(NEARNESS) == sorted(Reason)
+    assert [rank(reason) for reason in NEARNESS] == list(range(len(Reason)))
+    assert all(reason.rank == rank(reason) for reason in Reason)
 
 
 def test_kinds_of_counters_are_those_of_the_schema() -> None:

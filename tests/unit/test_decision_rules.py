@@ -101,7 +101,7 @@ PAIRS: dict[str, Pair] = {
         of_banner(format=[{"wratio": 32, "hratio": 5, "wmin": 321}, {"wratio": 16, "hratio": 3}]),
         Reason.SIZE,
     ),
-    "expdir": (of_creative(expdir=[2, 4]), of_banner(expdir=[4, 2, 3]), of_banner(expdir=[4]), Reason.EXPDIR),
+    "expdir": (of_creative(expdir=[2, 4], attr=[4]), of_banner(expdir=[4, 2, 3]), of_banner(expdir=[4]), Reason.EXPDIR),
     "badv": (campaign(), request(badv=["me.example", "acme"]), request(badv=["x.org", "ACME.example"]), Reason.BADV),
     "badv below": (
         of_creative(adomain=["shop.acme.example"]),

@@ -47,6 +47,38 @@ def test_a_key_that_differs_in_one_byte_is_another() -> None:
         assert_same(READER, body_of(f'"device":{{"{private}":3,"os":"o"}},"{private}":4'))
 
 
+@pytest.mark.parametrize("long", ["minduration", "maxduration", "mincpmpersec", "boxingallowed", "poddedupe", "rqddurs"])
+def test_a_key_that_few_objects_have_is_told_from_those_beside_it(long: str) -> None:
+    value = "[7]" if long in ("poddedupe", "rqddurs") else "0"
+    for key in (long, long[:-1], long + "x", long[:-1] + "x", "x" + long[1:], f"\\u{ord(long[0]):04x}{long[1:]}"):
+        for blank in ("", " "):
+            body = f'{{"id":"r","imp":[{{"id":"1","video":{{"{key}"{blank}:{blank}{value},"w":3}}}}]}}'
+            assert_same(READER, body.encode())
+
+
+@pytest.mark.parametrize("escape", ['\\"', "\\\\", "\\/", "\\u00e9", "\\ud83d\\ude00"])
+def test_strings_without_their_escapes_have_room_at_both_depths_of_a_native_request(escape: str) -> None:
+    """A body that is nearly all one string, which is nearly all strings, of which each has an escape."""
+    reader = Reader()  # whose memory was never larger
+    for n in (0, 1, 7, 60, 400):
+        mimes = ",".join([f'"{escape}{"m" * n}"'] * 40)
+        wanted = f'{{"assets":[{{"id":1,"img":{{"mimes":[{mimes}]}}}}]}}'
+        imps = ",".join(f'{{"id":"{i}","native":{{"request":{json.dumps(wanted)}}}}}' for i in range(3))
+        assert_same(reader, f'{{"id":"r","imp":[{imps}]}}'.encode())
+
+
+@pytest.mark.parametrize("depth", [60, 63, 64, 65, 66])
+def test_a_native_request_in_a_string_has_a_depth_of_its_own(depth: int) -> None:
+    for wanted in ("[" * depth + "]" * depth, '{"x":' + "[" * depth + "]" * depth + ',"assets":[{"id":1}]}'):
+        body = f'{{"id":"r","imp":[{{"id":"1","native":{{"request":{json.dumps(wanted)}}}}}]}}'
+        assert_same(READER, body.encode())
+
+
+@pytest.mark.parametrize("text", ["", " ", "{", "{}", " {} ", "{}x", "[]", "7", "null", '{"assets":[]}', "{}\u0000", "\ufeff{}"])
+def test_what_is_no_native_request_is_none(text: str) -> None:
+    assert_same(READER, f'{{"id":"r","imp":[{{"id":"1","native":{{"request":{json.dumps(text)}}}}}]}}'.encode())
+
+
 @pytest.mark.parametrize(
     "inside", ["\\n", '\\"', "\\\\", "\\u00e9", "\\ud83d\\ude00", "\\ud83d", "é", "€", "\U0001f600"]
 )
