@@ -61,15 +61,15 @@ class Reason(IntEnum):
         return _RANK[self]
 
 
+_R = Reason
 NEARNESS = (
-    *(Reason.NONE, Reason.MALFORMED, Reason.INVALID_REQUEST, Reason.NO_BOOK, Reason.OFF, Reason.SECRET),
-    *(Reason.PEER, Reason.RATE, Reason.OVERLOAD),
-    *(Reason.SEAT, Reason.CURRENCY, Reason.FORMAT, Reason.TARGETING, Reason.FLIGHT, Reason.CAMPAIGN_OFF),
-    *(Reason.LINEARITY, Reason.PLACEMENT, Reason.MIME, Reason.PROTOCOL, Reason.DELIVERY, Reason.SIZE),
-    *(Reason.BITRATE, Reason.DURATION, Reason.SKIP, Reason.ASSETS, Reason.DEAL, Reason.BAPP, Reason.BADV),
-    *(Reason.BCAT, Reason.BATTR, Reason.BTYPE, Reason.EXPDIR, Reason.API, Reason.SECURE, Reason.APPROVAL, Reason.LANGUAGE),
-    *(Reason.RESPONSE_SIZE, Reason.FLOOR_CURRENCY, Reason.FLOOR, Reason.POD, Reason.FREQUENCY, Reason.PACED, Reason.PURSE_EMPTY),
-    Reason.BROKEN,
-)
+    _R.NONE, _R.MALFORMED, _R.INVALID_REQUEST, _R.NO_BOOK, _R.OFF, _R.SECRET, _R.PEER, _R.RATE, _R.OVERLOAD,
+    _R.SEAT, _R.CURRENCY,
+    _R.FORMAT, _R.TARGETING, _R.FLIGHT, _R.CAMPAIGN_OFF,
+    _R.LINEARITY, _R.PLACEMENT, _R.MIME, _R.PROTOCOL, _R.DELIVERY, _R.SIZE, _R.BITRATE, _R.DURATION, _R.SKIP, _R.ASSETS,
+    _R.DEAL, _R.BAPP, _R.BADV, _R.BCAT, _R.BATTR, _R.BTYPE, _R.EXPDIR, _R.API, _R.SECURE, _R.APPROVAL, _R.LANGUAGE,
+    _R.RESPONSE_SIZE, _R.FLOOR_CURRENCY, _R.FLOOR, _R.POD, _R.FREQUENCY, _R.PACED, _R.PURSE_EMPTY,
+    _R.BROKEN,
+)  # fmt: skip
 """Every reason, from far away to nearly a bid."""
 _RANK = {reason: rank for rank, reason in enumerate(NEARNESS)}

@@ -31,6 +31,7 @@ class Bidder:
     workers: int = 0  # 0: one a core, but for one core left to the rest
     max_body_bytes: int = 262_144
     wait_budget_ms: int = 20  # what has waited longer, or a quarter of the exchange's tmax, gets no bid
+    lint_per_s: float = 1.0  # bids that each worker holds against the linter, at most 20; 0: none
     connections_per_peer: int = 1_024  # of one address, in each worker; 0: any number
 
 

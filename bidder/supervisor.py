@@ -23,7 +23,6 @@ from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
 from bidder.events.outbox import Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
-from bidder.money.pacing import Pacer
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
 from bidder.openrtb.rows import exchange_rows
@@ -85,7 +84,6 @@ class Supervisor:
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
         self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
-        self._pacer = Pacer(self._purses, self._keeper)
         self._switch_file = SwitchFile(state)
         self._switches = self._switch_file.read()
         create_keys(state / "keys" / "token.keys")
@@ -137,7 +135,7 @@ class Supervisor:
                 self._close_window()
             except OutboxError as error:
                 self._log.error("counters wait in shared memory", error=str(error))
-            self._pacer.tick(time.monotonic())
+            self._keeper.pace(time.monotonic())
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -161,6 +159,7 @@ class Supervisor:
             "revision": self._served_revision(),
             "generation": self._book.generation,
             "leases_revision": self._keeper.revision,
+            "leases": self._keeper.count,
             "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 

@@ -30,6 +30,7 @@ from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
+from bidder.spot_check import SpotCheck
 
 TICK_S = 0.05
 DRAIN_S = 4.0
@@ -102,6 +103,7 @@ class Worker:
             log_function=lambda handler: None,
         )
         self._server = BidServer(self._decider, application, max_body_bytes=settings.bidder.max_body_bytes)
+        self._spot_check = SpotCheck(self._decider, settings.exchanges, settings.bidder.lint_per_s, self._log)
         self._per_peer = settings.bidder.connections_per_peer
         self._socket = socket.socket(fileno=os.dup(listening_fd))
         self._state = state
@@ -132,6 +134,12 @@ class Worker:
         if self._rates_until_s is not None and time.time() >= self._rates_until_s:
             self._rates_until_s = None
             self._log.error("the book's exchange rates are too old; floors in other currencies get no bid")
+
+    def _check(self) -> None:
+        """Hold a bid against the linter, if one is due."""
+        began_ns = time.monotonic_ns()
+        if self._spot_check.tick(began_ns):
+            self._server.stalled(began_ns)
 
     def _share(self, connections: int) -> int | None:
         """How many connections we may hold: the mean of the host's workers and an eighth, and one more."""
@@ -167,6 +175,7 @@ class Worker:
             while not stop.is_set():
                 self._renew_book()
                 self._beat(self._server.connections)
+                self._check()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TICK_S)
             listener.close()

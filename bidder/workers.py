@@ -6,6 +6,7 @@ of that row, which goes on with the counters that the last one left.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from bidder.embedded.child import spawn
 from bidder.ops import log as logs
 from bidder.ops.seat import Seat
 
-WATCH_S = 0.02
+WATCH_S = 0.02  # while a worker is missing
+ALL_THERE_S = 1.0  # while all of them live: a death is signalled
 DRAIN_S = 6.0
 
 
@@ -29,6 +31,7 @@ class WorkerPool:
         self._state = state
         self._fd = listening_fd
         log = logs.get("supervisor")
+        self._changed = asyncio.Event()
         self._seats = [Seat("worker", partial(self._start, row), log, row=row) for row in range(count)]
 
     @property
@@ -41,12 +44,21 @@ class WorkerPool:
         return [seat.pid for seat in self._seats if seat.pid is not None]
 
     async def run(self) -> None:
-        """Bring back whoever dies, until cancelled."""
-        while True:
-            now = time.monotonic()
-            for seat in self._seats:
-                seat.look_after(now)
-            await asyncio.sleep(WATCH_S)
+        """Bring back whoever dies, until cancelled. On the main thread: it listens to SIGCHLD."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._changed.set)
+        try:
+            while True:
+                self._changed.clear()
+                now = time.monotonic()
+                for seat in self._seats:
+                    seat.look_after(now)
+                missing = any(seat.wanted and seat.pid is None for seat in self._seats)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_S if missing else ALL_THERE_S):
+                        await self._changed.wait()
+        finally:
+            loop.remove_signal_handler(signal.SIGCHLD)
 
     def _start(self, row: int) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "bidder", "worker", "--row", str(row), "--fd", str(self._fd)]
@@ -64,6 +76,7 @@ class WorkerPool:
         """Workers are wanted (again)."""
         for seat in self._seats:
             seat.want_again()
+        self._changed.set()
 
     async def stop(self) -> None:
         """Drain every worker: requests that have begun are answered, connections closed; then they are gone."""

@@ -95,7 +95,8 @@ class SmallBidder:
             "burl": f"{self.url}/bill/{token}?price=${{AUCTION_PRICE}}",
             "lurl": f"{self.url}/loss/{token}?reason=${{AUCTION_LOSS}}",
         }
-        bid = {"id": token, "impid": imp, "cid": "c-1", "adm": adm, **notices}
+        names = {"cid": "c-1", "crid": "cr-1", "adomain": ["acme.example"], "mtype": 1}
+        bid = {"id": token, "impid": imp, "adm": adm, **names, **notices}
         return f'{json.dumps(bid)[:-1]},"price":{self.price}}}'
 
 
@@ -103,6 +104,8 @@ def _response(status: int, body: bytes, location: str) -> bytes:
     lines = [f"HTTP/1.1 {status} {REASONS[status]}"]
     if status != 204:
         lines.append(f"Content-Length: {len(body)}")
+    if status == 200:
+        lines.append("Content-Type: application/json")
     if location:
         lines.append(f"Location: {location}")
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -19,7 +19,14 @@ GROUND = {"bidder.outcome", "bidder.settings", "bidder.openrtb.exchanges"}
 LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
-PARTS = DOMAIN | {"bidder.tornado_bridge", "bidder.listener", "bidder.pipeline", "bidder.workers", "bidder.embedded"}
+PARTS = DOMAIN | {
+    "bidder.tornado_bridge",
+    "bidder.listener",
+    "bidder.pipeline",
+    "bidder.spot_check",
+    "bidder.workers",
+    "bidder.embedded",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "bidder.outcome": set(),
     "bidder.settings": {"bidder.openrtb.exchanges"},
@@ -41,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.admission": set(),
     "bidder.listener": LEAF | {"bidder.admission", "bidder.tornado_bridge", "bidder.ops"},
     "bidder.pipeline": DOMAIN,
+    "bidder.spot_check": GROUND | {"bidder.openrtb", "bidder.ops"},
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
     "bidder.worker": PARTS | {"bidder.canary"},
     "bidder.supervisor": PARTS | {"bidder.canary"},
@@ -131,6 +139,17 @@ def test_postgres_side_takes_only_codes_from_openrtb(package: str) -> None:
         for name in imports(path)
         if home_of(path) == package and name.startswith("bidder.openrtb.")
         if not name.startswith(OF_OPENRTB_WITHOUT_THE_WIRE)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_linter_knows_nothing_of_what_bids() -> None:
+    own = "bidder.openrtb.lint"
+    wrong = [
+        f"{place(path)} imports {name}"
+        for path in (CHECKOUT / "bidder" / "openrtb" / "lint").rglob("*.py")
+        for name in imports(path)
+        if room_of(name) is not None and not f"{name}.".startswith(f"{own}.")
     ]
     assert not wrong, "\n".join(wrong)
 

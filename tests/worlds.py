@@ -23,8 +23,11 @@ from bidder.campaigns.record import CampaignRecord
 from bidder.events.outbox import KEY
 from bidder.events.schema import Kind, Row
 from bidder.money.tokens import BidIds, Key, Opener, Sealer
+from bidder.openrtb.lint import lint
+from bidder.openrtb.profile import profile_of
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Exchange
+from tests.lint_cases.known import objections
 
 NOW_S = 1_790_000_000  # in September 2026
 MINUTE = NOW_S // 60
@@ -192,9 +195,14 @@ class World:
         return self.purses.left(self.purses.slot_of(self.keys[name]), 0)
 
     def ask(self, body: Mapping[str, Any] | bytes, exchange: str = "openx") -> Answer:
-        """The answer, and what was counted for it."""
+        """The answer, which nobody could object to, and what was counted for it."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         status, answered = self.decider.answer(exchange.encode(), raw)
+        if status != 404:
+            wrong = objections(
+                lint(raw, answered, status=status, profile=profile_of(exchange, self.exchanges[exchange]))
+            )
+            assert not wrong, (wrong, raw, answered)
         return Answer(status, answered, self.drain())
 
     def drain(self) -> list[Row]:

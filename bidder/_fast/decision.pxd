@@ -32,6 +32,9 @@ cdef class Decider(BidHandler):
     cdef Rows rows
     cdef uint64_t seed         # moves on with every request
     cdef readonly uint64_t requests, bids
+    cdef bint keeps            # the next answer with bids is kept, for a spot check
+    cdef tuple kept            # (exchange, request, answer), or None
+    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n) noexcept
     # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
     cdef int conclude(self, Desk desk) noexcept nogil

@@ -41,5 +41,10 @@ class Decider(BidHandler):
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""
+    def sample(self) -> tuple[bytes, bytes, bytes] | None:
+        """(exchange, request, answer) of the first bid since the last call, and from now on one more is kept.
+
+        Until it is called for the first time nothing is kept, and nothing is copied.
+        """
     def answer(self, exchange: bytes, body: bytes) -> tuple[int, bytes]:
         """What the listener would get: (200, JSON) or (204 | 400 | 404, b"")."""

@@ -92,7 +92,21 @@ cdef class Decider(BidHandler):
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
+            if self.keeps:
+                self.keep(desk.row, body, body_n)
         return status
+
+    def sample(self):
+        kept, self.kept, self.keeps = self.kept, None, True
+        return kept
+
+    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n) noexcept:
+        self.keeps = False
+        try:
+            # The name, not the path: that may hold the exchange's secret.
+            self.kept = (row.name.p[:row.name.n], body[:body_n], self.writer.p[:self.writer.n])
+        except MemoryError:
+            self.kept = None
 
     cdef void batch_begins(self) noexcept:
         self.taken = 0

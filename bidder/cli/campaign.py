@@ -26,7 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument(
         "--wait", action="store_true", help="return when every worker of this host serves the change, leases included"
     )
-    waiting.add_argument("--timeout", type=float, default=WAIT_S, metavar="S", help="of --wait (default: 30)")
+    waiting.add_argument(
+        "--timeout",
+        type=float,
+        default=WAIT_S,
+        metavar="S",
+        help="give --wait up after so long without progress (default: 30)",
+    )
     waiting.add_argument("--json", action="store_true", help="print the result as JSON")
     confirmed = argparse.ArgumentParser(add_help=False)
     confirmed.add_argument("--confirm", action="store_true", help="yes, a budget may rise a hundred times")
@@ -168,23 +174,28 @@ def _show(db: "Connection", campaign: str, on_one_line: bool) -> int:
 
 
 def _wait(context: Context, revision: int, timeout_s: float) -> None:
-    """Until the supervisor says that all its workers serve `revision`, with leases."""
+    """Until the supervisor says that all its workers serve `revision`, with leases; very many come in parts."""
     import time
 
     from bidder.ops.control import ControlError, ask
 
     deadline = time.monotonic() + timeout_s
-    last = "the supervisor does not answer"
+    last, before = "the supervisor does not answer", None
     while time.monotonic() < deadline:
         try:
             answer = ask(context.state / "run" / "supervisor.sock", {"do": "serving"}, 2.0)
             if answer["revision"] >= revision and answer["leases_revision"] >= revision and answer["leases_ready"]:
                 return
-            last = f"workers serve revision {answer['revision']}, leases {answer['leases_revision']}"
+            last = (
+                f"workers serve revision {answer['revision']}, leases {answer['leases_revision']}"
+                f" ({answer['leases']} of them{'' if answer['leases_ready'] else ', not all'})"
+            )
+            if last != before:
+                deadline, before = time.monotonic() + timeout_s, last
         except ControlError as error:
             last = str(error)
         time.sleep(0.05)
-    raise CliError(f"revision {revision} is saved, but was not served within {timeout_s:g} s: {last}")
+    raise CliError(f"revision {revision} is saved, but was not served, and nothing moved for {timeout_s:g} s: {last}")
 
 
 def _say(args: argparse.Namespace, change: "Change") -> None:

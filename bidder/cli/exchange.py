@@ -51,6 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     play.add_argument("--late", type=float, default=0, metavar="SHARE", help="of billing notices that are sent late")
     play.add_argument("--late-s", type=float, default=15, metavar="S", help="how late (default: 15)")
     play.add_argument("--forged", type=float, default=0, metavar="SHARE", help="of notices, damaged and sent too")
+    play.add_argument(
+        "--lint-per-s",
+        type=int,
+        default=500,
+        metavar="N",
+        help="answers that each process holds against the linter, at most (default: 500; 0: none)",
+    )
     play.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -79,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             late=args.late,
             late_s=args.late_s,
             forged=args.forged,
+            lint_per_s=args.lint_per_s,
         )
         with Ticker(sys.stderr) as ticker:
             summary = play(options, ticker.show)

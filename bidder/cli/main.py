@@ -25,6 +25,7 @@ VERBS = (
     "stop",
     "start",
     "exchange",
+    "lint",
     "bidder",
     "worker",
     "tracker",

@@ -2,80 +2,32 @@
 
 sync -> close what can no longer be settled, free what ended leases cannot cost any more -> grant
 this hour's leases (and, shortly before it begins, the next hour's) -> work amounts out again where a
-budget changed or money came free -> tell the host what it holds and what its notices have cost so far.
+budget changed or money came free -> tell the host what has changed.
 
 Promise: what all open leases of a campaign may cost, plus what closed ones did cost,
 never exceeds its budgets; a budget cut below what is out holds as soon as hosts have synced.
 One lease a campaign, host and hour. Money: int nano-USD.
+The cost of a sync goes with what has changed (due.py, listing.py), not with the leases that there are.
 """
 
+import secrets
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
-from bidder.controller import store
+from bidder.controller import due, listing
+from bidder.controller.budget import Budget, BudgetHour, amount_of
+from bidder.controller.listing import Seen
 from bidder.money.units import nano_from_usd
-from bidder.money.wire import Lease, LeaseState, LeaseSync
+from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
 
-AHEAD_S = 20.0  # the next hour's lease is granted this long before it begins
 FRESH_S = 5.0  # totals older than this give nothing back
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetHour:
-    """The hour of a campaign's zone in which `now` falls."""
-
-    start: datetime  # UTC
-    end: datetime  # UTC
-    day: date
-    left_in_day: int  # whole hours from `start` to the end of the day, this one included; >= 1
-
-    @staticmethod
-    def at(now: datetime, timezone: str) -> "BudgetHour":
-        """Works on days of 23 and 25 hours, and in zones off the whole hour."""
-        local = now.astimezone(ZoneInfo(timezone))
-        start = now - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-        midnight = datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), ZoneInfo(timezone))
-        left = round((midnight.astimezone(UTC) - start).total_seconds() / 3600)
-        return BudgetHour(start=start, end=start + timedelta(hours=1), day=local.date(), left_in_day=max(1, left))
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Limits of one campaign (None: no such limit) and what is already spoken for outside the lease in question."""
-
-    total: int | None
-    daily: int | None
-    hourly: int | None
-    even: bool
-    flight_end: datetime | None
-    committed_total: int
-    committed_day: int
-    committed_hour: int
-
-
-def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int) -> int:
-    """What one lease may cost. An even budget is spread over the hours that are left."""
-    if budget.total is None and budget.daily is None and budget.hourly is None:
-        return unbudgeted
-    limits = []
-    if budget.hourly is not None:
-        limits.append(budget.hourly - budget.committed_hour)
-    if budget.daily is not None:
-        left = budget.daily - budget.committed_day
-        limits.append(-(-left // hour.left_in_day) if budget.even else left)
-    if budget.total is not None:
-        left = budget.total - budget.committed_total
-        if budget.even and budget.daily is None and budget.flight_end is not None:
-            hours = max(1, -(-(budget.flight_end - hour.start) // timedelta(hours=1)))
-            left = -(-left // hours)
-        limits.append(left)
-    return max(0, min(limits))
+BATCH = 2_000  # campaigns looked at in one sync
+CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are worked out again
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +59,9 @@ class _Out:
         return max(self.amount, self.spent) if self.open else self.spent
 
 
-_CAMPAIGNS = """
+_CAMPAIGNS = f"""
 SELECT key, total_nano, daily_nano, hourly_nano, even, timezone, flight_end, revision
-FROM config.campaign
-WHERE status = 'active'
-  AND (flight_start IS NULL OR flight_start < %(horizon)s) AND (flight_end IS NULL OR flight_end > %(now)s)
+FROM config.campaign c WHERE key = ANY(%(keys)s) AND {due.RUNNING}
 """
 
 _COMMITTED = """
@@ -120,14 +70,10 @@ FROM ledger.lease l LEFT JOIN ledger.lease_minute m ON m.lease = l.id
 WHERE l.campaign = ANY(%s) GROUP BY l.id
 """
 
-_HELD = """
-SELECT l.id, l.campaign, l.amount_nano, l.hour, l.take_until, l.settle_until, c.even,
-       coalesce(sum(m.spent_nano), 0)::bigint,
-       array_agg(m.minute) FILTER (WHERE m.minute >= %(open_minute)s AND m.closed_nano > 0),
-       array_agg(m.closed_nano) FILTER (WHERE m.minute >= %(open_minute)s AND m.closed_nano > 0)
-FROM ledger.lease l JOIN config.campaign c ON c.key = l.campaign LEFT JOIN ledger.lease_minute m ON m.lease = l.id
-WHERE l.host = %(host)s AND l.closed_at IS NULL
-GROUP BY l.id, c.key
+_CLOSE = """
+UPDATE ledger.lease SET closed_at = %(now)s WHERE id IN (
+    SELECT id FROM ledger.lease WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(now)s LIMIT %(most)s)
+RETURNING campaign
 """
 
 
@@ -137,25 +83,47 @@ class LeaseOffice:
     def __init__(self, money: Money) -> None:
         self._money = money
         self._unbudgeted = int(nano_from_usd(money.unbudgeted_hour_usd))
+        self.forget()
+
+    def forget(self) -> None:
+        """On another connection: it may be another database, so hosts are told, and campaigns looked at, anew."""
+        self._epoch = secrets.token_hex(8)
+        self._looked: dict[str, due.Looked] = {}
 
     def sync(self, db: Connection, request: LeaseSync, now: datetime) -> LeaseState:
         """Answer one host. `now`: aware, of the controller's clock; hosts get durations only."""
+        host = request.host
+        in_parts = request.seen is not None  # else it is a host that can only take everything at once
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
-            self._free(cursor, request, now)
-            revision = store.newest_revision(cursor)
-            self._grant(cursor, request, now)
-            return LeaseState(
-                leases=self._held(cursor, request.host, now), stale=self._stale(cursor, now), revision=revision
-            )
-
-    def _free(self, cursor: Any, request: LeaseSync, now: datetime) -> None:
-        """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again."""
-        cursor.execute(
-            "UPDATE ledger.lease SET closed_at = %s WHERE host = %s AND closed_at IS NULL AND settle_until <= %s"
-            " RETURNING campaign",
-            (now, request.host, now),
+            crowded = self._free(cursor, request, now)
+            before = self._looked.get(host, due.Looked())
+            look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None)
+            self._grant(cursor, request, look.campaigns, now)
+            stale = self._stale(cursor, now)
+            open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
+            seen = Seen.read(request.seen or "", self._epoch)
+            told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
+        self._looked[host] = look.after  # not before it is committed
+        return LeaseState(
+            leases=told.leases,
+            stale=stale,
+            revision=look.after.reworked,
+            ended=told.ended,
+            begins=told.begins,
+            ends=told.ends,
+            more=told.more or look.more or crowded,
+            seen=str(told.seen),
+            partial=told.more,
         )
+
+    def _free(self, cursor: Any, request: LeaseSync, now: datetime) -> bool:
+        """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again.
+
+        True: there are more to close than fit into one sync.
+        """
+        cursor.execute(_CLOSE, {"now": now, "host": request.host, "most": CLOSINGS})
+        crowded: bool = cursor.rowcount == CLOSINGS
         freed = {campaign for (campaign,) in cursor.fetchall()}
         if request.ceilings:
             lowered = execute_values(
@@ -173,18 +141,19 @@ class LeaseOffice:
                 " WHERE campaign = ANY(%s) AND closed_at IS NULL AND take_until > %s",
                 (sorted(freed), now),
             )
+        return crowded
 
-    def _grant(self, cursor: Any, request: LeaseSync, now: datetime) -> None:
+    def _grant(self, cursor: Any, request: LeaseSync, campaigns: set[int], now: datetime) -> None:
         """New leases (where the host is healthy), and new amounts where the campaign changed."""
-        due = self._due(cursor, request, now)
-        if not due:
+        wanted = self._due(cursor, request, campaigns, now)
+        if not wanted:
             return
-        cursor.execute(_COMMITTED, (sorted({campaign.key for campaign, _, _ in due}),))
+        cursor.execute(_COMMITTED, (sorted({campaign.key for campaign, _, _ in wanted}),))
         leases: dict[int, list[_Out]] = {}
         for row in cursor.fetchall():
             leases.setdefault(row[0], []).append(_Out(*row[1:]))
         fresh, changed = [], []
-        for campaign, hour, mine in due:
+        for campaign, hour, mine in wanted:
             others = leases.setdefault(campaign.key, [])
             apart = [out for out in others if mine is None or out.lease != mine]
             amount = amount_of(
@@ -215,8 +184,9 @@ class LeaseOffice:
             execute_values(
                 cursor,
                 "INSERT INTO ledger.lease (campaign, host, hour, day, amount_nano, take_until, settle_until, revision)"
-                " VALUES %s",
+                " VALUES %s ON CONFLICT (campaign, host, hour) DO NOTHING",  # where `take_for_s` ended before the hour
                 fresh,
+                page_size=1_000,
             )
         if changed:
             execute_values(
@@ -224,52 +194,36 @@ class LeaseOffice:
                 "UPDATE ledger.lease l SET amount_nano = v.amount, revision = v.revision"
                 " FROM (VALUES %s) AS v (id, amount, revision) WHERE l.id = v.id",
                 changed,
+                page_size=1_000,
             )
 
-    def _due(self, cursor: Any, request: LeaseSync, now: datetime) -> list[tuple["_Campaign", BudgetHour, int | None]]:
+    def _due(
+        self, cursor: Any, request: LeaseSync, keys: set[int], now: datetime
+    ) -> list[tuple[_Campaign, BudgetHour, int | None]]:
         """(campaign, hour, lease) for which an amount must be worked out; lease None: not granted yet."""
-        cursor.execute(_CAMPAIGNS, {"now": now, "horizon": now + timedelta(seconds=AHEAD_S)})
+        if not keys:
+            return []
+        ask = {"keys": sorted(keys), "host": request.host, "now": now}
+        cursor.execute(_CAMPAIGNS, ask | {"horizon": now + timedelta(seconds=due.AHEAD_S)})
         campaigns = [_Campaign(*row) for row in cursor.fetchall()]
         cursor.execute(
-            "SELECT campaign, hour, id, revision FROM ledger.lease WHERE host = %s AND take_until > %s",
-            (request.host, now),
+            "SELECT campaign, hour, id, revision FROM ledger.lease"
+            " WHERE host = %(host)s AND campaign = ANY(%(keys)s) AND take_until > %(now)s",
+            ask,
         )
         mine = {(campaign, hour): (lease, revision) for campaign, hour, lease, revision in cursor.fetchall()}
-        hours: dict[str, list[BudgetHour]] = {}
-        due: list[tuple[_Campaign, BudgetHour, int | None]] = []
+        zones = {campaign.timezone for campaign in campaigns}
+        hours = {zone: due.hours_of(now, zone) for zone in zones}
+        found: list[tuple[_Campaign, BudgetHour, int | None]] = []
         for campaign in campaigns:
-            if campaign.timezone not in hours:
-                current = BudgetHour.at(now, campaign.timezone)
-                near = (current.end - now).total_seconds() <= AHEAD_S
-                hours[campaign.timezone] = [current, *([BudgetHour.at(current.end, campaign.timezone)] * near)]
             for hour in hours[campaign.timezone]:
                 lease, revision = mine.get((campaign.key, hour.start), (None, 0))
                 if revision < campaign.revision and (lease is not None or request.healthy):
-                    due.append((campaign, hour, lease))
-        return due
+                    found.append((campaign, hour, lease))
+        return found
 
     def _stale(self, cursor: Any, now: datetime) -> bool:
         """Are the totals behind what this host's tracker has acknowledged?"""
         cursor.execute("SELECT max(checked_at) FROM ops.stream")
         checked: datetime | None = cursor.fetchone()[0]
         return checked is None or (now - checked).total_seconds() > FRESH_S
-
-    def _held(self, cursor: Any, host: str, now: datetime) -> list[Lease]:
-        """Every open lease of the host, with what its notices have cost."""
-        open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
-        cursor.execute(_HELD, {"host": host, "open_minute": open_minute})
-        return [
-            Lease(
-                id=lease,
-                campaign=campaign,
-                amount=amount,
-                begins_in_s=(hour - now).total_seconds(),
-                take_for_s=(take_until - now).total_seconds(),
-                settle_for_s=(settle_until - now).total_seconds(),
-                hour_s=3600.0,
-                even=even,
-                spent=spent,
-                closed=list(zip(minutes or (), closed or (), strict=True)),
-            )
-            for lease, campaign, amount, hour, take_until, settle_until, even, spent, minutes, closed in cursor
-        ]

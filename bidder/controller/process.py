@@ -47,6 +47,7 @@ class Database:
     def _open(self) -> psycopg2.extensions.connection:
         if self._db is None or self._db.closed:
             self._db = psycopg2.connect(self._dsn, connect_timeout=3, application_name="outbid controller")
+            self._office.forget()
             rows = {name: (row.key, row.spend_on) for name, row in self._settings.exchanges.items()}
             store.sync_exchanges(self._db, rows)
         return self._db

@@ -2,13 +2,16 @@
 
 sync -> apply(LeaseState): place new leases, open the current one, move `left` by what was billed and lost;
 tick(): open and shut by the clock, give back what nobody claimed. No SQL, no HTTP, no waiting.
+The cost of both goes with the leases that an answer names; what must be done for all of them is compiled
+(bidder/_fast/leases.pyx), and done when it is due.
 Money: nano-USD. `now`, `received_at`: monotonic seconds. Minutes: UTC since 1970, from `clock`.
 
 Invariants, for the lease that bids take from:
 1. left = amount - spent - sum over open minutes of max(0, taken - closed), as of the last fresh answer;
    never more. Whatever is not known makes it less.
 2. A minute is open until `release_after_s` after its end. Then what it still holds comes back once, and only on
-   fresh totals: a state not `stale` and less than 3 s old. A later bill of it still costs: `left` may go below 0.
+   fresh totals: a state not `stale`, less than 3 s old and told to its end. A later bill of it still costs: `left`
+   may go below 0.
 3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
 4. At most one half of a purse is open, and none for a lease that has not begun or whose time to take is over.
    A half is emptied for another lease a second after it was shut, so no bid is in the middle of it.
@@ -19,56 +22,15 @@ Invariants, for the lease that bids take from:
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 
-from bidder._fast.purses import HalfView, Purses
+from bidder._fast.leases import SPAN_MINUTES, LeaseTable
+from bidder._fast.purses import Purses
 from bidder.money.wire import Lease, LeaseState
 
 FRESH_S = 3.0
-QUIET_S = 1.0
-WORTH_SAYING = 64  # less than this part of a lease is not given back before it closes
-BUCKETS = 16
-SPAN = 14  # minutes back that a bucket can be told from the same bucket of the next round; one ahead is a worker's
-MAX_RELEASE_S = (SPAN - 2) * 60
-
-
-@dataclass(slots=True)
-class Held:
-    """One lease in one half of a purse."""
-
-    lease: int
-    slot: int
-    which: int
-    known: bool  # False: see invariant 5
-    expired_through: int  # minutes up to this one have been given back
-    amount: int = 0
-    begins_at: float = 0.0
-    take_until: float = 0.0
-    hour_s: float = 3600.0
-    even: bool = False
-    open: bool = False
-    spent: int = 0
-    closed: dict[int, int] = field(default_factory=dict)
-
-    def hear(self, lease: Lease, received_at: float) -> None:
-        """Totals only grow, so an answer that comes late changes nothing."""
-        self.amount = lease.amount
-        self.begins_at = received_at + lease.begins_in_s
-        self.take_until = received_at + lease.take_for_s
-        self.hour_s, self.even = lease.hour_s, lease.even
-        self.spent = max(self.spent, lease.spent)
-        for minute, nano in lease.closed:
-            if minute > self.expired_through:
-                self.closed[minute] = max(nano, self.closed.get(minute, 0))
-
-    def credits(self, half: HalfView, minute: int) -> int:
-        """What bills and losses of open minutes gave back, less what bills cost."""
-        back = 0
-        for closed, nano in self.closed.items():
-            if max(self.expired_through, minute - SPAN - 1) < closed <= minute + 1:
-                back += min(nano, half.taken[closed % BUCKETS])
-        return back - self.spent
+CEILINGS = 4_000  # told in one question at most
+MAX_RELEASE_S = (SPAN_MINUTES - 2) * 60
 
 
 class LeaseKeeper:
@@ -78,19 +40,24 @@ class LeaseKeeper:
         """`clock`: wall, seconds since 1970. ValueError where minutes could not be told apart for so long."""
         if not 0 < release_after_s <= MAX_RELEASE_S:
             raise ValueError(f"release_after_s={release_after_s}: 1 to {MAX_RELEASE_S}")
-        self.revision = 0  # of the configuration that the last answer reflects
+        self.revision = 0  # of the configuration that the leases reflect
+        self.seen = ""  # to be told in the next question
         self._purses = purses
+        self._table = LeaseTable(purses)
         self._release_after_s = release_after_s
         self._clock = clock
         self._received_at = float("-inf")
-        self._stale = True
+        self._fresh = False
         self._complete = False
-        self._held: dict[int, Held] = {}
-        self._halves: dict[tuple[int, int], Held] = {}
-        self._shut_at: dict[tuple[int, int], float] = {}
-        self._listed: dict[int, int] = {}  # lease -> campaign, of the last answer
-        self._waiting: set[int] = set()  # campaigns with a lease that has found no half yet
-        self._gone: set[int] = set()  # leases that made room for others, or were over when first heard of
+        self._listing = 0  # number of the newest
+        self._listed = False  # it has ended
+        self._expired: int | None = (
+            None  # minutes up to this one are expired in all leases; None: a restored one is not
+        )
+        # Leases for which no half is free yet, and those that made room for others, or were over when first heard of;
+        # each with the listing in which it was named last.
+        self._waiting: dict[int, tuple[Lease, float, int]] = {}
+        self._gone: dict[int, int] = {}
         purses.close_all()
 
     @property
@@ -99,173 +66,135 @@ class LeaseKeeper:
         return self._purses.surveyed
 
     @property
+    def count(self) -> int:
+        """How many leases are in a purse."""
+        return self._table.count
+
+    @property
     def overspent(self) -> int:
         """What leases still held have cost beyond their amounts: bills after their reservations were given back."""
-        return sum(max(0, held.spent - held.amount) for held in self._held.values())
+        return self._table.overspent()
 
     def held(self) -> list[int]:
-        """Leases that the controller last named, whether or not anything can be taken from them."""
-        return list(self._listed)
+        """Leases that are in a purse, whether or not anything can be taken from them."""
+        return self._table.held_leases()
 
     def ceilings(self, now: float) -> list[tuple[int, int]]:
         """(lease, nano-USD) of leases that take no more: what each can still cost, where that is news to the budget.
 
-        What was spent and what is reserved; absolute, so that it may be said twice.
+        What was spent and what is reserved; absolute, so that it may be said twice. Not all of very many at once.
         """
-        found = []
-        for held in self._held.values():
-            quiet = now - self._shut_at.get((held.slot, held.which), float("-inf")) >= QUIET_S
-            if held.known and not held.open and held.take_until <= now and quiet:
-                half = self._purses.half(held.slot, held.which)
-                if half.left > half.amount // WORTH_SAYING:
-                    found.append((held.lease, half.amount - half.left))
-        return found
+        return self._table.ceilings(now, CEILINGS)
 
     def ready(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease in its purse, or been refused one?"""
-        if not self.surveyed or not self._waiting.isdisjoint(campaigns):
+        if not self.surveyed or not self._listed:
             return False
-        return self._complete or set(self._listed.values()).issuperset(campaigns)
-
-    def taking(self) -> Iterator[Held]:
-        """Leases that bids take from now."""
-        return (held for held in self._held.values() if held.open)
+        if self._waiting and not {lease.campaign for lease, _, _ in self._waiting.values()}.isdisjoint(campaigns):
+            return False
+        return self._complete or self._table.covers(campaigns)
 
     def apply(self, state: LeaseState, received_at: float, *, complete: bool = True) -> None:
-        """Take in an answer. `complete`: it was asked with `healthy=True`, so who has no lease in it was refused.
+        """Take in an answer. `complete`: it was asked with `healthy=True`, so who has no lease then was refused one.
 
         ValueError for a complete one while `surveyed` is False: leases just drawn could not be told from lost ones.
         """
         surveying = not self.surveyed
         if surveying and complete:
             raise ValueError("the first answer must be to a question with healthy=False, see `surveyed`")
-        self._received_at, self._stale, self.revision = received_at, state.stale, state.revision
-        self._complete = complete
+        if state.begins:
+            self._listing += 1
+        self._listed = state.ends or (self._listed and not state.begins)
+        self._received_at, self.seen = received_at, state.seen
+        whole = self._listed and not state.partial
+        self._fresh = whole and not state.stale
+        self._complete = self._listed and complete and not state.more
+        if whole:
+            self.revision = state.revision
         leases = [lease for lease in state.leases if lease.settle_for_s > 0]
-        self._listed = {lease.id: lease.campaign for lease in leases}
-        for lost in self._held.keys() - self._listed.keys():
-            self._drop(self._held[lost], received_at)
-        self._gone &= self._listed.keys()
-        newcomers = []
-        for lease in leases:
-            held = self._held.get(lease.id)
-            if held is None:
-                newcomers.append(lease)
-                continue
-            held.hear(lease, received_at)
-            self._settle(held)
-        self._turn(received_at)
-        self._waiting = {lease.campaign for lease in newcomers if not self._place(lease, received_at, surveying)}
-        self._turn(received_at)
-        if surveying:
+        over = [(lease.id, lease.campaign) for lease in state.leases if lease.settle_for_s <= 0]
+        self._forget([*state.ended, *over], received_at)
+        newcomers = self._table.hear(leases, received_at, self._minute(), fresh=self._fresh, mark=self._listing)
+        if state.ends:
+            self._end_listing({lease.id for lease in newcomers}, received_at)
+        self._table.settle_closed(self._minute(), fresh=self._fresh)
+        self._table.turn(received_at)
+        self._waiting.update((lease.id, (lease, received_at, self._listing)) for lease in newcomers)
+        self._place_waiting(received_at, surveying)
+        if surveying and self._listed:
             self._purses.mark_surveyed()
 
     def tick(self, now: float) -> None:
         """Twice a second or so, whether or not there are answers."""
-        self._turn(now)
-        if self._stale or now - self._received_at >= FRESH_S:
+        self._table.turn(now)
+        self._place_waiting(now, surveying=not self.surveyed)
+        if not self._fresh or now - self._received_at >= FRESH_S:
             return
-        minute = self._minute()
         due = int((self._clock() - self._release_after_s) // 60) - 1
-        for held in self._held.values():
-            if held.known and held.expired_through != due:
-                self._expire(held, minute, due)
+        if due != self._expired:
+            self._table.expire(self._minute(), due)
+            self._expired = due
+
+    def pace(self, now: float) -> None:
+        """Once a second: how freely may each campaign spend now? See bidder/_fast/pacing.pyx."""
+        self._table.pace(now)
 
     def _minute(self) -> int:
         return int(self._clock() // 60)
 
-    def _settle(self, held: Held) -> None:
-        """Bring the half to what is known of its lease."""
-        if not held.known:
-            return
-        half = self._purses.half(held.slot, held.which)
-        if half.amount != held.amount:
-            self._purses.set_amount(held.slot, held.which, held.amount)
-        credits = held.credits(half, self._minute())
-        if credits < half.credits or (credits > half.credits and not self._stale):
-            self._purses.apply_credits(held.slot, held.which, credits)
+    def _forget(self, ended: Collection[tuple[int, int]], now: float) -> None:
+        for lease, campaign in ended:
+            half = self._table.find(campaign, lease)
+            if half >= 0:
+                self._table.drop(half, now)
+            self._waiting.pop(lease, None)
+            self._gone.pop(lease, None)
 
-    def _expire(self, held: Held, minute: int, due: int) -> None:
-        """Give back what is left of every minute up to `due`. A clock set back makes it begin again from there."""
-        for expiring in range(max(min(held.expired_through, due), minute - SPAN - 1) + 1, due + 1):
-            held.expired_through = expiring
-            half = self._purses.half(held.slot, held.which)
-            if half.taken[expiring % BUCKETS]:
-                self._purses.expire_bucket(held.slot, held.which, expiring, held.credits(half, minute))
-        held.expired_through = due
-        for old in [closed for closed in held.closed if closed <= due]:
-            del held.closed[old]
+    def _end_listing(self, named: Collection[int], now: float) -> None:
+        """Whoever was not named since the listing began is closed. `named`: in this answer, and not in a purse."""
+        self._table.drop_unmarked(self._listing, now)
+        self._waiting = {id: entry for id, entry in self._waiting.items() if entry[2] == self._listing or id in named}
+        self._gone = {id: listing for id, listing in self._gone.items() if listing == self._listing or id in named}
 
-    def _turn(self, now: float) -> None:
-        """Shut what is over, open what has begun; of two that a purse could open, the newer."""
-        for held in self._held.values():
-            wanted = held.known and held.begins_at <= now < held.take_until
-            if wanted == held.open:
-                continue
-            if not wanted:
-                self._shut(held, now)
-                continue
-            other = self._halves.get((held.slot, 1 - held.which))
-            if other is not None and other.open:
-                if other.lease > held.lease:
-                    continue
-                self._shut(other, now)
-            self._purses.open_half(held.slot, held.which)
-            held.open = True
+    def _place_waiting(self, now: float, surveying: bool) -> None:
+        for id, (lease, received_at, listing) in list(self._waiting.items()):
+            if self._place(lease, received_at, now, surveying, listing):
+                del self._waiting[id]
 
-    def _shut(self, held: Held, now: float) -> None:
-        if held.open:
-            self._purses.close_half(held.slot, held.which)
-            self._shut_at[held.slot, held.which] = now
-            held.open = False
-
-    def _drop(self, held: Held, now: float) -> None:
-        """Out of the books; its half stays as it is until another lease needs it."""
-        self._shut(held, now)
-        del self._held[held.lease]
-        del self._halves[held.slot, held.which]
-
-    def _place(self, lease: Lease, now: float, surveying: bool) -> bool:
-        """Find the lease its half; False: none is free yet, it is tried again at the next answer."""
+    def _place(self, lease: Lease, received_at: float, now: float, surveying: bool, listing: int) -> bool:
+        """Find the lease its half; False: none is free yet, it is tried again."""
         if lease.id in self._gone:
+            self._gone[lease.id] = listing
             return True
         slot = self._purses.slot_of(lease.campaign)
-        halves = [(which, self._purses.half(slot, which)) for which in (0, 1)]
-        mine = next(((which, half) for which, half in halves if abs(half.lease) == lease.id), None)
-        if mine is None and lease.take_for_s <= 0 and not surveying:
-            self._gone.add(lease.id)
+        halves = [(2 * slot + which, self._purses.half(slot, which)) for which in (0, 1)]
+        mine = next(((at, half) for at, half in halves if abs(half.lease) == lease.id), None)
+        if mine is None and received_at + lease.take_for_s <= now and not surveying:
+            self._gone[lease.id] = listing
             return True
         untouched = lease.begins_in_s > 0 or not (surveying or lease.spent or lease.closed)
         known = mine[1].amount >= 0 if mine is not None else untouched
-        which = mine[0] if mine is not None else self._room(slot, now)
-        if which is None or now - self._shut_at.get((slot, which), float("-inf")) < QUIET_S:
+        half = mine[0] if mine is not None else self._room(slot, now)
+        if half is None or not self._table.is_quiet(half, now):
             if not known:
-                self._gone.add(lease.id)
+                self._gone[lease.id] = listing
             return not known
-        minute = self._minute()
-        held = Held(lease.id, slot, which, known, expired_through=minute - SPAN - 1)
-        held.hear(lease, now)
-        if not known:
-            if mine is None:
-                self._purses.grant_unknown(slot, which, lease.id)
-        else:
-            if mine is None:
-                self._purses.grant(slot, which, lease.id, lease.amount)
-            credits = held.credits(self._purses.half(slot, which), minute)
-            self._purses.restore(slot, which, lease.amount, credits)
-        self._held[lease.id] = held
-        self._halves[slot, which] = held
+        self._table.place(
+            half, lease, received_at, now, self._minute(), known=known, restored=mine is not None, mark=listing
+        )
+        if mine is not None:
+            self._expired = None
         return True
 
     def _room(self, slot: int, now: float) -> int | None:
         """A half without a lease that matters: free, or of one that can take no more."""
-        for which in (0, 1):
-            if (slot, which) not in self._halves:
-                return which
-        for which in (0, 1):
-            held = self._halves[slot, which]
-            if held.take_until <= now:
-                self._drop(held, now)
-                self._gone.add(held.lease)
-                return which
+        halves = (2 * slot, 2 * slot + 1)
+        for half in halves:
+            if not self._table.lease_of(half):
+                return half
+        for half in halves:
+            if self._table.is_over(half, now):
+                self._gone[self._table.lease_of(half)] = self._listing
+                self._table.drop(half, now)
+                return half
         return None

@@ -11,7 +11,9 @@ from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.ops import log as logs
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0  # an hour that begins or ends for thousands of campaigns takes a second or two an answer
+TICK_S = 0.5
+PAUSE_S = 0.05  # between questions, at least
 
 
 class LeaseSyncer:
@@ -37,20 +39,31 @@ class LeaseSyncer:
 
     async def run(self) -> None:
         """Until cancelled."""
+        await asyncio.gather(self._ask(), self._tick())
+
+    async def _tick(self) -> None:
+        """Leases open and shut in time while the controller is slow, too."""
+        while True:
+            self._keeper.tick(time.monotonic())
+            await asyncio.sleep(TICK_S)
+
+    async def _ask(self) -> None:
         while True:
             started = time.monotonic()
-            await self._sync()
-            self._keeper.tick(time.monotonic())
-            await asyncio.sleep(max(0.05, self._every_s - (time.monotonic() - started)))
+            more = await self._sync()
+            wait_s = 0.0 if more else self._every_s - (time.monotonic() - started)
+            await asyncio.sleep(max(PAUSE_S, wait_s))
 
-    async def _sync(self) -> None:
+    async def _sync(self) -> bool:
+        """Ask once; True: there is more to be heard."""
         healthy = self._healthy() and self._keeper.surveyed
         question = LeaseSync(
             host=self._host,
             healthy=healthy,
             revision=self._revision(),
-            held=self._keeper.held(),
+            held=[],
             ceilings=self._keeper.ceilings(time.monotonic()),
+            seen=self._keeper.seen,
         )
         try:
             answer = await self._client.fetch(
@@ -61,8 +74,10 @@ class LeaseSyncer:
             if not self._away:
                 self._log.warning("leases cannot be renewed; bidding goes on with those there are", error=str(error))
             self._away = True
-            return
+            return False
         if self._away:
             self._log.info("leases are renewed again")
         self._away = False
         self._keeper.apply(state, time.monotonic(), complete=healthy)
+        self._keeper.tick(time.monotonic())
+        return state.more

@@ -1,17 +1,25 @@
-"""What a bidder host and the controller say to each other about leases, twice a second."""
+"""What a bidder host and the controller say to each other about leases, twice a second.
+
+The controller names what has changed since the host last heard of it, over as many answers as it takes. A *listing*
+names every lease there is: the first thing a host hears is one, and so it is whenever the controller cannot tell what
+has changed. Fields are only ever added at the end, with defaults by which who does not know them is understood.
+"""
 
 import msgspec
 
 
 class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
-    """A host asks: here is who I am and which leases I hold; give me what is new."""
+    """A host asks: here is who I am and how far I have heard; what is new?"""
 
     host: str
     healthy: bool  # its stream and spool can be written; where not, nothing is granted or renewed
     revision: int  # of the book it serves; leases are granted for the campaigns of that book
-    held: list[int]  # ids of leases that it still settles
+    held: list[int]  # ids of leases; not read any more
     # (lease, nano-USD): this one is over, and can cost no more than that any more
     ceilings: list[tuple[int, int]] = []
+    seen: str | None = (
+        None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
+    )
 
 
 class Lease(msgspec.Struct, array_like=True, frozen=True):
@@ -26,12 +34,19 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     hour_s: float  # length of the budget hour that it belongs to, for pacing
     even: bool  # pace evenly over that hour
     spent: int  # nano-USD billed so far
-    closed: list[tuple[int, int]]  # (minute of the bid, nano-USD of reservations billed or lost), open minutes only
+    # (minute of the bid, nano-USD of reservations billed or lost): open minutes only, at least those that changed
+    closed: list[tuple[int, int]]
 
 
 class LeaseState(msgspec.Struct, array_like=True, frozen=True):
-    """The controller answers: every lease of this host that is not closed, and which it may forget."""
+    """The controller answers: leases of this host that are not closed, and which it may forget."""
 
     leases: list[Lease]
     stale: bool  # the totals are not fresh (the aggregator is behind): give nothing back
     revision: int  # config revision that the leases reflect
+    ended: list[tuple[int, int]] = []  # (lease, campaign): closed
+    begins: bool = True  # a listing begins here: whatever was listed before says nothing any more
+    ends: bool = True  # the listing ends here: what was not named since it began is closed
+    more: bool = False  # there is more to say, or to grant: ask again at once
+    seen: str = ""  # to be told in the next question
+    partial: bool = False  # more changes, or leases of the listing, are known than are named so far

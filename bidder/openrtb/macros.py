@@ -132,5 +132,5 @@ def _other(macro: str, values: Values) -> list[Part]:
 
 
 def _encoded(parts: list[Part]) -> list[Part]:
-    """Percent-encoded; ids and tokens have nothing to encode. Inside another URL no exchange finds a place for a price."""
+    """Percent-encoded; ids and tokens have nothing to encode. Inside another URL no exchange fills a price in."""
     return [quote(part, safe="") if isinstance(part, str) else part for part in parts if part is not Piece.PIXEL_PRICE]

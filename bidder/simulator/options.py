@@ -36,6 +36,7 @@ class Options:
     duplicates: float = 0.0  # of notices: sent twice
     late: float = 0.0  # of billing notices: sent `late_s` later
     late_s: float = 15.0
+    lint_per_s: int = 500  # answers that each process holds against the linter, at most
     forged: float = 0.0  # of notices: sent with a damaged token too
 
     def __post_init__(self) -> None:
@@ -49,6 +50,7 @@ class Options:
         bounds: dict[str, tuple[float, float]] = {
             "rate": (0.01, MAX_RATE), "connections": (1, 4096), "processes": (1, 64), "deadline_ms": (1, 60_000),
             "win_median_cpm": (0.000_001, 1_000_000), "late_s": (0, 3_600), "seed": (0, 2**63 - 1),
+            "lint_per_s": (0, 100_000),
         }  # fmt: skip
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:

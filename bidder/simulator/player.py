@@ -17,6 +17,7 @@ from bidder.simulator import page
 from bidder.simulator.auction import Loss, Offer, Outcome, decide, macros, read
 from bidder.simulator.connections import Answer, Failure, Pool
 from bidder.simulator.courier import BILL, CLICK, Courier
+from bidder.simulator.critic import Critic
 from bidder.simulator.macros import fill
 from bidder.simulator.options import DEFAULT_SECONDS, Options, PlayError
 from bidder.simulator.source import Asked, ask
@@ -65,6 +66,7 @@ class Player:
             timeout_s=TIMEOUT_S,
         )
         self._courier = Courier(options, random.Random(f"courier {options.seed} {script.first}"))
+        self._critic = Critic(options.exchange, self._rate, options.lint_per_s)
         self._loop = asyncio.get_running_loop()
         self._finished = asyncio.Event()
         self._sent = 0
@@ -107,6 +109,8 @@ class Player:
         """As it is now."""
         self._summary.notices = self._courier.counts
         self._summary.sent = self._sent
+        self._summary.linted = self._critic.judged
+        self._summary.violations, self._summary.warnings = self._critic.errors, self._critic.warnings
         self._summary.closed_connections = self._bids.closed_by_peer + self._courier.closed_by_peer
         self._summary.cpu_s = time.process_time() - self._cpu_before_s
         if not self._finished.is_set():
@@ -139,12 +143,12 @@ class Player:
         number = self._script.first + self._sent * self._script.step
         which = number % len(self._payloads)
         self._sent += 1
-        done = partial(self._answered, number, self._asked[which], intended, time.monotonic_ns())
+        done = partial(self._answered, number, which, intended, time.monotonic_ns())
         self._bids.send(self._payloads[which], done)
 
-    def _answered(self, number: int, asked: Asked, intended: int, sent: int, answer: Answer | Failure) -> None:
+    def _answered(self, number: int, which: int, intended: int, sent: int, answer: Answer | Failure) -> None:
         now = time.monotonic_ns()
-        summary = self._summary
+        summary, asked = self._summary, self._asked[which]
         self._answers += 1
         if isinstance(answer, Failure):
             summary.errors[answer.value] += 1
@@ -155,6 +159,7 @@ class Player:
         summary.service.add((now - sent) // 1_000)
         late = (now - intended) / 1e6 > self.options.deadline_ms
         summary.late += late
+        self._critic.hear(self._script.bodies[which], answer)
         if answer.status == 200:
             self._auction(number, side, asked, answer.body, late)
 

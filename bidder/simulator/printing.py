@@ -86,6 +86,8 @@ def lines(summary: Summary) -> list[str]:
     wrong = {
         "no answer": summary.errors,
         "broken rules": summary.invalid,
+        "violations": summary.violations,
+        "warnings": summary.warnings,
         "refused": notices.refused,
         "given up": notices.abandoned,
         "not on this machine": notices.elsewhere,

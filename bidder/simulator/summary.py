@@ -113,6 +113,9 @@ class Summary:
     errors: Counter[str] = field(default_factory=Counter)  # bid requests without an answer, by what went wrong
     closed_connections: int = 0  # by the server, of all kinds
     invalid: Counter[str] = field(default_factory=Counter)  # bids and responses that break a rule, by rule
+    linted: int = 0  # answers that the linter has judged: all, or a sample
+    violations: Counter[str] = field(default_factory=Counter)  # that it calls errors, by rule
+    warnings: Counter[str] = field(default_factory=Counter)
     losses: Counter[str] = field(default_factory=Counter)  # bids that lost, by OpenRTB loss reason
     late: int = 0  # answers after the deadline; their bids lose
     latency: Latency = field(default_factory=Latency)  # from the time that was intended
@@ -122,16 +125,16 @@ class Summary:
 
     @property
     def clean(self) -> bool:
-        """Every request was answered, no bid broke a rule, and everything was told and believed as it should be."""
-        return not (self.errors or self.invalid or self.notices.untold)
+        """Every request was answered, no answer broke a rule, and everything was told and believed as it should be."""
+        return not (self.errors or self.invalid or self.violations or self.notices.untold)
 
     def merge(self, other: "Summary") -> None:
         """Add what another process counted."""
         for name in ("real", "test", "notices", "latency", "service"):
             getattr(self, name).merge(getattr(other, name))
-        for name in ("errors", "invalid", "losses"):
+        for name in ("errors", "invalid", "violations", "warnings", "losses"):
             getattr(self, name).update(getattr(other, name))
-        for name in ("sent", "closed_connections", "late", "cpu_s"):
+        for name in ("sent", "linted", "closed_connections", "late", "cpu_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.seconds = max(self.seconds, other.seconds)
 
@@ -143,6 +146,9 @@ class Summary:
             "sent": self.sent,
             "losses": dict(sorted(self.losses.items())),
             "invalid": dict(sorted(self.invalid.items())),
+            "linted": self.linted,
+            "violations": dict(sorted(self.violations.items())),
+            "warnings": dict(sorted(self.warnings.items())),
             "late": self.late,
             "errors": self.errors.total(),
             "error_kinds": dict(sorted(self.errors.items())),

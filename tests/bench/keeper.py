@@ -3,7 +3,7 @@
     python -m tests.bench.keeper STATE WORKERS
 
 Missing, next to bidder/supervisor.py: leases, pacing, the keeper of the book, the tracker's health, verbs. What those
-cost on a whole host grows with its campaigns, and is not in the figures of such a host.
+cost on a whole host is not in the figures of such a host.
 """
 
 import asyncio

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bidder.openrtb.lint import lint
+from tests.lint_cases.known import objections
+
 Json = dict[str, Any]
 
 CPM = "2"
@@ -55,9 +58,13 @@ class Asker:
         self.connection.close()
 
     def ask(self, body: Json | bytes, exchange: str = "generic") -> Answer:
-        """Post one request."""
+        """Post one request. What it gets is something that nobody could object to."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.send("POST", f"/bid/{exchange}", raw, {"Content-Type": "application/json"})
+        answer = self.send("POST", f"/bid/{exchange}", raw, {"Content-Type": "application/json"})
+        if answer.status != 404:
+            wrong = objections(lint(raw, answer.body, status=answer.status, headers=answer.headers))
+            assert not wrong, (wrong, raw, answer.body)
+        return answer
 
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None

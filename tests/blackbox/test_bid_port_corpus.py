@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from bidder.openrtb.lint import Violation, lint
 from tests.blackbox.bid_port import Answer, Asker, Json
 from tests.hosts import EXAMPLES, Host
-from tests.reference import matcher, request, response_rules
+from tests.lint_cases import known
+from tests.reference import matcher, request
 
 pytestmark = pytest.mark.blackbox
 
@@ -34,15 +36,14 @@ def exchange_of(n: int) -> str:
 def ask_all(host: Host, bodies: list[bytes]) -> list[Answer]:
     """On one connection, which none of them may cost."""
     with Asker(host.base) as asker:
-        return [asker.ask(body, exchange_of(n)) for n, body in enumerate(bodies)]
+        return [asker.send("POST", f"/bid/{exchange_of(n)}", body) for n, body in enumerate(bodies)]
 
 
-def objections(bodies: list[bytes], answers: list[Answer]) -> list[tuple[response_rules.Finding, bytes]]:
+def objections(bodies: list[bytes], answers: list[Answer]) -> list[tuple[Violation, bytes]]:
     return [
-        (finding, body)
+        (violation, body)
         for body, answer in zip(bodies, answers, strict=True)
-        for finding in response_rules.check(body, answer.status, answer.headers, answer.body)
-        if finding.level == response_rules.ERROR
+        for violation in known.objections(lint(body, answer.body, status=answer.status, headers=answer.headers))
     ]
 
 

@@ -90,6 +90,8 @@ def test_help_names_every_verb_that_is_for_people(capsys: pytest.CaptureFixture[
         (["report", "spend", "--colour"], "--colour"),
         (["switch", "sideways"], "sideways"),
         (["status", "--loud"], "--loud"),
+        (["lint", "request.json"], "RESPONSE"),
+        (["lint", "a", "b", "--status", "good"], "--status"),
         (["stop"], "role"),
         (["exchange", "play", "--rate", "fast"], "--rate"),
         (["exchange", "play", "--seconds", "1", "--requests", "1"], "--requests"),

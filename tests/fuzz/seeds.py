@@ -14,9 +14,9 @@ KEYS = """
     domain page bundle publisher cat sectioncat pagecat os osv make model carrier language devicetype connectiontype ifa
     lmt dnt geo country region city metro zip lat lon buyeruid gender yob consent eids data segment coppa gdpr
     us_privacy native acat wlang wlangb langb wratio hratio expdir source mimes minduration maxduration maxextended
-    rqddurs protocols protocol linearity placement plcmt skip skipmin skipafter boxingallowed minbitrate maxbitrate delivery
-    podid poddur maxseq poddedupe mincpmpersec durfloors mindur maxdur request ver assets required title img type len
-    eventtrackers event methods x
+    rqddurs protocols protocol linearity placement plcmt skip skipmin skipafter boxingallowed minbitrate maxbitrate
+    delivery podid poddur maxseq poddedupe mincpmpersec durfloors mindur maxdur request ver assets required title img
+    type len eventtrackers event methods x
 """
 VALUES = rb"""
     null true false {} [] [[]] [{}] {"id":"1"} 0 -0 1e400 -1e-400 0.0000005 1.5E+2 18446744073709551616
@@ -63,7 +63,10 @@ def reader_seeds() -> list[bytes]:
             "id": "1",
             "imp": [
                 {"id": "1", "video": {"mimes": ["video/mp4"], "protocols": [2, 3], "skip": 0, "maxextended": -1}},
-                {"id": "2", "audio": {"rqddurs": [15, 30], "durfloors": [{"mindur": 5, "bidfloor": 1.5}], "podid": "p"}},
+                {
+                    "id": "2",
+                    "audio": {"rqddurs": [15, 30], "durfloors": [{"mindur": 5, "bidfloor": 1.5}], "podid": "p"},
+                },
                 {"id": "3", "native": {"request": '{"native":{"ver":"1.2","assets":[{"id":1,"title":{"len":9}}]}}'}},
                 {"id": "4", "native": {"request": {"assets": [{"id": 1, "img": {"type": 3, "mimes": ["a\n"]}}]}}},
             ],

@@ -20,10 +20,14 @@ COMMON = {"adomain": subsets(DOMAINS, 1), "cat": subsets(["IAB3", "IAB25", "iab3
 
 media = st.lists(
     st.builds(
-        lambda shape, mime, more: {"url": f"https://cdn.example/{mime}", "mime": mime, "w": shape[0], "h": shape[1]} | more,
+        lambda shape, mime, more: (
+            {"url": f"https://cdn.example/{mime}", "mime": mime, "w": shape[0], "h": shape[1]} | more
+        ),
         st.sampled_from(SHAPES),
         st.sampled_from(["video/mp4", "video/mp4", "VIDEO/webm", "audio/mpeg"]),
-        records({"bitrate_kbps": st.sampled_from([400, 900]), "delivery": st.sampled_from(["progressive", "streaming"])}),
+        records(
+            {"bitrate_kbps": st.sampled_from([400, 900]), "delivery": st.sampled_from(["progressive", "streaming"])}
+        ),
     ),
     min_size=1,
     max_size=2,
@@ -49,7 +53,9 @@ def played(draw: st.DrawFn) -> dict[str, Any]:
 texts = st.sampled_from(["short", "a longer text, with a word or two more"])
 own_assets = st.lists(
     st.one_of(
-        st.builds(lambda kind, text: {"type": kind, "text": text}, st.sampled_from(["title", "sponsored", "desc"]), texts),
+        st.builds(
+            lambda kind, text: {"type": kind, "text": text}, st.sampled_from(["title", "sponsored", "desc"]), texts
+        ),
         st.builds(
             lambda kind, side, more: {"type": kind, "url": "https://cdn.example/i", "w": side, "h": side} | more,
             st.sampled_from(["icon", "main"]),
@@ -61,7 +67,9 @@ own_assets = st.lists(
     max_size=5,
 )
 natives = st.builds(
-    lambda assets, more: more | {"type": "native", "landing_url": "https://acme.example/", "native": {"assets": assets}},
+    lambda assets, more: (
+        more | {"type": "native", "landing_url": "https://acme.example/", "native": {"assets": assets}}
+    ),
     own_assets,
     records(COMMON),
 )
@@ -112,7 +120,9 @@ players = records(
 asked = st.builds(
     lambda wanted, required, ids: wanted | required | ids,
     st.one_of(
-        st.sampled_from([{"title": {}}, {"title": {"len": 10}}, {"data": {"type": 1}}, {"data": {"type": 2, "len": 9}}]),
+        st.sampled_from(
+            [{"title": {}}, {"title": {"len": 10}}, {"data": {"type": 1}}, {"data": {"type": 2, "len": 9}}]
+        ),
         st.builds(
             lambda image: {"img": image},
             records(
@@ -134,7 +144,10 @@ asked = st.builds(
 @st.composite
 def placements(draw: st.DrawFn) -> dict[str, Any]:
     assets = draw(st.lists(asked, min_size=1, max_size=3))
-    wanted: Any = {"ver": "1.2", "assets": [asset | {"id": n} if "id" in asset else asset for n, asset in enumerate(assets)]}
+    wanted: Any = {
+        "ver": "1.2",
+        "assets": [asset | {"id": n} if "id" in asset else asset for n, asset in enumerate(assets)],
+    }
     wanted = draw(st.sampled_from([wanted, {"native": wanted}]))
     wanted = draw(st.sampled_from([wanted, json.dumps(wanted), json.dumps(wanted), json.dumps(wanted)[:-1]]))
     return draw(records({"battr": subsets([1, 2], 1)})) | {"request": wanted}

@@ -96,7 +96,9 @@ banners = records(
     format=st.lists(
         st.one_of(
             *[sizes] * 4,
-            st.sampled_from([{"wratio": 32, "hratio": 5}, {"wratio": 6, "hratio": 5, "wmin": 301}, {"wratio": 8, "hratio": 1}]),
+            st.sampled_from(
+                [{"wratio": 32, "hratio": 5}, {"wratio": 6, "hratio": 5, "wmin": 301}, {"wratio": 8, "hratio": 1}]
+            ),
         ),
         min_size=1,
         max_size=3,

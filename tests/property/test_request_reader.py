@@ -76,17 +76,17 @@ BANNER = object_of(
     battr=array(CODES), btype=array(CODES), expdir=array(CODES), api=array(CODES), ext=ODD,
 )  # fmt: skip
 DUR_FLOOR = object_of(mindur=CODES, maxdur=CODES, bidfloor=SCALAR)
-PLAYER = dict(
+PLAYED = object_of(
     mimes=array(SCALAR), minduration=CODES, maxduration=CODES, maxextended=CODES, rqddurs=array(CODES),
     protocols=array(CODES), w=CODES, h=CODES, linearity=CODES, placement=CODES, plcmt=CODES, battr=array(CODES),
     api=array(CODES), delivery=array(CODES),
 )  # fmt: skip
-SOLD = dict(
+SOLD = object_of(
     protocol=st.one_of(CODES, array(CODES)), skip=FLAGS, boxingallowed=FLAGS, skipmin=CODES, skipafter=CODES,
     minbitrate=CODES, maxbitrate=CODES, podid=SCALAR, poddur=CODES, maxseq=CODES, poddedupe=array(CODES),
     mincpmpersec=SCALAR, durfloors=array(DUR_FLOOR), mimes=array(STRINGS), playbackmethod=array(CODES),
 )  # fmt: skip
-MEDIA = st.one_of(object_of(**PLAYER), object_of(**SOLD))
+MEDIA = st.one_of(PLAYED, SOLD)
 ASSET = object_of(
     id=CODES, required=FLAGS, title=object_of(len=CODES), data=object_of(type=CODES, len=CODES),
     img=object_of(type=CODES, w=CODES, h=CODES, wmin=CODES, hmin=CODES, mimes=array(STRINGS)),

@@ -145,9 +145,7 @@ def secure(creative: Json) -> bool:
     return "http:" not in json.dumps(creative).lower()
 
 
-def offer(
-    campaign: Json, purse: Purse, request: Json, imp: Json, place: Place, pods: formats.Pods
-) -> Offer | Reason:
+def offer(campaign: Json, purse: Purse, request: Json, imp: Json, place: Place, pods: formats.Pods) -> Offer | Reason:
     flight = campaign.get("flight", {})
     if "start" in flight and place.now < instant(flight["start"]):
         return Reason.FLIGHT

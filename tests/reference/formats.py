@@ -80,9 +80,7 @@ def played(creative: Json, spec: Json, player: Json) -> dict[Reason, bool]:
 def versions(spec: Json) -> list[int]:
     overlay, skippable = spec.get("linearity") == 2, spec.get("skippable", False)
     able = [
-        version
-        for version, (skips, overlays) in VERSIONS.items()
-        if (overlays if overlay else skips or not skippable)
+        version for version, (skips, overlays) in VERSIONS.items() if (overlays if overlay else skips or not skippable)
     ]
     return [version for version in able if not spec.get("protocols") or version in spec["protocols"]]
 
@@ -213,7 +211,8 @@ class Pods:
         if here and here[0][1] is not player:
             return True
         if any(
-            same_pod(player, beside) and alike(creative, other, {*player.get("poddedupe", []), *beside.get("poddedupe", [])})
+            same_pod(player, beside)
+            and alike(creative, other, {*player.get("poddedupe", []), *beside.get("poddedupe", [])})
             for _, beside, other in self.placed
         ):
             return True

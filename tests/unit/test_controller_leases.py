@@ -9,7 +9,8 @@ from psycopg2.extensions import connection as Connection
 
 from aggregator.migrate import migrate
 from bidder.controller import store
-from bidder.controller.leases import Budget, BudgetHour, LeaseOffice, amount_of
+from bidder.controller.budget import Budget, BudgetHour, amount_of
+from bidder.controller.leases import LeaseOffice
 from bidder.money.units import NANO_PER_USD
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money

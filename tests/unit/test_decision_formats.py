@@ -1,4 +1,4 @@
-"""What players and native placements can refuse, as pairs: a request that lets the campaign bid, and one that stops it."""
+"""What players and native placements refuse, as pairs: a request that lets the campaign bid, and one that stops it."""
 
 import json
 from pathlib import Path
@@ -213,7 +213,9 @@ def test_one_request_lets_it_bid_and_the_other_stops_it(tmp_path: Path, name: st
     assert (stopped.status, stopped.body, stopped.reason) == (204, b"", reason)
 
 
-@pytest.mark.parametrize(("protocols", "version"), [([2, 3, 7, 11, 13], "4.2"), ([2, 3, 7], "4.0"), ([3, 2], "3.0"), ([2], "2.0")])
+@pytest.mark.parametrize(
+    ("protocols", "version"), [([2, 3, 7, 11, 13], "4.2"), ([2, 3, 7], "4.0"), ([3, 2], "3.0"), ([2], "2.0")]
+)
 def test_a_player_is_answered_in_the_newest_version_that_it_reads(
     tmp_path: Path, protocols: list[int], version: str
 ) -> None:

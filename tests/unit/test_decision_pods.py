@@ -26,9 +26,7 @@ def taken(world: World, asked: dict[str, Any]) -> list[tuple[str, str]]:
     ("rule", "alike"),
     [(1, {"adomain": ["acme.example"], "cat": ["IAB1"]}), (2, {"adomain": ["other.example"], "cat": ["IAB3"]})],
 )
-def test_two_slots_of_a_pod_do_not_share_what_poddedupe_names(
-    tmp_path: Path, rule: int, alike: dict[str, Any]
-) -> None:
+def test_two_slots_of_a_pod_do_not_share_what_poddedupe_names(tmp_path: Path, rule: int, alike: dict[str, Any]) -> None:
     other = spot("other", "1", adomain=["else.example"], cat=["IAB9"])
     world = World(tmp_path, [spot("first", "3"), spot("alike", "2", **alike), other])
     assert taken(world, slots({}, {}, podid="p")) == [("0", "first"), ("1", "first")]

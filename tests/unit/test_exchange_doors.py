@@ -142,3 +142,12 @@ def test_a_host_does_not_start_without_the_secret_that_its_settings_name(tmp_pat
     settings = parse({"exchanges": {"openx": {"secret_file": "keys/openx"}}}, "test")
     with pytest.raises(StartError, match=r"exchanges\.openx\.secret_file"):
         Supervisor(state, settings, "a host")
+
+
+def test_what_is_kept_for_a_spot_check_names_the_exchange_and_not_its_secret(tmp_path: Path) -> None:
+    here = world(tmp_path, secret_file="secret")
+    here.decider.sample()
+    assert told(here, path=f"/bid/openx/{SECRET}") == (200, None)
+    kept = here.decider.sample()
+    assert kept is not None
+    assert kept[:2] == (b"openx", BODY)

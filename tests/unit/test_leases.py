@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bidder._fast.purses import Purses
+from bidder.money import leases
 from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import Lease, LeaseState
 
@@ -111,6 +112,34 @@ def test_a_lease_that_is_over_says_what_it_can_still_cost_once_bids_are_out_of_i
     assert host.keeper.ceilings(host.now) == []
     host.hear(lease(amount=300, take=-1.0, spent=100, closed=[(host.minute, 300)]))
     assert host.keeper.ceilings(host.now) == [(7, 100)]
+
+
+def test_of_very_many_ceilings_some_are_told_at_once_and_the_others_later(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "CEILINGS", 2)
+    every = [lease(n, campaign=n, take=10.0) for n in range(1, 6)]
+    host.hear(*every)
+    host.wait(10.0)
+    host.wait(1.0)
+    told = host.keeper.ceilings(host.now)
+    assert len(told) == 2
+    done = {id for id, _ in told}
+    host.hear(*(lease(n, amount=0 if n in done else 1_000, campaign=n, take=-1.0) for n in range(1, 6)))
+    assert done.isdisjoint(id for id, _ in host.keeper.ceilings(host.now))
+
+
+def test_leases_of_more_campaigns_than_the_purses_began_with_are_kept(tmp_path: Path) -> None:
+    purses = Purses(tmp_path / "purses", 2)
+    keeper = LeaseKeeper(purses, release_after_s=600, clock=lambda: START)
+    keeper.apply(LeaseState([], False, 0), 0.0, complete=False)
+    keeper.apply(LeaseState([lease(n, campaign=n) for n in range(1, 300)], False, 1), 0.0)
+    assert keeper.held() == list(range(1, 300))
+    assert keeper.count == 299
+    for n in range(1, 300):
+        assert purses.take(purses.slot_of(n), 1_000, 1) == (n, 1_000)
+    keeper.apply(LeaseState([], False, 1), 1.0)
+    assert keeper.count == 0
 
 
 def test_renewed_lease_opens_again_where_it_stood(host: Host) -> None:

@@ -47,7 +47,9 @@ def test_a_key_that_differs_in_one_byte_is_another() -> None:
         assert_same(READER, body_of(f'"device":{{"{private}":3,"os":"o"}},"{private}":4'))
 
 
-@pytest.mark.parametrize("long", ["minduration", "maxduration", "mincpmpersec", "boxingallowed", "poddedupe", "rqddurs"])
+@pytest.mark.parametrize(
+    "long", ["minduration", "maxduration", "mincpmpersec", "boxingallowed", "poddedupe", "rqddurs"]
+)
 def test_a_key_that_few_objects_have_is_told_from_those_beside_it(long: str) -> None:
     value = "[7]" if long in ("poddedupe", "rqddurs") else "0"
     for key in (long, long[:-1], long + "x", long[:-1] + "x", "x" + long[1:], f"\\u{ord(long[0]):04x}{long[1:]}"):
@@ -74,7 +76,9 @@ def test_a_native_request_in_a_string_has_a_depth_of_its_own(depth: int) -> None
         assert_same(READER, body.encode())
 
 
-@pytest.mark.parametrize("text", ["", " ", "{", "{}", " {} ", "{}x", "[]", "7", "null", '{"assets":[]}', "{}\u0000", "\ufeff{}"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "{", "{}", " {} ", "{}x", "[]", "7", "null", '{"assets":[]}', "{}\u0000", "\ufeff{}"]
+)
 def test_what_is_no_native_request_is_none(text: str) -> None:
     assert_same(READER, f'{{"id":"r","imp":[{{"id":"1","native":{{"request":{json.dumps(text)}}}}}]}}'.encode())
 

@@ -14,12 +14,13 @@ from bidder.simulator.courier import forge
 from bidder.simulator.options import Options, PlayError
 from bidder.simulator.play import bodies_of, play
 from bidder.simulator.player import Player, Script
+from bidder.simulator.printing import lines
 from bidder.simulator.summary import Summary
 from tests.small_bidder import CUT, SmallBidder, small_bidder
 
 CHEAP, DEAR = 0.000_01, 900_000.0  # medians of competitors that never, or always, outbid us
 PATIENT_MS = 60_000.0  # a deadline that a busy machine keeps
-PLAIN = b'{"id":"r-1","at":1,"imp":[{"id":"1","bidfloor":0.5}]}'
+PLAIN = b'{"id":"r-1","at":1,"imp":[{"id":"1","banner":{},"bidfloor":0.5}]}'
 
 
 def played(bodies: list[bytes], faults: list[int] | None = None, **changes: Any) -> tuple[Summary, SmallBidder]:
@@ -117,6 +118,23 @@ def test_forgeries_must_be_refused() -> None:
     summary, bidder = played([PLAIN] * 10, forged=1.0)
     assert (summary.notices.forged, bidder.forged, summary.notices.forged_taken) == (30, 30, 0)
     assert summary.clean
+
+
+def test_answers_are_held_against_the_linter() -> None:
+    summary, _ = played(
+        [PLAIN, PLAIN.replace(b'"banner":{}', b'"banner":{"btype":[3]},"secure":1'), b"{oops"], rate=500.0
+    )
+    document = summary.document()
+    assert document["linted"] == 3
+    assert document["violations"] == {"secure_markup": 1}  # its click and pixel are http
+    assert document["warnings"] == {"secure_notice": 3}
+    assert not summary.clean
+    assert "violations   secure_markup: 1" in lines(summary)
+
+
+def test_the_linter_judges_a_sample_where_there_are_too_many_answers() -> None:
+    assert played([PLAIN] * 50, rate=2000.0, lint_per_s=200)[0].linted == 5
+    assert played([PLAIN] * 50, rate=2000.0, lint_per_s=0)[0].linted == 0
 
 
 def test_a_forgery_differs_in_the_token_only() -> None:
