@@ -195,7 +195,11 @@ def test_matcher_agrees_with_the_reference_on_real_requests(tmp_path: Path, corp
                 for key, one in enumerate(found, 1)
                 if reference.accepts(one, request, imp, "generic", datetime.fromtimestamp(now_s, UTC)) is None
                 and "banner" in seen["media"]
-                and (not seen["sizes"] or any((ad["w"], ad["h"]) in seen["sizes"] for ad in one["creatives"]))
+                and (
+                    not seen["sizes"]
+                    or seen["ratios"]
+                    or any((ad["w"], ad["h"]) in seen["sizes"] for ad in one["creatives"])
+                )
             ]
             assert sorted(compiled.matches(reader, 1, now_s, number)) == wanted
             compared += len(wanted)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -216,6 +217,7 @@ def creative_rule(creative: Json, request: View, imp: View, exchange: str, publi
         "battr": not set(creative.get("attr", [])) & set(imp["battr"]),
         # Our markup is XHTML (2), and a script (3) or iframe (4) ad by what it holds.
         "btype": not (2 in blocked or (3 in blocked and "<script" in adm) or (4 in blocked and "<iframe" in adm)),
+        "expdir": not imp["expdir"] or set(creative.get("expdir", [])) <= set(imp["expdir"]),
         "api": set(creative.get("api", [])) <= set(imp["api"]),
         "secure": not imp["secure"] or (public_url.startswith("https:") and not insecure(adm)),
         "approval": creative.get("approval", {}).get(exchange, "approved") == "approved",
@@ -230,9 +232,12 @@ def creative_rule(creative: Json, request: View, imp: View, exchange: str, publi
 
 
 def size_fits(w: int, h: int, imp: View) -> bool:
-    """One of the sizes named; where there is none, within the ranges, as far as there are any. Ratios fit nothing."""
+    """One of the sizes or ratios named; where there is none, within the ranges, as far as there are any."""
     if imp["sizes"] or imp["ratios"]:
-        return (w, h) in imp["sizes"]
+        return (w, h) in imp["sizes"] or any(
+            w >= least and h == math.floor(Fraction(w * high, wide) + Fraction(1, 2))
+            for wide, high, least in imp["ratios"]
+        )
     return (imp["wmin"] or w) <= w <= (imp["wmax"] or w) and (imp["hmin"] or h) <= h <= (imp["hmax"] or h)
 
 
