@@ -135,7 +135,8 @@ def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
         named = sizes(imp["banner"])
         if named and not any(fits(creative["w"], creative["h"], imp["banner"]) for creative in creatives):
             # What a ratio leaves over is found creative by creative, after all that concerns the campaign.
-            return Reason.NONE if any("wratio" in size for size in imp["banner"].get("format", [])) else Reason.SIZE
+            if not any("wratio" in size for size in imp["banner"].get("format", [])):
+                return Reason.SIZE
     if imp.get("secure") and not any(secure(creative) for creative in creatives):
         return Reason.SECURE
     return Reason.NONE
