@@ -126,8 +126,8 @@ def _image(given: Json, asked: Json, path: str) -> Iterator[Violation]:
     yield from _url(url or "", path)
     for side in ("w", "h"):
         size, exact, least = number(given.get(side)), number(asked.get(side)), number(asked.get(f"{side}min"))
-        if size and (size != exact if exact > 0 else size < least):
-            yield broken("native_image", path, f"{side} {said(size)} where {said(exact or least)} is wanted")
+        if size and (size < least if least > 0 else exact > 0 and size != exact):  # beside a least size, the other is a wish
+            yield broken("native_image", path, f"{side} {said(size)} where {said(least or exact)} is wanted")
     mimes = {mime.lower().replace("jpg", "jpeg") for mime in texts(asked.get("mimes"))}
     mime = _mime(url or "")
     if mimes and mime is not None and mime not in mimes:
