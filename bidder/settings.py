@@ -116,6 +116,18 @@ SHIPPED_EXCHANGES: dict[str, Exchange] = {name: _spoken(Exchange(key=key), name)
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """Who we are where people consent to vendors: as the Global Vendor List has us (docs/consent.md)."""
+
+    vendor_id: int = 0  # 0: not on the list; under GDPR then nothing of a person is used
+    consent_purposes: tuple[int, ...] = (1, 3, 4)  # declared on consent
+    interest_purposes: tuple[int, ...] = (2, 7, 9, 10)  # on legitimate interest
+    flexible_purposes: tuple[int, ...] = ()  # of both: a publisher may ask for the other basis
+    precise_geo: bool = True  # special feature 1 is declared
+    contextual: bool = True  # without a legal basis for purpose 2, bid without a person; else not at all
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     bidder: Bidder = field(default_factory=Bidder)
     tracker: Tracker = field(default_factory=Tracker)
@@ -127,6 +139,7 @@ class Settings:
     bus: Bus = field(default_factory=Bus)
     money: Money = field(default_factory=Money)
     currency: Currency = field(default_factory=Currency)
+    consent: Consent = field(default_factory=Consent)
     exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
 
 
@@ -138,9 +151,10 @@ def _convert(value: Any, kind: Any, where: str, from_text: bool) -> Any:
         raise SettingsError(f"{where}: {value!r} is none of {', '.join(map(repr, get_args(kind)))}")
     if get_origin(kind) is tuple:
         items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-        if isinstance(items, list) and all(isinstance(item, str) for item in items):
-            return tuple(items)
-        raise SettingsError(f"{where}: a list of strings is wanted, not {value!r}")
+        item_kind = get_args(kind)[0]
+        if not isinstance(items, list | tuple):
+            raise SettingsError(f"{where}: a list is wanted, not {value!r}")
+        return tuple(_convert(item, item_kind, where, isinstance(value, str)) for item in items)
     if from_text and kind in (int, float):
         try:
             return kind(value)
@@ -214,6 +228,18 @@ def _check_exchange(row: Exchange, where: str) -> None:
         raise SettingsError(f"{where}.secret_header: there is no secret_file whose secret it would carry")
 
 
+def _check_consent(consent: Consent, where: str) -> None:
+    if not 0 <= consent.vendor_id <= 65_535:
+        raise SettingsError(f"{where}.vendor_id: 0 to 65535 is wanted, not {consent.vendor_id}")
+    for key in ("consent_purposes", "interest_purposes", "flexible_purposes"):
+        wrong = [purpose for purpose in getattr(consent, key) if not 1 <= purpose <= 24]
+        if wrong:
+            raise SettingsError(f"{where}.{key}: purposes are 1 to 24, not {wrong[0]}")
+    both = set(consent.consent_purposes) & set(consent.interest_purposes)
+    if both:
+        raise SettingsError(f"{where}: purpose {min(both)} is declared on consent or on interest, not on both")
+
+
 def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from a TOML document and `OUTBID_<SECTION>_<KEY>` variables; `place` stands in errors."""
     settings = Settings()
@@ -239,6 +265,7 @@ def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | 
         settings = replace(
             settings, **{section: _section(getattr(settings, section), {key: text}, variable, from_text=True)}
         )
+    _check_consent(settings.consent, f"{place}: consent")
     return settings
 
 

@@ -96,6 +96,7 @@ class Worker:
                 wait_budget_ms=settings.bidder.wait_budget_ms,
             ),
             seed=int.from_bytes(os.urandom(8), "big"),
+            consent=settings.consent,
         )
         application = tornado.web.Application(
             [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],

@@ -35,13 +35,21 @@ END_S = 60.0
 class Host:
     """One state directory on one port base; `start()` and `end()` any number of times."""
 
-    def __init__(self, state: Path, workers: int = 2, settings: Path | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        workers: int = 2,
+        settings: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.state = state
         self.settings = settings
+        self.environ = dict(environ or {})  # OUTBID_<SECTION>_<KEY>
         self.base = free_port_base()
         self.workers = workers
         self.ready: dict[str, Any] = {}
         self.process: subprocess.Popen[str] | None = None
+        self.said = ("", "")  # stdout and stderr of what ended last; the log is in there
 
     def start(self) -> None:
         """Return when the ready line has been read."""
@@ -60,6 +68,7 @@ class Host:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=os.environ | self.environ,
             start_new_session=True,  # a Ctrl-C for pytest is not one for it
         )
 
@@ -82,7 +91,7 @@ class Host:
         """Ask it to go; its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.communicate(timeout=END_S)
+        self.said = self.process.communicate(timeout=END_S)
         code = self.process.returncode
         self.process = None
         return code
@@ -198,9 +207,11 @@ class Host:
 
 
 @contextlib.contextmanager
-def running(state: Path, workers: int = 2, settings: Path | None = None) -> Iterator[Host]:
+def running(
+    state: Path, workers: int = 2, settings: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[Host]:
     """A host that has said that it is ready; ended and erased afterwards."""
-    host = Host(state, workers, settings)
+    host = Host(state, workers, settings, environ)
     try:
         host.start()
         yield host

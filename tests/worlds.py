@@ -26,7 +26,7 @@ from bidder.money.tokens import BidIds, Key, Opener, Sealer
 from bidder.openrtb.lint import lint
 from bidder.openrtb.profile import profile_of
 from bidder.openrtb.rows import exchange_rows
-from bidder.settings import Exchange
+from bidder.settings import Consent, Exchange
 from tests.lint_cases.known import objections
 
 NOW_S = 1_790_000_000  # in September 2026
@@ -104,12 +104,14 @@ class World:
         purses: int = 64,
         exchanges: Mapping[str, Exchange] = EXCHANGES,
         rates: Rates | None = None,
+        consent: Consent | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
         self.exchanges = exchanges
         self.rates = rates
+        self.consent = consent
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
@@ -139,6 +141,7 @@ class World:
             clock=self.clock,
             rows=exchange_rows(self.exchanges, self.public_url, state=self.directory),
             seed=seed,
+            consent=self.consent,
         )
 
     def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from bidder._fast.frequency import FrequencyTable
 from bidder._fast.handler import BidHandler
 from bidder._fast.purses import Purses
 from bidder._fast.row import ExchangeRow
+from bidder._fast.tcf import ConsentRow
 from bidder._fast.tokens import BidIds, Sealer
 
 class Decider(BidHandler):
@@ -36,8 +37,10 @@ class Decider(BidHandler):
         clock: Clock,
         rows: Iterable[ExchangeRow],
         seed: int,
+        consent: ConsentRow | None = None,
     ) -> None:
-        """`rows`: the exchanges that are served, as `bidder.openrtb.rows` makes them."""
+        """`rows`: the exchanges that are served, as `bidder.openrtb.rows` makes them. `consent`: who we are where
+        people consent to vendors; None: nobody."""
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""

@@ -17,12 +17,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from bidder._fast.admission cimport Admission
 from bidder._fast.auction cimport AGREED_PRICE
 from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
+from bidder._fast.consent cimport MAY_BID
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    closer, REASON_BROKEN, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED,
-    REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
+    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST,
+    REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
@@ -45,8 +46,8 @@ cdef uint32_t USD = pack3(b"USD", 3)
 cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
                  Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
-                 rows, uint64_t seed):
-        self.desks = [Desk(frequency) for _ in range(DESKS + 1)]
+                 rows, uint64_t seed, consent=None):
+        self.desks = [Desk(frequency, consent) for _ in range(DESKS + 1)]
         self.writer = Writer()
         self.purses = purses
         self.board = board
@@ -180,6 +181,8 @@ cdef class Decider(BidHandler):
         desk.rate = NULL
         if self.book is None:
             return REASON_NO_BOOK
+        if not req.may & MAY_BID:
+            return REASON_CONSENT
         if req.wseat.n and not string_listed(desk.reader, req.wseat, desk.row.seat):
             return REASON_SEAT
         if string_listed(desk.reader, req.bseat, desk.row.seat):

@@ -6,8 +6,8 @@ are read and matched first, and decided on when what they need has come.
 
 
 cdef class Desk:
-    def __init__(self, FrequencyTable frequency not None):
-        self.reader = Reader()
+    def __init__(self, FrequencyTable frequency not None, consent):
+        self.reader = Reader(consent)
         self.caps = Caps(frequency)
 
     cdef set_book(self, Book book, Purses purses):

@@ -5,10 +5,9 @@ had to be undone) and live until the next `read`. Lists are spans of pools.
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-
-cdef struct Str:
-    const char* p              # NULL: absent, null or of a type that cannot be read
-    uint32_t n                 # bytes; UTF-8, escapes undone
+from bidder._fast.consent cimport Signals
+from bidder._fast.strings cimport Str
+from bidder._fast.tcf cimport Vendor
 
 cdef struct Span:
     uint32_t at                # first element in the pool
@@ -157,20 +156,15 @@ cdef struct Request:
     Str region, city, metro, zip   # device.geo
     double lat, lon
     bint has_point
-    # user; never leaves the process
+    # user; never leaves the process, and is here only as far as `may` says
     bint has_user_id           # user.id, user.buyeruid, a non-zero device.ifa or an eid
     Str ifa
-    Str user                   # by whom caps count: ifa, else user.buyeruid, else user.id; absent unless personal_ok
+    Str user                   # by whom caps count: ifa, else user.buyeruid, else user.id
     uint8_t user_from          # USER_*
     uint8_t gender             # b'M', b'F', b'O'; 0: absent
     int32_t yob                # 0: absent
     Span segments              # in strs: user.data[].segment[].id
-    # law
-    bint coppa, lmt            # lmt: device.lmt or device.dnt
-    bint gdpr
-    bint has_consent           # a non-empty consent string, in either place
-    bint us_optout             # third character of us_privacy is Y
-    bint personal_ok           # see `consent_gate` in request.pyx: user and precise geo may be used
+    uint8_t may                # MAY_* of consent.pxd; what may not be used is not here, see `consent_gate`
 
 cdef enum:
     UNREADABLE_CURRENCY = 65535    # named, but not three letters: equals no currency
@@ -214,6 +208,8 @@ cdef class Reader:
     cdef uint32_t imps_n, sizes_n, deals_n, strs_n, ints_n
     cdef uint32_t ratios_n, medias_n, durfloors_n, natives_n, asked_n
     cdef Property properties[4]        # by INVENTORY_*
+    cdef Signals signals
+    cdef Vendor vendor                 # who we are where consent is given to vendors
     cdef bint user_id                  # user.id, buyeruid or an eid
     cdef Str user_named                # user.buyeruid, else user.id
     cdef uint8_t user_named_from

@@ -5,6 +5,8 @@ From Python it serves tests and tools (`outbid explain`): it decides exactly as 
 
 from typing import Any
 
+from bidder._fast.tcf import ConsentRow
+
 OS_NAMES: tuple[str, ...]
 """Operating systems; the place of a name is its key in counters, rollups and tokens. 0: other."""
 
@@ -12,6 +14,9 @@ OS_ALIASES: dict[str, str]
 """What devices also call them, lower case -> a name of OS_NAMES."""
 
 class Reader:
+    def __init__(self, consent: ConsentRow | None = None) -> None:
+        """`consent`: who we are where consent is given to vendors; None: nobody on the Global Vendor List."""
+
     def parse(self, body: bytes) -> int:
         """Reads one request and returns what it is: 0 OK; 1 malformed (not one JSON object,
         RFC 8259, UTF-8, at most 64 containers deep: HTTP 400); 2 invalid (no id, or no imp

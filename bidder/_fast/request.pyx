@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memset
 
+from bidder._fast.consent import MAY
 from bidder._fast.json cimport blank
 from bidder._fast.json_text cimport PAD, copy_text, utf8_ok
 from bidder._fast.request_imp cimport read_imps, settle_imp_ids
@@ -29,6 +30,7 @@ from bidder._fast.request_place cimport read_property, settle_property
 from bidder._fast.request_values cimport (
     INT32_TOP, lower, read_code, read_cur, read_flag, read_id, read_int, read_strs, skip_value,
 )
+from bidder._fast.tcf cimport vendor_of
 
 
 cdef uint32_t pack3(const char* p, uint32_t n) noexcept nogil:
@@ -178,7 +180,7 @@ cdef const char* read_request(Reader r, const char* p) noexcept nogil:
         elif key.word == KEY_USER:
             p = read_user(r, at(key, KEY_USER))
         elif key.word == KEY_REGS:
-            p = read_regs(r, at(key, KEY_REGS), &req.gdpr, &req.us_optout, &req.coppa, 1)
+            p = read_regs(r, at(key, KEY_REGS), &r.signals.regs, &r.signals.regs_ext, 1)
         elif key.word == KEY_TMAX:
             p = read_int(at(key, KEY_TMAX), &req.tmax_ms, 0, INT32_TOP, 1, &r.spare)
         elif key.word == KEY_AT:
@@ -227,7 +229,8 @@ cdef bint make_room(Reader r, size_t n) noexcept nogil:
 
 
 cdef class Reader:
-    def __cinit__(self):
+    def __cinit__(self, consent=None):
+        self.vendor = vendor_of(consent)
         self.imps_cap, self.sizes_cap, self.deals_cap, self.strs_cap, self.ints_cap = 8, 64, 16, 256, 8
         self.imps = <Imp*>malloc(self.imps_cap * sizeof(Imp))
         self.sizes = <Size*>malloc(self.sizes_cap * sizeof(Size))
@@ -262,6 +265,7 @@ cdef class Reader:
         cdef const char* p
         cdef int i
         clear_bytes(req, sizeof(Request))
+        clear_bytes(&self.signals, sizeof(Signals))
         for i in range(4):
             self.properties[i].there = False
         req.connection_type = -1
@@ -308,9 +312,7 @@ cdef class Reader:
             "has_point": bool(req.has_point), "has_user_id": bool(req.has_user_id), "ifa": text(req.ifa),
             "user": text(req.user), "user_from": (None, "ifa", "buyeruid", "id")[req.user_from],
             "gender": chr(req.gender) if req.gender else None, "yob": req.yob,
-            "segments": texts(self, req.segments), "coppa": bool(req.coppa), "lmt": bool(req.lmt),
-            "gdpr": bool(req.gdpr), "has_consent": bool(req.has_consent), "us_optout": bool(req.us_optout),
-            "personal_ok": bool(req.personal_ok),
+            "segments": texts(self, req.segments), "may": [name for name, bit in MAY.items() if req.may & bit],
         }
 
 

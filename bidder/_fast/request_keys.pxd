@@ -91,6 +91,10 @@ cdef extern from *:
     #define KEY_EXT WORD('e', 'x', 't', 0, 0, 0, 0, 0)
     #define KEY_COPPA WORD('c', 'o', 'p', 'p', 'a', 0, 0, 0)
     #define KEY_GDPR WORD('g', 'd', 'p', 'r', 0, 0, 0, 0)
+    #define KEY_GPC WORD('g', 'p', 'c', 0, 0, 0, 0, 0)
+    #define KEY_GPP WORD('g', 'p', 'p', 0, 0, 0, 0, 0)
+    #define KEY_GPP_SID WORD('g', 'p', 'p', '_', 's', 'i', 'd', 0)
+    #define KEY_ATTS WORD('a', 't', 't', 's', 0, 0, 0, 0)
     #define KEY_MIMES WORD('m', 'i', 'm', 'e', 's', 0, 0, 0)
     #define KEY_RQDDURS WORD('r', 'q', 'd', 'd', 'u', 'r', 's', 0)
     #define KEY_PROTOCOL WORD('p', 'r', 'o', 't', 'o', 'c', 'o', 'l')
@@ -153,6 +157,7 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
+        KEY_GPC, KEY_GPP, KEY_GPP_SID, KEY_ATTS,
         KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_VER, KEY_EVENT, KEY_METHODS, KEY_EVENTTRACKERS,
         KEY_EXPDIR,
         KEY_MIMES, KEY_RQDDURS, KEY_PROTOCOL, KEY_SKIP, KEY_SKIPMIN, KEY_DELIVERY, KEY_PLCMT, KEY_PODID,

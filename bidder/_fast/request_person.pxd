@@ -1,10 +1,16 @@
-"""Reads `device`, `user` and `regs`, and decides what of the person may be used."""
+"""Reads `device`, `user` and `regs`, and clears what of the person may not be used."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+from bidder._fast.consent cimport (
+    MAY_ALL, MAY_IDENTIFY, MAY_LOCATE, MAY_PERSONALISE, MAY_PINPOINT, SAYS_NO, SAYS_YES, SID_ODD, Regs, decide,
+)
 from bidder._fast.json cimport blank
 from bidder._fast.request cimport USER_BUYERUID, USER_ID, USER_IFA, USER_NONE, Reader, Request, Span, Str, pack3
 from bidder._fast.request_keys cimport *
-from bidder._fast.request_values cimport add_str, lower, read_degrees, read_flag, read_int32, read_str, skip_value
+from bidder._fast.request_values cimport (
+    add_str, read_degrees, read_flag, read_int, read_int32, read_str, skip_value,
+)
 
 cdef inline void clear_geo(Request* req) noexcept nogil:
     req.country = 0
@@ -58,6 +64,28 @@ cdef inline bint is_zero(Str ifa) noexcept nogil:
             return False
     return True
 
+cdef inline const char* read_device_ext(Reader r, const char* p, uint8_t* att) noexcept nogil:
+    """Of Apple's tracking authorisation only one status lets us: 3, authorised."""
+    cdef Key key
+    cdef int64_t status
+    att[0] = 0
+    if p[0] != c'{':
+        return skip_value(p, 2)
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        if key.word == KEY_ATTS:
+            p = at(key, KEY_ATTS)
+            att[0] = 0 if p[0] == c'n' else SAYS_NO        # null says nothing
+            status = 0
+            p = read_int(p, &status, 0, 4, 3, &r.spare)
+            if status == 3:
+                att[0] = SAYS_YES
+        else:
+            p = skip_value(at(key, key.word), 3)
+        key = next_key(p, r.spare)
+    p = key.begin
+    return p
+
 cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Request* req = &r.req
@@ -66,6 +94,7 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
     req.os.n = req.osv.n = req.make.n = req.model.n = req.carrier.n = req.language.n = req.ifa.n = 0
     req.device_type = 0
     req.connection_type = -1
+    r.signals.att = 0
     clear_geo(req)
     if p[0] == c'{':
         key = first_key(p, r.spare)
@@ -94,14 +123,17 @@ cdef inline const char* read_device(Reader r, const char* p) noexcept nogil:
                 p = read_flag(at(key, KEY_DNT), &dnt, 2, &r.spare)
             elif key.word == KEY_GEO:
                 p = read_geo(r, at(key, KEY_GEO))
+            elif key.word == KEY_EXT:
+                p = read_device_ext(r, at(key, KEY_EXT), &r.signals.att)
             else:
                 p = skip_value(at(key, key.word), 2)
             key = next_key(p, r.spare)
         p = key.begin
     else:
         p = skip_value(p, 1)
-    req.lmt = lmt or dnt
-    if is_zero(req.ifa):
+    r.signals.limited = lmt or dnt
+    if req.ifa.n and is_zero(req.ifa):
+        r.signals.limited = True           # which is how platforms say lmt
         req.ifa.p = NULL
         req.ifa.n = 0
     return p
@@ -164,21 +196,16 @@ cdef inline const char* read_eids(Reader r, const char* p, bint* named, int dept
     named[0] = p[0] == c'[' and blank(p + 1)[0] == c'{'
     return skip_value(p, depth)
 
-cdef inline const char* read_consent(Reader r, const char* p, bint* given, int depth) noexcept nogil:
-    cdef Str consent
-    p = read_str(p, &consent, depth, &r.spare)
-    given[0] = consent.p != NULL
-    return p
-
-cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bint* eids) noexcept nogil:
+cdef inline const char* read_user_ext(Reader r, const char* p, bint* eids) noexcept nogil:
     cdef Key key
-    consent[0] = eids[0] = False
+    memset(&r.signals.consent_ext, 0, sizeof(Str))
+    eids[0] = False
     if p[0] != c'{':
         return skip_value(p, 2)
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
         if key.word == KEY_CONSENT:
-            p = read_consent(r, at(key, KEY_CONSENT), consent, 3)
+            p = read_str(at(key, KEY_CONSENT), &r.signals.consent_ext, 3, &r.spare)
         elif key.word == KEY_EIDS:
             p = read_eids(r, at(key, KEY_EIDS), eids, 3)
         else:
@@ -190,7 +217,9 @@ cdef inline const char* read_user_ext(Reader r, const char* p, bint* consent, bi
 cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     cdef Key key
     cdef Str id, buyeruid, gender
-    cdef bint consent = False, ext_consent = False, eids = False, ext_eids = False
+    cdef bint eids = False, ext_eids = False
+    memset(&r.signals.consent, 0, sizeof(Str))
+    memset(&r.signals.consent_ext, 0, sizeof(Str))
     id.p = buyeruid.p = gender.p = NULL
     id.n = buyeruid.n = gender.n = 0
     r.req.yob = 0
@@ -209,11 +238,11 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
             elif key.word == KEY_DATA:
                 p = read_data(r, at(key, KEY_DATA))
             elif key.word == KEY_CONSENT:
-                p = read_consent(r, at(key, KEY_CONSENT), &consent, 2)
+                p = read_str(at(key, KEY_CONSENT), &r.signals.consent, 2, &r.spare)
             elif key.word == KEY_EIDS:
                 p = read_eids(r, at(key, KEY_EIDS), &eids, 2)
             elif key.word == KEY_EXT:
-                p = read_user_ext(r, at(key, KEY_EXT), &ext_consent, &ext_eids)
+                p = read_user_ext(r, at(key, KEY_EXT), &ext_eids)
             else:
                 p = skip_value(at(key, key.word), 2)
             key = next_key(p, r.spare)
@@ -223,61 +252,90 @@ cdef inline const char* read_user(Reader r, const char* p) noexcept nogil:
     r.user_id = id.p != NULL or buyeruid.p != NULL or eids or ext_eids
     r.user_named = buyeruid if buyeruid.p != NULL else id
     r.user_named_from = USER_BUYERUID if buyeruid.p != NULL else USER_ID if id.p != NULL else USER_NONE
-    r.req.has_consent = consent or ext_consent
     r.req.gender = 0
     if gender.n == 1 and gender.p[0] in (c'M', c'F', c'O'):
         r.req.gender = <uint8_t>gender.p[0]
     return p
 
-cdef inline const char* read_us_privacy(Reader r, const char* p, bint* optout, int depth) noexcept nogil:
-    """CCPA string `1YNN`: its third character says whether the user opted out of sale."""
-    cdef Str text
-    p = read_str(p, &text, depth, &r.spare)
-    optout[0] = text.n >= 3 and lower(text.p[2]) == c'y'
+cdef inline const char* read_gdpr(const char* p, uint8_t* says, int depth, char** spare) noexcept nogil:
+    """0 or false is no; 1, true or any other number yes."""
+    cdef int64_t value = -1
+    says[0] = SAYS_YES if p[0] == c't' else SAYS_NO if p[0] == c'f' else 0
+    p = read_int(p, &value, -1, 2, depth, spare)
+    if value >= 0:
+        says[0] = SAYS_YES if value else SAYS_NO
     return p
 
-cdef inline const char* read_regs(Reader r, const char* p, bint* gdpr, bint* optout, bint* coppa, int depth) noexcept nogil:
-    """regs, or its ext, where 2.5 has what 2.6 moved up."""
+cdef inline const char* read_gpp_sid(Reader r, const char* p, Regs* regs, int depth) noexcept nogil:
+    """A list of ids of sections; a negative one says that none applies."""
+    cdef int64_t id
+    regs.sections = 0
+    regs.sections_named = False
+    if p[0] != c'[':
+        return skip_value(p, depth)
+    p = first_item(p)
+    while is_item(p):
+        regs.sections_named = True
+        id = 0 if p[0] != c'-' else -1
+        p = read_int(p, &id, id, SID_ODD, depth + 1, &r.spare)
+        if id >= 0:
+            regs.sections |= <uint64_t>1 << id
+        p = next_item(p)
+    return p
+
+cdef inline const char* read_regs(Reader r, const char* p, Regs* regs, Regs* ext, int depth) noexcept nogil:
+    """regs, or its ext, where 2.5 has what 2.6 moved up; `ext`: where that of regs goes."""
     cdef Key key
-    cdef bint ext_gdpr = False, ext_optout = False, ext_coppa = False
-    gdpr[0] = optout[0] = coppa[0] = False
+    memset(regs, 0, sizeof(Regs))
+    if ext != NULL:
+        memset(ext, 0, sizeof(Regs))
     if p[0] != c'{':
         return skip_value(p, depth)
     key = first_key(p, r.spare)
     while key.word != KEY_NONE:
         if key.word == KEY_GDPR:
-            p = read_flag(at(key, KEY_GDPR), gdpr, depth + 1, &r.spare)
+            p = read_gdpr(at(key, KEY_GDPR), &regs.gdpr, depth + 1, &r.spare)
         elif key.word == KEY_US_PRIVACY:
-            p = read_us_privacy(r, at(key, KEY_US_PRIVACY), optout, depth + 1)
+            p = read_str(at(key, KEY_US_PRIVACY), &regs.us_privacy, depth + 1, &r.spare)
         elif key.word == KEY_COPPA:
-            p = read_flag(at(key, KEY_COPPA), coppa, depth + 1, &r.spare)
-        elif key.word == KEY_EXT and depth == 1:
-            p = read_regs(r, at(key, KEY_EXT), &ext_gdpr, &ext_optout, &ext_coppa, 2)
+            p = read_flag(at(key, KEY_COPPA), &regs.coppa, depth + 1, &r.spare)
+        elif key.word == KEY_GPP:
+            p = read_str(at(key, KEY_GPP), &regs.gpp, depth + 1, &r.spare)
+        elif key.word == KEY_GPP_SID:
+            p = read_gpp_sid(r, at(key, KEY_GPP_SID), regs, depth + 1)
+        elif key.word == KEY_GPC:
+            p = read_flag(at(key, KEY_GPC), &regs.gpc, depth + 1, &r.spare)
+        elif key.word == KEY_EXT and ext != NULL:
+            p = read_regs(r, at(key, KEY_EXT), ext, NULL, depth + 1)
         else:
             p = skip_value(at(key, key.word), depth + 1)
         key = next_key(p, r.spare)
     p = key.begin
-    gdpr[0] |= ext_gdpr
-    optout[0] |= ext_optout
-    coppa[0] |= ext_coppa
     return p
 
 cdef inline void consent_gate(Reader r) noexcept nogil:
-    """What of the person may be used: all of it, or nothing. COPPA takes the place below the region, too."""
+    """What may be used is decided, and what may not is gone, before anything looks at the person."""
     cdef Request* req = &r.req
-    req.personal_ok = not (req.coppa or req.lmt or req.us_optout or (req.gdpr and not req.has_consent))
-    req.has_user_id = r.user_id or req.ifa.p != NULL
-    if req.personal_ok:
+    r.signals.country = req.country
+    req.may = decide(&r.signals, &r.vendor)
+    if req.may & MAY_IDENTIFY:
+        req.has_user_id = r.user_id or req.ifa.p != NULL
         req.user = req.ifa if req.ifa.p != NULL else r.user_named
         req.user_from = USER_IFA if req.ifa.p != NULL else r.user_named_from
+    else:
+        req.ifa.p = NULL
+        req.ifa.n = 0
+    if req.may == MAY_ALL:
         return
-    req.has_user_id = req.has_point = False
-    req.gender = 0
-    req.yob = 0
-    req.segments.n = 0
-    req.lat = req.lon = 0
-    req.ifa.p = req.zip.p = NULL
-    req.ifa.n = req.zip.n = 0
-    if req.coppa:
+    if not req.may & MAY_PERSONALISE:
+        req.gender = 0
+        req.yob = 0
+        req.segments.n = 0
+    if not req.may & MAY_PINPOINT:
+        req.has_point = False
+        req.lat = req.lon = 0
+        req.zip.p = NULL
+        req.zip.n = 0
+    if not req.may & MAY_LOCATE:
         req.city.p = req.metro.p = NULL
         req.city.n = req.metro.n = 0

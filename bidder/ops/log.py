@@ -222,9 +222,9 @@ _STDLIB = _Stdlib(logging.WARNING)
 
 
 def get(role: str) -> Log:
-    """The log of this process. Tornado and asyncio are routed into it; access lines are off (they hold URLs)."""
+    """The log of this process. Tornado's, asyncio's and our loggers are routed into it; access lines are off (URLs)."""
     _STDLIB.role = role
-    for name in ("tornado", "asyncio"):
+    for name in ("tornado", "asyncio", "bidder"):
         logging.getLogger(name).addHandler(_STDLIB)
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL + 1)
     return Log(role, _SINK)

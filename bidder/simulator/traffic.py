@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bidder.simulator import world
+from bidder.simulator.consent import tc_string
 
 SECURE_SHARE = 0.15
 MULTI_IMP_SHARE = 0.08
@@ -154,12 +155,6 @@ def _app(dice: random.Random) -> dict[str, Any]:
     }
 
 
-def _consent(dice: random.Random) -> str:
-    """As long as a TC string, and as often new."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return "CP" + "".join(dice.choices(alphabet, k=90))
-
-
 def _law(dice: random.Random, body: dict[str, Any], place: world.Place) -> None:
     """European requests say so, most with consent; some American ones opt out."""
     european = place.country in ("DEU", "FRA", "ESP", "GBR")
@@ -171,7 +166,7 @@ def _law(dice: random.Random, body: dict[str, Any], place: world.Place) -> None:
     regs |= {"ext": law} if old_place else law
     body["regs"] = regs
     if european and dice.random() < 0.85:
-        consent = {"consent": _consent(dice)}
+        consent = {"consent": tc_string(dice)}
         body["user"] |= {"ext": consent} if old_place else consent
 
 

@@ -7,6 +7,8 @@ or deal: the empty patch stands for a request without the field.
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.consent_strings import agreed
+
 Json = dict[str, Any]
 Patch = dict[str, Any]
 
@@ -165,7 +167,8 @@ OTHERS = [
     Case("nothing at all", {}, [WITHOUT, {"test": 1}, geo(country="USA") | user(gender="F")], []),
 ]
 
-CONSENT = "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA"
+VENDOR = 30  # of the host that these are asked of
+NOBODY = "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA"  # a TC string that grants nothing
 BOTH = user(id="u", gender="F")
 LAW = [
     Case(
@@ -179,8 +182,14 @@ LAW = [
         ("lmt and dnt", [BOTH | device(lmt=0, dnt=0)], [BOTH | device(lmt=1), BOTH | device(dnt=1)]),
         (
             "gdpr",
-            [regs(user(id="u", gender="F", consent=CONSENT), gdpr=1), regs(BOTH, gdpr=0)],
-            [regs(BOTH, gdpr=1), regs(BOTH, ext={"gdpr": 1})],
+            [regs(user(id="u", gender="F", consent=agreed(VENDOR)), gdpr=1), regs(BOTH, gdpr=0)],
+            [
+                regs(BOTH, gdpr=1),
+                regs(BOTH, ext={"gdpr": 1}),
+                regs(user(id="u", gender="F", consent=NOBODY), gdpr=1),
+                regs(user(id="u", gender="F", consent=agreed(VENDOR + 1)), gdpr=1),
+                BOTH | geo(country="FRA"),
+            ],
         ),
         (
             "a us state",

@@ -12,10 +12,12 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from bidder._fast.consent cimport MAY_IDENTIFY, MAY_PERSONALISE, MAY_PINPOINT
 from bidder._fast.json_text cimport PAD
 from bidder._fast.request cimport (
     READ_INVALID, READ_MALFORMED, READ_OK, Deal, Imp, Reader, Request, Span, Str,
 )
+from bidder.settings import Consent
 from mutation cimport (
     INPUT_BYTES, KEPT_BYTES, Mutator, coverage_begin, coverage_edges, coverage_end, furnish, mutate, mutator_free,
     note, pool_add,
@@ -25,6 +27,8 @@ cdef int64_t FLOOR_TOP = 1_000_000_000_000_000_000
 cdef enum:
     OLD_EVERY = 8
     TIGHT_EVERY = 2
+
+US = Consent(vendor_id=30)         # who the readers are: else no TC string would be read
 
 cdef uint64_t touched = 0          # so that no compiler drops the reading of strings
 
@@ -36,7 +40,7 @@ cdef double seconds_now() noexcept nogil:
 
 
 cdef Reader new_reader(size_t n, bint tight):
-    cdef Reader reader = Reader()
+    cdef Reader reader = Reader(US)
     if tight:
         reader.scratch_cap = 2 * (n + PAD)
         reader.scratch = <char*>malloc(reader.scratch_cap)
@@ -108,8 +112,12 @@ cdef const char* wrong(Reader r, int code) noexcept nogil:
         return b"a list"
     if <uint64_t>q.cur.at + q.cur.n > r.ints_n or q.imps.n > r.imps_n:
         return b"a span"
-    if not q.personal_ok and (q.ifa.p != NULL or q.user.p != NULL or q.segments.n or q.has_point or q.yob or q.gender):
-        return b"a person, although that is not permitted"
+    if not q.may & MAY_IDENTIFY and (q.ifa.p != NULL or q.user.p != NULL or q.has_user_id):
+        return b"an id, although that is not permitted"
+    if not q.may & MAY_PERSONALISE and (q.segments.n or q.yob or q.gender):
+        return b"a profile, although that is not permitted"
+    if not q.may & MAY_PINPOINT and (q.has_point or q.zip.p != NULL):
+        return b"a precise place, although that is not permitted"
     for i in range(q.imps.n):
         what = wrong_imp(r, &r.imps[i])
         if what != NULL:
@@ -120,7 +128,7 @@ cdef const char* wrong(Reader r, int code) noexcept nogil:
 def run(list seeds, list words, char[::1] last, *, uint64_t seed, uint64_t executions, double seconds,
         uint64_t oracle_every, oracle, progress):
     cdef Mutator* m = furnish(seeds, words, seed)
-    cdef Reader old = Reader(), reader
+    cdef Reader old = Reader(US), reader
     cdef char* text = <char*>malloc(INPUT_BYTES)
     cdef char* exact
     cdef const char* what

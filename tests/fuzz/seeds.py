@@ -5,6 +5,7 @@ import itertools
 import json
 
 from bidder.simulator.traffic import requests
+from tests.consent_strings import agreed, gpp_string, us_string
 
 SEED = 29
 
@@ -13,7 +14,8 @@ KEYS = """
     pmp deals secure instl bidfloor bidfloorcur w h format wmin wmax hmin hmax battr btype api private_auction wadomain
     domain page bundle publisher cat sectioncat pagecat os osv make model carrier language devicetype connectiontype ifa
     lmt dnt geo country region city metro zip lat lon buyeruid gender yob consent eids data segment coppa gdpr
-    us_privacy native acat wlang wlangb langb wratio hratio expdir source mimes minduration maxduration maxextended
+    us_privacy gpp gpp_sid gpc atts
+    native acat wlang wlangb langb wratio hratio expdir source mimes minduration maxduration maxextended
     rqddurs protocols protocol linearity placement plcmt skip skipmin skipafter boxingallowed minbitrate maxbitrate
     delivery podid poddur maxseq poddedupe mincpmpersec durfloors mindur maxdur request ver assets required title img
     type len eventtrackers event methods x
@@ -59,6 +61,22 @@ def reader_seeds() -> list[bytes]:
         {"id": "1", "imp": [{"id": "1"}], "user": {"data": [{"segment": [{"id": "s-1"}]}], "eids": [{}], "yob": 1990}},
         {"id": "1", "imp": [{"id": "1"}], "regs": {"ext": {"gdpr": 1, "us_privacy": "1YYN"}}, "user": {"id": "u"}},
         {"id": "1", "imp": [{"id": "1"}], "device": {"geo": {"lat": 1.5, "lon": "-2", "country": "USA"}, "lmt": 0}},
+        {
+            "id": "1",
+            "imp": [{"id": "1"}],
+            "regs": {"gpp": "DBACNYA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN", "gpp_sid": [2, 6], "gpc": "1"},
+            "user": {
+                "consent": agreed(30),
+                "ext": {"consent": "CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA"},
+                "id": "u",
+            },
+            "device": {"ext": {"atts": 3}, "geo": {"country": "FRA"}},
+        },
+        {
+            "id": "1",
+            "imp": [{"id": "1"}],
+            "regs": {"gpp": gpp_string({7: us_string(7, gpc=False), 8: us_string(8)}), "gpp_sid": [7], "gdpr": 0},
+        },
         {
             "id": "1",
             "imp": [

@@ -177,7 +177,7 @@ def test_a_lone_campaign_far_down_is_found_through_each_dimension(tmp_path: Path
         {"app": {"cat": ["IAB9-1"]}},
         {"device": {"os": "webOS"}},
         {"app": {"bundle": "com.Rare"}},
-        {"device": {"geo": {"country": "DEU", "zip": "7"}}},
+        {"device": {"geo": {"country": "DEU", "zip": "7"}}, "regs": {"gdpr": 0}},
     ):
         assert compared.check(random.Random(1), request | change) == 1
 

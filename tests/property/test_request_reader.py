@@ -10,6 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bidder._fast.request import Reader
+from bidder.settings import Consent
+from tests.consent_strings import agreed, gpp_string, us_string
 from tests.reference import request as reference
 
 CORPUS = Path(
@@ -42,6 +44,8 @@ CODES = st.one_of(st.sampled_from(["1", "2", "3", "4", "5", "63", "64", '"3"', "
 ANGLES = st.one_of(st.decimals(-181, 181, places=4).map(str), NUMBERS)
 GENDERS = st.sampled_from(['"M"', '"F"', '"O"', '"m"', '"MF"'])
 US_PRIVACY = st.sampled_from(['"1YYN"', '"1YNN"', '"1-y"', "null"])
+CONSENT = st.one_of(st.sampled_from([json.dumps(agreed(30)), '"CPx"', '"CO-X2XiO_eyUoAsAxBFRBECsA"']), STRINGS)
+GPP = st.sampled_from([gpp_string({2: agreed(30)}), gpp_string({7: us_string(7), 6: "1YNN"}), "DBAA"]).map(json.dumps)
 BLANKS = st.sampled_from(["", "", "", " ", "\n\t\r "])
 
 
@@ -117,16 +121,16 @@ GEO = object_of(
 )
 DEVICE = object_of(
     os=STRINGS, osv=SCALAR, make=STRINGS, model=STRINGS, carrier=STRINGS, language=STRINGS, devicetype=CODES,
-    connectiontype=CODES, ifa=STRINGS, lmt=FLAGS, dnt=FLAGS, geo=GEO, ua=STRINGS,
+    connectiontype=CODES, ifa=STRINGS, lmt=FLAGS, dnt=FLAGS, geo=GEO, ua=STRINGS, ext=object_of(atts=CODES, x=ODD),
 )  # fmt: skip
 USER = object_of(
-    id=SCALAR, buyeruid=SCALAR, gender=GENDERS, yob=CODES, consent=STRINGS, eids=array(object_of(source=STRINGS)),
+    id=SCALAR, buyeruid=SCALAR, gender=GENDERS, yob=CODES, consent=CONSENT, eids=array(object_of(source=STRINGS)),
     data=array(object_of(id=STRINGS, segment=array(object_of(id=SCALAR, value=STRINGS)))),
-    ext=object_of(consent=STRINGS, eids=array(object_of(source=STRINGS))),
+    ext=object_of(consent=CONSENT, eids=array(object_of(source=STRINGS))),
 )  # fmt: skip
 REGS = object_of(
-    coppa=FLAGS, gdpr=FLAGS, us_privacy=US_PRIVACY,
-    ext=object_of(coppa=FLAGS, gdpr=FLAGS, us_privacy=US_PRIVACY, ext=ODD),
+    coppa=FLAGS, gdpr=FLAGS, us_privacy=US_PRIVACY, gpp=GPP, gpp_sid=array(CODES), gpc=FLAGS,
+    ext=object_of(coppa=FLAGS, gdpr=FLAGS, us_privacy=US_PRIVACY, gpp=GPP, gpp_sid=array(CODES), gpc=FLAGS, ext=ODD),
 )  # fmt: skip
 SECTIONS = {
     "imp": array(IMP), "site": PLACE, "app": PLACE, "dooh": PLACE, "device": DEVICE, "user": USER, "regs": REGS,
@@ -150,7 +154,7 @@ def without_raw(view: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_same(reader: Reader, body: bytes) -> None:
-    code, expected = reference.read(body)
+    code, expected = reference.read(body, US)
     assert reader.parse(body) == code
     if expected is not None:
         seen = without_raw(reader.view())
@@ -159,7 +163,8 @@ def assert_same(reader: Reader, body: bytes) -> None:
         assert seen == expected
 
 
-READER = Reader()  # one for all: nothing of a request may show in the next
+US = Consent(vendor_id=30)
+READER = Reader(US)  # one for all: nothing of a request may show in the next
 
 
 def test_the_corpus_reads_as_the_reference_reads_it() -> None:

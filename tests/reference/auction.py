@@ -133,10 +133,10 @@ def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
         return Reason.FORMAT
     if all(formats.kind(creative) == "banner" for creative in creatives):
         named = sizes(imp["banner"])
-        if named and not any(fits(creative["w"], creative["h"], imp["banner"]) for creative in creatives):
-            # What a ratio leaves over is found creative by creative, after all that concerns the campaign.
-            if not any("wratio" in size for size in imp["banner"].get("format", [])):
-                return Reason.SIZE
+        # What a ratio leaves over is found creative by creative, after all that concerns the campaign.
+        ratios = any("wratio" in size for size in imp["banner"].get("format", []))
+        if named and not ratios and not any(fits(one["w"], one["h"], imp["banner"]) for one in creatives):
+            return Reason.SIZE
     if imp.get("secure") and not any(secure(creative) for creative in creatives):
         return Reason.SECURE
     return Reason.NONE

@@ -4,11 +4,15 @@
 same bytes; `view(document)` also takes what plain json.loads made of a request.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
+
+from bidder.settings import Consent
+from tests.reference import consent
 
 OK, MALFORMED, INVALID = 0, 1, 2
 
@@ -19,6 +23,8 @@ FLOOR_TOP = 10**18
 NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 
 EXACT = Context(prec=3000)
+NOBODY = Consent()  # without a vendor id
+MAY = ("bid", "personalise", "identify", "sync", "log", "locate", "pinpoint")
 
 View = dict[str, Any]
 
@@ -27,12 +33,12 @@ class Number(str):
     """A JSON number as its text."""
 
 
-def read(body: bytes) -> tuple[int, View | None]:
+def read(body: bytes, us: Consent = NOBODY) -> tuple[int, View | None]:
     """The code of READ_* and, unless malformed, the view."""
     document = parse(body)
     if document is None:
         return MALFORMED, None
-    request = view(document)
+    request = view(document, us)
     usable = request["id"] is not None and any(imp["id"] is not None for imp in request["imps"])
     return (OK if usable else INVALID), request
 
@@ -147,20 +153,54 @@ def host(url: str | None) -> str | None:
     return (authority if colon < 0 else authority[:colon]) or None
 
 
-def view(document: dict[str, Any]) -> View:
-    """What the bidder may know of a request; all of Reader.view() but `id_raw`, which json.loads has lost."""
+def says(value: Any) -> list[bool]:
+    """Of gdpr: yes, no or nothing."""
+    if isinstance(value, bool):
+        return [value]
+    amount = count(value, -1)
+    return [] if amount < 0 else [amount > 0]
+
+
+def section_ids(value: Any) -> set[int] | None:
+    """Of gpp_sid; 0: one that cannot be read; -1: one that is none; 63: one beyond all that are known."""
+    found = set()
+    for item in items(value):
+        negative = str(item).startswith("-") and (isinstance(item, Number) or not isinstance(item, str))
+        number_ = whole(item, -1, -1, 63)
+        found.add(number_ if number_ >= 0 else -1 if negative else 0)
+    return found or None
+
+
+def signals(document: dict[str, Any]) -> consent.Signals:
+    """What the request says of the law and of the user's choice."""
     regs, user, device = (dictionary(document.get(key)) for key in ("regs", "user", "device"))
-    regs_ext, user_ext, geo = dictionary(regs.get("ext")), dictionary(user.get("ext")), dictionary(device.get("geo"))
+    both = (regs, dictionary(regs.get("ext")))
+    ids = [found for found in (section_ids(r.get("gpp_sid")) for r in both) if found is not None]
+    ifa = text(device.get("ifa"))
+    atts = dictionary(device.get("ext")).get("atts")
+    return consent.Signals(
+        gdpr=[said for r in both for said in says(r.get("gdpr"))],
+        coppa=any(flag(r.get("coppa")) for r in both),
+        gpc=any(flag(r.get("gpc")) for r in both),
+        limited=flag(device.get("lmt")) or flag(device.get("dnt")) or (ifa is not None and not ifa.strip("0-")),
+        att=None if atts is None else whole(atts, 0, 0, 4) == 3,
+        country=letters3(dictionary(device.get("geo")).get("country")),
+        us_privacy=[s for s in (text(r.get("us_privacy")) for r in both) if s is not None],
+        gpp=[s for s in (text(r.get("gpp")) for r in both) if s is not None],
+        sections=set(itertools.chain(*ids)) if ids else None,
+        consent=[s for s in (text(u.get("consent")) for u in (user, dictionary(user.get("ext")))) if s is not None],
+    )
+
+
+def view(document: dict[str, Any], us: Consent = NOBODY) -> View:
+    """What the bidder may know of a request; all of Reader.view() but `id_raw`, which json.loads has lost."""
+    user, device = dictionary(document.get("user")), dictionary(document.get("device"))
+    user_ext, geo = dictionary(user.get("ext")), dictionary(device.get("geo"))
     present = [key for key in ("app", "site", "dooh") if isinstance(document.get(key), dict)]
     inventory = present[0] if present else None
     place = dictionary(document.get(inventory)) if inventory else {}
 
-    coppa = flag(regs.get("coppa")) or flag(regs_ext.get("coppa"))
-    gdpr = flag(regs.get("gdpr")) or flag(regs_ext.get("gdpr"))
-    optout = any((text(r.get("us_privacy")) or "")[2:3] in ("Y", "y") for r in (regs, regs_ext))
-    consent = any(text(u.get("consent")) is not None for u in (user, user_ext))
-    lmt = flag(device.get("lmt")) or flag(device.get("dnt"))
-    personal_ok = not (coppa or lmt or optout or (gdpr and not consent))
+    may = consent.allowed(signals(document), us)
 
     ifa = text(device.get("ifa"))
     if ifa is not None and not ifa.strip("0-"):
@@ -168,9 +208,9 @@ def view(document: dict[str, Any]) -> View:
     eids = any(isinstance(e, dict) for u in (user, user_ext) for e in items(u.get("eids"))[:1])
     known = text(user.get("id")) is not None or text(user.get("buyeruid")) is not None or ifa is not None or eids
     names = {"ifa": ifa, "buyeruid": text(user.get("buyeruid")), "id": text(user.get("id"))}
-    user_from = next((name for name, held in names.items() if held is not None), None) if personal_ok else None
+    user_from = next((name for name, held in names.items() if held is not None), None) if "identify" in may else None
     lat, lon = degrees(geo.get("lat"), 90), degrees(geo.get("lon"), 180)
-    has_point = personal_ok and lat is not None and lon is not None
+    has_point = "pinpoint" in may and lat is not None and lon is not None
     gender = text(user.get("gender"))
     segments = [
         segment.get("id") for data in dictionaries(user.get("data")) for segment in dictionaries(data.get("segment"))
@@ -206,25 +246,20 @@ def view(document: dict[str, Any]) -> View:
         "connection_type": count(device.get("connectiontype"), -1),
         "country": letters3(geo.get("country")),
         "region": text(geo.get("region")),
-        "city": None if coppa else text(geo.get("city")),
-        "metro": None if coppa else text(geo.get("metro")),
-        "zip": text(geo.get("zip")) if personal_ok else None,
+        "city": text(geo.get("city")) if "locate" in may else None,
+        "metro": text(geo.get("metro")) if "locate" in may else None,
+        "zip": text(geo.get("zip")) if "pinpoint" in may else None,
         "lat": lat if has_point else 0.0,
         "lon": lon if has_point else 0.0,
         "has_point": has_point,
-        "has_user_id": personal_ok and known,
-        "ifa": ifa if personal_ok else None,
+        "has_user_id": "identify" in may and known,
+        "ifa": ifa if "identify" in may else None,
         "user": names[user_from] if user_from else None,
         "user_from": user_from,
-        "gender": gender if personal_ok and gender in ("M", "F", "O") else None,
-        "yob": count(user.get("yob")) if personal_ok else 0,
-        "segments": texts(segments) if personal_ok else [],
-        "coppa": coppa,
-        "lmt": lmt,
-        "gdpr": gdpr,
-        "has_consent": consent,
-        "us_optout": optout,
-        "personal_ok": personal_ok,
+        "gender": gender if "personalise" in may and gender in ("M", "F", "O") else None,
+        "yob": count(user.get("yob")) if "personalise" in may else 0,
+        "segments": texts(segments) if "personalise" in may else [],
+        "may": [name for name in MAY if name in may],
     }
 
 

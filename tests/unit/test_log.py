@@ -185,6 +185,22 @@ def test_tornado_is_routed_by_template_so_that_no_address_gets_through(capfd: py
     assert record["role"] == "tracker"
 
 
+def test_our_own_loggers_keep_their_arguments_and_the_values_of_exceptions_to_themselves(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    log_module.get("worker")
+    try:
+        raise ValueError("zip 10001")
+    except ValueError:
+        logging.getLogger("bidder.http").exception("%s %s failed", "GET", "/secret")
+    assert log_module.flush(5)
+    said = capfd.readouterr().err
+    assert not {"10001", "/secret"} & set(said.replace('"', " ").split())
+    assert "Traceback" not in said
+    [record] = [r for r in map(json.loads, said.splitlines()) if r.get("logger") == "bidder.http"]
+    assert (record["msg"], record["error"]) == ("%s %s failed", "ValueError")
+
+
 def test_the_end_of_a_process_and_a_forked_child_lose_no_line() -> None:
     script = (
         "import os\n"

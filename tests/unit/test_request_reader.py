@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from bidder._fast.request import Reader
+from bidder.settings import Consent
+from tests.consent_strings import agreed
 
 OK, MALFORMED, INVALID = 0, 1, 2
 
@@ -263,7 +265,7 @@ PERSON: dict[str, Any] = {
 
 def test_a_person_is_seen_where_nothing_forbids_it() -> None:
     view = view_of(request(**PERSON))
-    assert view["personal_ok"]
+    assert view["may"] == ["bid", "personalise", "identify", "sync", "log", "locate", "pinpoint"]
     assert view["has_user_id"]
     assert (view["gender"], view["yob"], view["segments"], view["ifa"]) == ("F", 1980, ["s-1", "2", "s-3"], "1-2")
     assert (view["lat"], view["lon"], view["has_point"], view["zip"]) == (42.65, -73.75, True, "12207")
@@ -285,7 +287,7 @@ def test_a_person_is_seen_where_nothing_forbids_it() -> None:
 )
 def test_nothing_of_a_person_is_left_where_the_law_or_the_user_forbids_it(law: dict[str, Any]) -> None:
     view = view_of(request(**{**PERSON, **law}))
-    assert not view["personal_ok"]
+    assert not {"personalise", "identify", "sync", "pinpoint"} & set(view["may"])
     assert (view["has_user_id"], view["ifa"], view["gender"], view["yob"], view["segments"]) == (
         False,
         None,
@@ -295,13 +297,22 @@ def test_nothing_of_a_person_is_left_where_the_law_or_the_user_forbids_it(law: d
     )
     assert (view["has_point"], view["lat"], view["lon"], view["zip"]) == (False, 0.0, 0.0, None)
     assert (view["country"], view["region"]) == ("USA", "NY")
-    assert (view["city"], view["metro"]) == ((None, None) if view["coppa"] else ("Albany", "532"))
+    assert (view["city"], view["metro"]) == (("Albany", "532") if "locate" in view["may"] else (None, None))
+    assert ("locate" in view["may"]) is (law.get("regs", {}).get("coppa") != 1)
 
 
 @pytest.mark.parametrize("place", ["user", "ext"])
 def test_consent_lets_a_person_be_seen_under_gdpr_from_either_place(place: str) -> None:
-    user = {**PERSON["user"], **({"consent": "CPx"} if place == "user" else {"ext": {"consent": "CPx"}})}
-    assert view_of(request(user=user, regs={"gdpr": 1}))["personal_ok"]
+    given = {"consent": agreed(30)}
+    user = {**PERSON["user"], **(given if place == "user" else {"ext": given})}
+    body = json.dumps(request(**(PERSON | {"user": user}), regs={"gdpr": 1})).encode()
+    for us, seen in ((Consent(vendor_id=30), True), (Consent(vendor_id=31), False), (None, False)):
+        reader = Reader(us)
+        assert reader.parse(body) == OK
+        view = reader.view()
+        assert (view["has_user_id"], view["yob"], view["has_point"]) == (
+            (True, 1980, True) if seen else (False, 0, False)
+        )
 
 
 @pytest.mark.parametrize(

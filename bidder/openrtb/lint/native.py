@@ -126,7 +126,9 @@ def _image(given: Json, asked: Json, path: str) -> Iterator[Violation]:
     yield from _url(url or "", path)
     for side in ("w", "h"):
         size, exact, least = number(given.get(side)), number(asked.get(side)), number(asked.get(f"{side}min"))
-        if size and (size < least if least > 0 else exact > 0 and size != exact):  # beside a least size, the other is a wish
+        if size and (
+            size < least if least > 0 else exact > 0 and size != exact
+        ):  # beside a least size, the other is a wish
             yield broken("native_image", path, f"{side} {said(size)} where {said(least or exact)} is wanted")
     mimes = {mime.lower().replace("jpg", "jpeg") for mime in texts(asked.get("mimes"))}
     mime = _mime(url or "")
