@@ -4,6 +4,7 @@ Read once at start, frozen, units in names. Unknown sections, keys and values of
 the wrong type are refused by name with the place they stand in.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from bidder.openrtb.exchanges import DIALECTS, KEYS, Dialect
+
+NOTICES = ("nurl", "burl", "lurl")  # of a bid
 PORT_STEP = 1000  # --port-base B: every port becomes B + its last three digits
 
 OTHER_VARIABLES = {"OUTBID_STATE", "OUTBID_EXTENSIONS", "OUTBID_PROFILE", "OUTBID_CORPUS"}  # command line, build, tests
@@ -83,15 +87,32 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One row of the exchanges that we serve at /bid/{name}."""
+class Currency:
+    rates: str = ""  # file of exchange rates, in the state directory; empty: USD alone
+    max_age_days: int = 4  # older rates are none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange(Dialect):
+    """One row of the exchanges that we serve at /bid/{name}: its dialect, and what concerns us and it alone."""
 
     key: int  # 1..63, never reused: tokens and rollups carry it
+    dialect: str = "generic"  # from which all comes that the row does not say
     seat: str = "outbid"
-    spend_on: Literal["billing", "win", "impression"] = "billing"
-    price: Literal["plain", "google"] = "plain"  # form of ${AUCTION_PRICE}
-    tmax_ms: int = 100  # where the request names none
     enabled: bool = True
+    price_keys: str = ""  # file of the keys of encrypted prices, in the state directory
+    secret_file: str = ""  # whose one line a request must carry, in the state directory; empty: none is asked for
+    secret_header: str = ""  # in this field; empty: behind the name, /bid/NAME/SECRET
+    allow: tuple[str, ...] = ()  # networks that it sends from; empty: any
+    rate_per_s: int = 0  # requests that this host reads; 0: any number
+
+
+def _spoken(row: Exchange, dialect: str) -> Exchange:
+    """The row in another dialect."""
+    return replace(row, dialect=dialect, **{f.name: getattr(DIALECTS[dialect], f.name) for f in fields(Dialect)})
+
+
+SHIPPED_EXCHANGES: dict[str, Exchange] = {name: _spoken(Exchange(key=key), name) for name, key in KEYS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +127,6 @@ class Consent:
     contextual: bool = True  # without a legal basis for purpose 2, bid without a person; else not at all
 
 
-SHIPPED_EXCHANGES: dict[str, Exchange] = {
-    "generic": Exchange(key=1),
-    "openx": Exchange(key=2),
-    "pubmatic": Exchange(key=3),
-    "xandr": Exchange(key=4),
-    "google": Exchange(key=5, price="google"),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     bidder: Bidder = field(default_factory=Bidder)
@@ -126,6 +138,7 @@ class Settings:
     memcached: Memcached = field(default_factory=Memcached)
     bus: Bus = field(default_factory=Bus)
     money: Money = field(default_factory=Money)
+    currency: Currency = field(default_factory=Currency)
     consent: Consent = field(default_factory=Consent)
     exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
 
@@ -180,7 +193,12 @@ def _exchanges(values: Any, where: str) -> dict[str, Exchange]:
             raise SettingsError(f"{where}.{name}: the name of an exchange is letters, digits, - and _")
         if name not in rows and (not isinstance(row, Mapping) or "key" not in row):
             raise SettingsError(f"{where}.{name}: a new exchange needs a key of its own (1 to 63)")
-        rows[name] = _section(rows.get(name, Exchange(key=0)), row, f"{where}.{name}")
+        base = rows.get(name, Exchange(key=0))
+        dialect = row.get("dialect", base.dialect) if isinstance(row, Mapping) else base.dialect
+        if dialect not in DIALECTS:
+            raise SettingsError(f"{where}.{name}.dialect: {dialect!r} is none of {', '.join(sorted(DIALECTS))}")
+        rows[name] = _section(_spoken(base, dialect), row, f"{where}.{name}")
+        _check_exchange(rows[name], f"{where}.{name}")
     seen: dict[int, str] = {}
     for name, exchange in rows.items():
         if not 1 <= exchange.key <= 63:
@@ -189,6 +207,25 @@ def _exchanges(values: Any, where: str) -> dict[str, Exchange]:
             raise SettingsError(f"{where}.{name}.key: {exchange.key} is already the key of {seen[exchange.key]}")
         seen[exchange.key] = name
     return rows
+
+
+def _check_exchange(row: Exchange, where: str) -> None:
+    """SettingsError where the values of a row do not go together."""
+    for name in row.notices:
+        if name not in NOTICES:
+            raise SettingsError(f"{where}.notices: {name!r} is none of {', '.join(NOTICES)}")
+    needed = {"billing": "burl", "win": "nurl"}.get(row.spend_on)
+    if needed and needed not in row.notices:
+        raise SettingsError(f"{where}.spend_on: {row.spend_on!r} books nothing without {needed} among the notices")
+    for network in row.allow:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"{where}.allow: {error}") from None
+    if min(row.response_bytes, row.rate_per_s) < 0 or min(row.tmax_ms, row.price_unit_nano, row.notice_url_chars) < 1:
+        raise SettingsError(f"{where}: tmax_ms, price_unit_nano and notice_url_chars are positive, no limit negative")
+    if row.secret_header and not row.secret_file:
+        raise SettingsError(f"{where}.secret_header: there is no secret_file whose secret it would carry")
 
 
 def _check_consent(consent: Consent, where: str) -> None:

@@ -25,6 +25,7 @@ from bidder.events.outbox import Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
+from bidder.openrtb.rows import exchange_rows
 from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.switches import SwitchError, SwitchFile
@@ -67,6 +68,10 @@ class Supervisor:
         self._settings = settings
         self._log = logs.get("supervisor")
         self._exchanges = {name: row.key for name, row in settings.exchanges.items()}
+        try:  # what no worker could start with is said here, once
+            exchange_rows(settings.exchanges, settings.tracking.public_url, state=state)
+        except ValueError as error:
+            raise StartError(str(error)) from None
         self._socket = listening_socket(settings.bidder.listen, "bidder")
         self._board = Board(state / "shm" / "board")
         for row in self._board.rows():  # of workers that died with an earlier supervisor

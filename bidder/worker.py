@@ -17,6 +17,7 @@ import tornado.web
 import uvloop
 
 from bidder._fast.board import Board
+from bidder._fast.book import Book
 from bidder._fast.clock import Clock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
@@ -25,6 +26,7 @@ from bidder._fast.purses import Purses
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
 from bidder.money.tokens import BidIds, Sealer, load_keys
+from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
@@ -77,6 +79,7 @@ class Worker:
         self._purses = Purses(state / "shm" / "purses", 0)
         self._follower = snapshot.Follower(state)
         self._complaint = ""
+        self._rates_until_s: int | None = None
         self._generation = 0
         self._decider = Decider(
             purses=self._purses,
@@ -86,9 +89,13 @@ class Worker:
             sealer=Sealer(load_keys(state / "keys" / "token.keys")),
             bid_ids=BidIds(),
             clock=Clock(),
-            exchanges=settings.exchanges,
+            rows=exchange_rows(
+                settings.exchanges,
+                settings.tracking.public_url,
+                state=state,
+                wait_budget_ms=settings.bidder.wait_budget_ms,
+            ),
             seed=int.from_bytes(os.urandom(8), "big"),
-            wait_budget_ms=settings.bidder.wait_budget_ms,
             consent=settings.consent,
         )
         application = tornado.web.Application(
@@ -114,11 +121,20 @@ class Worker:
         if self._follower.reason and self._follower.reason != self._complaint:
             self._log.error("book refused; the last good one serves on", error=self._follower.reason)
         self._complaint = self._follower.reason
+        self._watch_rates(book)
         if book is not None:
             self._purses.catch_up()  # a book may name slots that the file has only now
             self._decider.set_book(book)
             self._generation = book.revision
             self._server.stalled(began_ns)
+
+    def _watch_rates(self, book: Book | None) -> None:
+        """Rates end while a book is served: said once, as floors in other currencies get no bid from then on."""
+        if book is not None:
+            self._rates_until_s = book.rates_until_s
+        if self._rates_until_s is not None and time.time() >= self._rates_until_s:
+            self._rates_until_s = None
+            self._log.error("the book's exchange rates are too old; floors in other currencies get no bid")
 
     def _check(self) -> None:
         """Hold a bid against the linter, if one is due."""

@@ -32,6 +32,7 @@ class Section(IntEnum):
     MEDIA = 21
     ASSETS = 22
     FILES = 23
+    RATES = 24
 
 
 ROW = {
@@ -59,6 +60,7 @@ ROW = {
     Section.MEDIA: struct.Struct("<BBBBIIIIII"),
     Section.ASSETS: struct.Struct("<QIIIiiI"),
     Section.FILES: struct.Struct("<III"),
+    Section.RATES: struct.Struct("<IIqQQ"),
 }
 HEADER = struct.Struct("<8sIIQQQII")
 ENTRY = struct.Struct("<QQI4x")

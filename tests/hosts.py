@@ -35,8 +35,15 @@ END_S = 60.0
 class Host:
     """One state directory on one port base; `start()` and `end()` any number of times."""
 
-    def __init__(self, state: Path, workers: int = 2, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        workers: int = 2,
+        settings: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.state = state
+        self.settings = settings
         self.environ = dict(environ or {})  # OUTBID_<SECTION>_<KEY>
         self.base = free_port_base()
         self.workers = workers
@@ -52,6 +59,8 @@ class Host:
     def launch(self) -> "subprocess.Popen[str]":
         """`outbid up`, without waiting for anything."""
         argv = ["up", "--state", str(self.state), "--port-base", str(self.base), "--workers", str(self.workers)]
+        if self.settings is not None:
+            argv += ["--settings", str(self.settings)]
         return subprocess.Popen(
             [sys.executable, "-m", "bidder", *argv],
             cwd=CHECKOUT,
@@ -198,9 +207,11 @@ class Host:
 
 
 @contextlib.contextmanager
-def running(state: Path, workers: int = 2, environ: Mapping[str, str] | None = None) -> Iterator[Host]:
+def running(
+    state: Path, workers: int = 2, settings: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Iterator[Host]:
     """A host that has said that it is ready; ended and erased afterwards."""
-    host = Host(state, workers, environ)
+    host = Host(state, workers, settings, environ)
     try:
         host.start()
         yield host

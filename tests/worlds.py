@@ -18,12 +18,14 @@ from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import read_lines
+from bidder.campaigns.rates import Rates
 from bidder.campaigns.record import CampaignRecord
 from bidder.events.outbox import KEY
 from bidder.events.schema import Kind, Row
 from bidder.money.tokens import BidIds, Key, Opener, Sealer
 from bidder.openrtb.lint import lint
 from bidder.openrtb.profile import profile_of
+from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Consent, Exchange
 from tests.lint_cases.known import objections
 
@@ -100,11 +102,15 @@ class World:
         book: bool = True,
         bid_ids: BidIds | None = None,
         purses: int = 64,
+        exchanges: Mapping[str, Exchange] = EXCHANGES,
+        rates: Rates | None = None,
         consent: Consent | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.public_url = public_url
+        self.exchanges = exchanges
+        self.rates = rates
         self.consent = consent
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
@@ -133,7 +139,7 @@ class World:
             sealer=Sealer(KEYS),
             bid_ids=bid_ids,
             clock=self.clock,
-            exchanges=EXCHANGES,
+            rows=exchange_rows(self.exchanges, self.public_url, state=self.directory),
             seed=seed,
             consent=self.consent,
         )
@@ -142,15 +148,16 @@ class World:
         """A new book of these, served at once."""
         self.revision += 1
         text = "\n".join(json.dumps(body) for body in campaigns)
-        records = [self._record(c.body) for c in read_lines(text, list(EXCHANGES))]
+        records = [self._record(c.body) for c in read_lines(text, list(self.exchanges))]
         path = self.directory / f"book-{self.revision}.bin"
         compile_book(
             records,
             revision=self.revision,
-            exchanges={name: exchange.key for name, exchange in EXCHANGES.items()},
+            exchanges={name: exchange.key for name, exchange in self.exchanges.items()},
             public_url=self.public_url,
             purse_of=self.purses.slot_of,
             path=path,
+            rates=self.rates,
         )
         self.book = Book.open(path)
         self.decider.set_book(self.book)
@@ -202,7 +209,9 @@ class World:
         raw = self.bytes_of(body)
         status, answered = self.decider.answer(exchange.encode(), raw)
         if status != 404:
-            wrong = objections(lint(raw, answered, status=status, profile=profile_of(exchange, EXCHANGES[exchange])))
+            wrong = objections(
+                lint(raw, answered, status=status, profile=profile_of(exchange, self.exchanges[exchange]))
+            )
             assert not wrong, (wrong, raw, answered)
         return Answer(status, answered, self.drain())
 

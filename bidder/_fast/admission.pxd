@@ -27,6 +27,10 @@ cdef class Admission:
     cdef int64_t clear         # all that had come by then was read, for this turn
     cdef int64_t clear_next    # and for the next one
     cdef int64_t turned        # when the last turn ended
+    # Of the connection at hand, and its request: whoever guards an exchange looks at them.
+    cdef uint64_t doors        # exchanges that its address may speak for: bit n, key n
+    cdef const char* head      # NULL: there is none
+    cdef Py_ssize_t head_n
     cdef int lane              # of the last request
     cdef Standing standing
     cdef readonly uint64_t late  # requests that were shed because their connection was not read

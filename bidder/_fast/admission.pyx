@@ -28,6 +28,7 @@ cdef class Admission:
         self.clock = Clock() if clock is None else clock
         for lane in range(LANES):
             self.lanes[lane].budget_ns = budget_ns
+        self.doors = <uint64_t>-1
         self.least = NONE_YET
         self.now = self.since = self.clear = self.clear_next = self.turned = self.clock.monotonic_ns()
 

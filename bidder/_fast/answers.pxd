@@ -12,8 +12,8 @@ cdef class Outbox:
     cdef int put(self, const char* text, Py_ssize_t n) except -1
     cdef int proceed(self) except -1     # 100 Continue
     cdef int empty(self, int status, Ending ending) except -1
-    # `version`: what x-openrtb-version says, "2.6" if version_n is 0.
-    cdef int json(self, const char* body, Py_ssize_t body_n, const char* version, Py_ssize_t version_n,
+    # `version`: what x-openrtb-version says, "2.6" if version_n is 0. `gzip`: the body is compressed.
+    cdef int json(self, const char* body, Py_ssize_t body_n, bint gzip, const char* version, Py_ssize_t version_n,
                   Ending ending) except -1
     # What there is since `begin`, as an object, and it is dropped here.
     cdef bytes take(self)

@@ -76,7 +76,7 @@ cdef class Outbox:
         lines = last_lines(ending)
         return self.put(lines, strlen(lines))
 
-    cdef int json(self, const char* body, Py_ssize_t body_n, const char* version, Py_ssize_t version_n,
+    cdef int json(self, const char* body, Py_ssize_t body_n, bint gzip, const char* version, Py_ssize_t version_n,
                   Ending ending) except -1:
         cdef const char* lines = last_lines(ending)
         cdef char[24] digits
@@ -87,6 +87,8 @@ cdef class Outbox:
             self.put(version, version_n)
         else:
             self.put(b"2.6", 3)
+        if gzip:
+            self.put(b"\r\nContent-Encoding: gzip", 24)
         self.put(b"\r\nContent-Length: ", 18)
         while True:
             i -= 1

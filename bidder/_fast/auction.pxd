@@ -1,16 +1,18 @@
 """The auction of one imp among our own campaigns: who bids, with which creative, at what price."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book cimport Book, CampaignRec, CreativeRec
+from bidder._fast.book cimport Book, CampaignRec, CreativeRec, RateRec
 from bidder._fast.frequency cimport Caps
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.pods cimport Pods
 from bidder._fast.purses cimport Purse, Purses
-from bidder._fast.request cimport Deal, Imp, Reader, Str
+from bidder._fast.request cimport Deal, Imp, Reader
+from bidder._fast.row cimport Row
 
 cdef enum:
     TOP = 8                    # candidates kept per imp
     NEXT = 4                   # campaigns that are fetched from memory ahead of time
+    AGREED_PRICE = 3           # Deal.at: the floor is the price
     OPEN = -1                  # Candidate.deal: no deal
     NO_CREATIVE = -1
 
@@ -20,8 +22,8 @@ cdef enum:                     # Candidate.standing: a higher one bids before an
     STANDS_GUARANTEED = 2      # Deal.guaranteed
 
 cdef struct Terms:             # of one request, for all its imps
-    uint8_t exchange           # key
-    Str seat
+    const Row* row             # of the exchange
+    const RateRec* rate        # of the currency of the answer; NULL: USD
     int64_t now_s              # unix
     uint64_t seed              # random, drawn once a request
 
@@ -48,8 +50,10 @@ cdef class Auction:
     cdef Purses purses
     cdef Caps caps
     cdef Terms terms
+    cdef size_t room           # bytes that a bid of this imp may take in the answer; 0: any number
     cdef const Imp* imp
     cdef uint64_t imp_seed
+    cdef int64_t imp_floor     # of the imp itself, nano-USD, or NO_RATE
     cdef int64_t floor_least   # no option of this imp can be had for less; 0: one has no floor
     cdef bint deals_done       # who includes deals has been examined
     cdef uint8_t standing_most # no candidate of this scan can stand higher
@@ -87,4 +91,7 @@ cdef class Auction:
                                  int32_t* creative) noexcept nogil
     cdef bint floored_later(self, const Deal* deal) noexcept nogil
     cdef uint8_t creative_floor(self, const CreativeRec* creative, const Deal* deal, int64_t price) noexcept nogil
+    # The least price in nano-USD that meets this floor; -1: of its currency there is no rate.
+    cdef int64_t usd(self, int64_t floor, uint32_t currency) noexcept nogil
+    cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil
     cdef void rank(self, const Candidate* candidate) noexcept nogil

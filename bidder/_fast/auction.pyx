@@ -13,12 +13,14 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 """
 
 from libc.stdint cimport INT64_MAX
-from bidder._fast.book cimport Piece, StrRef
+from libc.string cimport memset
+from bidder._fast.book cimport Piece, RateRec, StrRef
+from bidder._fast.currency cimport scaled_nano
 from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec, player_of
 from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
-    REASON_PACED, REASON_PURSE_EMPTY, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
+    REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
 from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS
 from bidder._fast.book_probe cimport near_bit
@@ -27,10 +29,11 @@ from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
 from bidder._fast.purses cimport Half
 from bidder._fast.request cimport MEDIA_AUDIO, MEDIA_VIDEO, Media, pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
+from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
 cdef enum:
     NOT_ASKED = -2             # Auction.ahead: the matcher has more to say; it said -1 itself: no more in this scan
-    AGREED_PRICE = 3           # Deal.at: the floor is the price
+    NO_RATE = -1               # Auction.usd
 
 cdef uint32_t USD = pack3(b"USD", 3)
 
@@ -85,10 +88,8 @@ cdef inline int64_t deal_floor(const Deal* deal, const Imp* imp, uint32_t* curre
     return imp.floor
 
 
-cdef inline uint8_t floor_reason(int64_t price, int64_t floor, uint32_t currency) noexcept nogil:
-    if floor <= 0:
-        return REASON_NONE
-    if currency != 0 and currency != USD:
+cdef inline uint8_t floor_reason(int64_t price, int64_t floor) noexcept nogil:
+    if floor == NO_RATE:
         return REASON_FLOOR_CURRENCY
     return REASON_NONE if price >= floor else REASON_FLOOR
 
@@ -104,8 +105,8 @@ cdef class Auction:
     cdef void open_request(self, const Terms* terms) noexcept nogil:
         self.terms = terms[0]
         pods_clear(&self.pods)
-        self.matcher.begin_request(self.reader, terms.exchange, terms.now_s)
-        self.caps.open_request(&self.reader.req, terms.exchange, terms.now_s)
+        self.matcher.begin_request(self.reader, terms.row.key, terms.now_s)
+        self.caps.open_request(&self.reader.req, terms.row.key, terms.now_s)
 
     cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil:
         cdef uint32_t i, currency
@@ -117,10 +118,12 @@ cdef class Auction:
         self.reason = REASON_NONE
         pods_imp(&self.pods)
         self.by_duration = imp.media & (MEDIA_VIDEO | MEDIA_AUDIO) and floored_by_duration(self.reader, imp)
-        self.floor_least = INT64_MAX if imp.private_auction else imp.floor
+        self.imp_floor = self.usd(imp.floor, imp.floor_currency)
+        self.floor_least = INT64_MAX if imp.private_auction or self.imp_floor == NO_RATE else self.imp_floor
         for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
             floor = deal_floor(&self.reader.deals[i], imp, &currency)
-            if floor < self.floor_least:
+            floor = self.usd(floor, currency)
+            if floor != NO_RATE and floor < self.floor_least:
                 self.floor_least = floor
             if self.floored_later(&self.reader.deals[i]):
                 self.floor_least = 0
@@ -134,6 +137,23 @@ cdef class Auction:
             for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
                 if self.reader.deals[i].guaranteed:
                     self.standing_most = STANDS_GUARANTEED
+
+    cdef int64_t usd(self, int64_t floor, uint32_t currency) noexcept nogil:
+        """The least price in nano-USD whose bid, in the currency of the answer, is not below this floor; or NO_RATE."""
+        cdef const RateRec* ours = self.terms.rate
+        cdef const RateRec* theirs
+        if floor <= 0:
+            return 0
+        if currency != 0 and currency != USD:
+            theirs = self.book.rate_of(currency, self.terms.now_s)
+            if theirs is NULL:
+                return NO_RATE
+            floor = scaled_nano(floor, theirs.under, theirs.over, True)
+            if ours is not NULL and ours.currency == currency:
+                return floor
+        if ours is not NULL:
+            floor = scaled_nano(scaled_nano(floor, ours.over, ours.under, True), ours.under, ours.over, True)
+        return floor
 
     cdef void fetch_campaigns(self) noexcept nogil:
         cdef int i
@@ -285,16 +305,19 @@ cdef class Auction:
             if listed == 2:
                 continue
             floor = deal_floor(deal, imp, &currency)
+            floor = self.usd(floor, currency)
             standing = STANDS_GUARANTEED if deal.guaranteed else STANDS_DEAL
             worth = full if deal.guaranteed else price
-            offer = deal.floor if deal.at == AGREED_PRICE and deal.floor > 0 and worth >= deal.floor else worth
+            offer = worth
+            if deal.at == AGREED_PRICE and deal.floor > 0 and 0 <= floor <= worth:
+                offer = floor
             if standing < found.standing or (standing == found.standing and offer <= found.price):
                 continue
             why = REASON_NONE
-            if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.seat):
+            if deal.wseat.n and not string_listed(self.reader, deal.wseat, self.terms.row.seat):
                 why = REASON_DEAL
             if why == REASON_NONE:
-                why = floor_reason(worth, 0 if self.floored_later(deal) else floor, currency)
+                why = floor_reason(worth, 0 if self.floored_later(deal) else floor)
             if why == REASON_NONE:
                 why = self.choose_creative(slot, deal, offer, draw, &creative)
             if why == REASON_NONE:
@@ -310,7 +333,7 @@ cdef class Auction:
             return REASON_DEAL
         found.price = price
         found.deal = OPEN
-        why = floor_reason(price, 0 if self.by_duration else imp.floor, imp.floor_currency)
+        why = floor_reason(price, 0 if self.by_duration else self.imp_floor)
         return why if why != REASON_NONE else self.choose_creative(slot, NULL, price, draw, &found.creative)
 
     cdef bint floored_later(self, const Deal* deal) noexcept nogil:
@@ -330,11 +353,11 @@ cdef class Auction:
             if floor <= 0:
                 floor = deal.floor
             if floor > 0:
-                return floor_reason(price, floor, deal.floor_currency)
+                return floor_reason(price, self.usd(floor, deal.floor_currency))
         floor = 0
         if player is not NULL:
             floor = duration_floor(self.reader, player.durfloors, player.mincpmpersec, seconds)
-        return floor_reason(price, floor if floor > 0 else self.imp.floor, self.imp.floor_currency)
+        return floor_reason(price, self.usd(floor, self.imp.floor_currency) if floor > 0 else self.imp_floor)
 
     cdef uint8_t choose_creative(self, uint32_t slot, const Deal* deal, int64_t price, uint64_t draw,
                                  int32_t* creative) noexcept nogil:
@@ -349,10 +372,12 @@ cdef class Auction:
             c = &self.book.creatives[i]
             if c.key == served:
                 continue
-            why = creative_reason(self.reader, self.book, self.imp, c, self.terms.exchange)
+            why = creative_reason(self.reader, self.book, self.imp, c, self.terms.row.key)
             if why == REASON_NONE and deal is not NULL and deal.wadomain.n \
                     and not domain_listed(self.reader, self.book, deal.wadomain, c):
                 why = REASON_DEAL
+            if why == REASON_NONE and self.room and self.too_long(c, deal):
+                why = REASON_RESPONSE_SIZE
             if why == REASON_NONE and later:
                 why = self.creative_floor(c, deal, price)
             if why == REASON_NONE and self.imp.media & (MEDIA_VIDEO | MEDIA_AUDIO):
@@ -367,6 +392,17 @@ cdef class Auction:
             elif closer(why, best_why):
                 best_why = why
         return REASON_NONE if allowed else best_why
+
+    cdef bint too_long(self, const CreativeRec* creative, const Deal* deal) noexcept nogil:
+        """Is there no room left in the answer for this bid?"""
+        cdef Splices splices
+        splices.imp_id_raw = self.imp.id_raw
+        splices.row = self.terms.row
+        memset(&splices.deal, 0, sizeof(splices.deal))
+        if deal is not NULL:
+            splices.deal = deal.id
+        splice_native(&splices, self.reader, self.imp, creative)
+        return bid_bytes(self.book, creative, &splices) > self.room
 
     cdef void rank(self, const Candidate* candidate) noexcept nogil:
         cdef int at = self.count

@@ -24,6 +24,7 @@ cdef struct BoardPage:
     uint64_t book_revision     # that workers should serve: <state>/book/book-<revision>.bin
     uint8_t exchange_off[256]  # by key of the exchange
     WorkerRow workers[128]
+    int64_t next_due[64]       # by key: of exchanges with a rate cap; monotonic ns
 
 cdef class Board:
     cdef BoardPage* page

@@ -13,7 +13,7 @@ from libc.string cimport memset
 from bidder._fast.atomics cimport atomic_load32, atomic_load64, atomic_store32, atomic_store64, atomic_write
 from bidder._fast.mapping import attach, create
 
-MAGIC = b"obboard1"
+MAGIC = b"obboard2"
 
 Worker = namedtuple("Worker", "row pid ready book_revision heartbeat_ms connections unread")
 

@@ -18,7 +18,6 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_BID_ID = 1           # 24 hex digits
     PIECE_IMP_ID = 2           # as on the wire, between quotes that the text has
     PIECE_PRICE = 3            # CPM, a JSON number
-    PIECE_NOTICE_TOKEN = 4
     PIECE_PAGE_TOKEN = 5
     PIECE_DEAL = 6             # nothing, or ,"dealid":"..."
     PIECE_ASSETS = 7           # of a native: those that the request asks for, between them commas
@@ -26,7 +25,9 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_WRAPPED_TEXT = 9     # bytes, only where that was wrapped in an object of its own,
     PIECE_EVENTS_TEXT = 10     # where impressions may be followed by images,
     PIECE_NO_EVENTS_TEXT = 11  # and where not
-    LAST_PIECE = 11
+    PIECE_NOTICES = 12         # nurl, burl, lurl, as far as the exchange calls them
+    PIECE_PIXEL_PRICE = 13     # behind the page token of a pixel: its price, where the exchange pays by that
+    LAST_PIECE = 13
 
 cdef enum:                     # AssetRec.kind, as Asked.kind of the reader
     ASSET_TITLE = 1
@@ -109,6 +110,13 @@ cdef struct FrequencyRec:
     uint32_t level             # 0 campaign, 1 creative
     uint32_t reserved
 
+cdef struct RateRec:           # what one USD is worth in another currency
+    uint32_t currency          # packed as in requests
+    uint32_t day               # of the rate; days since 1970
+    int64_t until_s            # unix seconds; from then on there is no such rate
+    uint64_t over              # so many of the currency for one USD: over / under, both below 2**62
+    uint64_t under
+
 cdef enum:
     QUARTER_S = 900            # no zone changes its offset off a quarter of an hour
 
@@ -121,6 +129,8 @@ cdef class Book:
     cdef StrRef* strings             # advertiser domains and categories, lower case / as listed
     cdef Piece* pieces
     cdef FrequencyRec* frequencies
+    cdef RateRec* rates              # by currency, ascending
+    cdef uint32_t rate_count
     cdef MediaRec* media
     cdef AssetRec* assets
     cdef FileRec* files
@@ -136,6 +146,8 @@ cdef class Book:
     cdef NumberId* numbers           # of the probes
     cdef int tell_zones(self) except -1
     cdef void new_quarter(self, int64_t now_s) noexcept with gil
+    # NULL: no rate, or it is too old. USD has none.
+    cdef const RateRec* rate_of(self, uint32_t currency, int64_t now_s) noexcept nogil
     cdef const void* section(self, int number) noexcept nogil
     cdef uint64_t count(self, int number) noexcept nogil
     cdef object named(self, int number, uint32_t key)

@@ -36,6 +36,10 @@ class Book:
         """Name -> key, as they were when the book was compiled."""
 
     @property
+    def rates_until_s(self) -> int | None:
+        """Unix time from which its exchange rates are too old to be used; None: it has none."""
+
+    @property
     def zones(self) -> list[str]:
         """Time zones in which campaigns have hours."""
 

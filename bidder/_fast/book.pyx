@@ -47,6 +47,8 @@ cdef class Book:
         book.strings = <StrRef*>book.section(S_STRINGS)
         book.pieces = <Piece*>book.section(S_PIECES)
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
+        book.rates = <RateRec*>book.section(S_RATES)
+        book.rate_count = <uint32_t>book.count(S_RATES)
         book.media = <MediaRec*>book.section(S_MEDIA)
         book.files = <FileRec*>book.section(S_FILES)
         book.assets = <AssetRec*>book.section(S_ASSETS)
@@ -81,6 +83,18 @@ cdef class Book:
             local = datetime.fromtimestamp(now_s, zone)
             self.zone_hour[<Py_ssize_t>number] = local.weekday() * 24 + local.hour
 
+    cdef const RateRec* rate_of(self, uint32_t currency, int64_t now_s) noexcept nogil:
+        cdef uint32_t low = 0, high = self.rate_count, middle
+        while low < high:
+            middle = (low + high) // 2
+            if self.rates[middle].currency < currency:
+                low = middle + 1
+            else:
+                high = middle
+        if low == self.rate_count or self.rates[low].currency != currency or now_s >= self.rates[low].until_s:
+            return NULL
+        return &self.rates[low]
+
     cdef const void* section(self, int number) noexcept nogil:
         return self.base + (<const Header*>self.base).table[number].at
 
@@ -114,6 +128,10 @@ cdef class Book:
         return {
             self.blob[rows[i].at:rows[i].at + rows[i].n].decode(): rows[i].key for i in range(self.count(S_EXCHANGES))
         }
+
+    @property
+    def rates_until_s(self):
+        return min([self.rates[i].until_s for i in range(self.rate_count)], default=None)
 
     @property
     def campaign_count(self):

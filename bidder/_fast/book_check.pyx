@@ -15,7 +15,7 @@ from libc.string cimport memcmp
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, StrRef,
+    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, RateRec, StrRef,
 )
 from bidder._fast.book_layout cimport *
 
@@ -27,13 +27,13 @@ class BookError(ValueError):
 NAMES = (
     "campaigns", "creatives", "strings", "pieces", "frequencies", "filters", "points", "multipliers", "whens",
     "value ids", "dimensions", "values", "index", "bitmaps", "slots", "zones", "exchanges", "landings", "ids", "blob",
-    "summaries", "media", "assets", "files",
+    "summaries", "media", "assets", "files", "rates",
 )
 ITEMS = (
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
     sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
-    sizeof(FileRec),
+    sizeof(FileRec), sizeof(RateRec),
 )
 
 
@@ -226,6 +226,16 @@ cdef uint64_t _named(const char* base, const Header* head, int number, bint by_k
     return 0
 
 
+cdef uint64_t _rates(const char* base, const Header* head) noexcept nogil:
+    cdef const RateRec* rate = <const RateRec*>(base + head.table[S_RATES].at)
+    cdef uint64_t i
+    for i in range(head.table[S_RATES].count):
+        if rate[i].over == 0 or rate[i].under == 0 or (rate[i].over | rate[i].under) >> 62 \
+                or (i and rate[i].currency <= rate[i - 1].currency):
+            return i + 1
+    return 0
+
+
 cdef void _refuse(uint64_t bad, str what) except *:
     if bad:
         raise BookError(f"{what}: number {bad - 1} points outside the book or is out of order")
@@ -247,3 +257,4 @@ cdef void check_book(const char* base, size_t length, bint whole) except *:
     _refuse(_named(base, head, S_EXCHANGES, True), "exchanges")
     _refuse(_named(base, head, S_LANDINGS, True), "landing URLs")
     _refuse(_named(base, head, S_IDS, True), "ids")
+    _refuse(_rates(base, head), "rates")

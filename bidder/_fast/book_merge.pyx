@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, StrRef,
+    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, RateRec, StrRef,
 )
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_moves cimport (
@@ -25,11 +25,11 @@ cdef enum:
     DENSE_WORTH = 4            # a bitmap is scanned faster than slots: it may cost this many times their bytes
     ALIGN = 64
 
-cdef size_t[24] ITEMS = [
+cdef size_t[25] ITEMS = [
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
     sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
-    sizeof(FileRec),
+    sizeof(FileRec), sizeof(RateRec),
 ]
 
 
@@ -241,7 +241,7 @@ cdef class Merger:
 
     # The file.
 
-    def header(self, exchanges, uint64_t revision):
+    def header(self, exchanges, bytes rates not None, uint64_t revision):
         cdef Header head
         cdef uint64_t index = 2, at = sizeof(Header)
         cdef int s
@@ -253,7 +253,7 @@ cdef class Merger:
             self.totals[P_WHENS], self.totals[P_VALUE_IDS], self.used.bit_count(), self.value_count, index,
             self.bitmaps * self.words, self.sparse, len(self.zones), len(exchanges), self.totals[P_LANDINGS],
             self.totals[P_IDS], self.totals[P_BLOB] + sum(len(name) for name in [*(name.encode() for name in exchanges), *self.zones]),
-            0, self.totals[P_MEDIA], self.totals[P_ASSETS], self.totals[P_FILES],
+            0, self.totals[P_MEDIA], self.totals[P_ASSETS], self.totals[P_FILES], len(rates) // sizeof(RateRec),
         ]
         memset(&head, 0, sizeof(head))
         memcpy(head.magic, b"OUTBIDBK", 8)
@@ -267,7 +267,7 @@ cdef class Merger:
         head.length = at
         return (<const char*>&head)[:sizeof(Header)], at
 
-    def write(self, unsigned char[::1] out not None, bytes header not None, exchanges, purse_of):
+    def write(self, unsigned char[::1] out not None, bytes header not None, exchanges, bytes rates not None, purse_of):
         memcpy(&out[0], <const char*>header, sizeof(Header))
         self.out = <char*>&out[0]
         self.head = <const Header*>self.out
@@ -278,6 +278,7 @@ cdef class Merger:
         self.write_named(S_LANDINGS, P_LANDINGS)
         self.write_named(S_IDS, P_IDS)
         self.write_names(exchanges)
+        memcpy(self.section(S_RATES), <const char*>rates, len(rates))
         (<Header*>self.out).checksum = zlib.crc32(out[CHECKED_FROM:])
 
     cdef void* section(self, int number) noexcept:

@@ -105,6 +105,8 @@ cdef class Probe:
     @final
     cdef void ask_region(self) noexcept nogil
     @final
+    cdef void ask_codes(self, Str cat) noexcept nogil
+    @final
     cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil
     @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil

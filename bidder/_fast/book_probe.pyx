@@ -17,6 +17,7 @@ from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room
 from bidder._fast.json_text cimport fold_ascii
 from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
+from bidder._fast.taxonomy cimport Codes, codes_of
 
 
 cdef enum:                     # dimensions, as bits, by what the request has there
@@ -169,9 +170,8 @@ cdef class Probe:
         elif dimension == D_REGION:
             self.ask_region()
         elif dimension == D_CAT:
-            if req.cattax <= 1:                    # another taxonomy than ours says nothing to us
-                for i in range(req.cat.at, req.cat.at + req.cat.n):
-                    self.ask_above(dimension, self.strs[i])
+            for i in range(req.cat.at, req.cat.at + req.cat.n):
+                self.ask_codes(self.strs[i])
         elif dimension == D_VENUE_TYPE:
             for i in range(req.venues.at, req.venues.at + req.venues.n):
                 self.ask_above(dimension, self.strs[i])
@@ -414,6 +414,14 @@ cdef class Probe:
             memcpy(out + sizeof(country), region.p, region.n)
             self.folded_n += <uint32_t>sizeof(country) + region.n
             self.ask(D_REGION, out, sizeof(country) + region.n)
+
+    cdef void ask_codes(self, Str cat) noexcept nogil:
+        """A category of the request, in whatever taxonomy, as ours."""
+        cdef Codes ours
+        cdef int i
+        codes_of(self.req.cattax, cat, &ours)
+        for i in range(ours.n):
+            self.ask_above(D_CAT, ours.code[i])
 
     cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil:
         """This and all above it: IAB9-30 is in IAB9; outdoor.billboards in outdoor, or 30101 in 301 and 3 (OpenOOH)."""

@@ -6,16 +6,16 @@ from bidder._fast.board cimport Board
 from bidder._fast.book cimport Book
 from bidder._fast.clock cimport Clock
 from bidder._fast.counters cimport Counters
-from bidder._fast.desk cimport Desk, Row
+from bidder._fast.desk cimport Desk
 from bidder._fast.frequency cimport Caps
 from bidder._fast.handler cimport BidHandler
 from bidder._fast.purses cimport Purses
-from bidder._fast.request cimport Imp, Reader, Str
+from bidder._fast.request cimport Imp
+from bidder._fast.row cimport Row, Rows
 from bidder._fast.tokens cimport BidIds, Sealer
 from bidder._fast.writer cimport Writer
 
 cdef enum:
-    ROWS = 63                  # keys of exchanges are 1 to 63
     DESKS = 32                 # requests of one batch that are looked at ahead of time
 
 cdef class Decider(BidHandler):
@@ -29,17 +29,12 @@ cdef class Decider(BidHandler):
     cdef BidIds bid_ids
     cdef Clock clock
     cdef Writer writer
-    cdef Row rows[63]
-    cdef int row_count
-    cdef list held             # bytes that rows point into
+    cdef Rows rows
     cdef readonly uint64_t seed         # moves on with every request
     cdef readonly uint64_t requests, bids
     cdef bint keeps            # the next answer with bids is kept, for a spot check
     cdef tuple kept            # (exchange, request, answer), or None
-    cdef Str hold(self, str text)
-    cdef serve(self, str name, int key, str seat)
-    cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil
-    cdef void keep(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept
+    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n) noexcept
     # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
     cdef int conclude(self, Desk desk) noexcept nogil
@@ -50,4 +45,6 @@ cdef class Decider(BidHandler):
     # Bids for this imp if somebody wants it, which adds 1 to `written`; its reason, also beside a bid.
     cdef uint8_t bid_imp(self, Desk desk, uint32_t number, int* written) noexcept nogil
     cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil
+    cdef size_t room(self, Desk desk) noexcept nogil
+    cdef int say_why(self, Desk desk, uint8_t reason) noexcept nogil
     cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil

@@ -1,7 +1,6 @@
 """Manual of the decision: one object a worker, from which its listener gets every answer."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable
 
 from bidder._fast.board import Board
 from bidder._fast.book import Book
@@ -10,26 +9,15 @@ from bidder._fast.counters import Counters
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.handler import BidHandler
 from bidder._fast.purses import Purses
+from bidder._fast.row import ExchangeRow
 from bidder._fast.tcf import ConsentRow
 from bidder._fast.tokens import BidIds, Sealer
-
-class ExchangeRow(Protocol):
-    """What the decision wants of `bidder.settings.Exchange`."""
-
-    @property
-    def key(self) -> int: ...
-    @property
-    def seat(self) -> str: ...
-    @property
-    def tmax_ms(self) -> int: ...
-    @property
-    def enabled(self) -> bool: ...
 
 class Decider(BidHandler):
     """Answers bid requests; until `set_book` with no-bids of reason NO_BOOK.
 
     `seed` decides throttles, ties and which creative of a campaign serves: draw it from the
-    system in production. An exchange that is not enabled is answered like an unknown one, 404.
+    system in production. An exchange without a row is answered 404.
     """
 
     seed: int
@@ -49,13 +37,12 @@ class Decider(BidHandler):
         sealer: Sealer,
         bid_ids: BidIds,
         clock: Clock,
-        exchanges: Mapping[str, ExchangeRow],
+        rows: Iterable[ExchangeRow],
         seed: int,
-        wait_budget_ms: int = 10,
         consent: ConsentRow | None = None,
     ) -> None:
-        """`wait_budget_ms`: a request that has waited longer for us, or for a quarter of its exchange's `tmax_ms`, is
-        not served: reason OVERLOAD. `consent`: who we are where people consent to vendors; None: nobody."""
+        """`rows`: the exchanges that are served, as `bidder.openrtb.rows` makes them. `consent`: who we are where
+        people consent to vendors; None: nobody."""
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""

@@ -11,33 +11,35 @@ Only the winner of an imp is reserved, and counted under its caps; on refusal th
 Money: int64 nano-USD for one impression. Wall clock stamps, monotonic clock measures.
 """
 
-import json
-
 from libc.stdint cimport uint16_t
 from libc.string cimport memcmp, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
-from bidder._fast.book cimport CampaignRec, CreativeRec
+from bidder._fast.auction cimport AGREED_PRICE
+from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
 from bidder._fast.consent cimport MAY_BID
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
-from bidder._fast.formats cimport MTYPE_NATIVE
+from bidder._fast.currency cimport scaled_nano
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_MALFORMED,
-    REASON_NO_BOOK,
-    REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_QUANTITY, REASON_SEAT,
+    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST,
+    REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_QUANTITY,
+    REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
-from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, os_key, pack3
+from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
+from bidder._fast.row cimport CURRENCY_AT
 from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
-from bidder._fast.writer cimport Splices
+from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
 cdef enum:
     NS_PER_S = 1_000_000_000
     NS_PER_MS = 1_000_000
     LATENCY_TOP = 31           # half an hour: nothing takes longer
+    OPENING_CHARS = 7          # {"id":"
     CLOSING_CHARS = 4          # ]}]}
+    NBR_CHARS = 24
     ONE_IMPRESSION = 1_000_000 # Imp.quantity
 
 cdef uint32_t USD = pack3(b"USD", 3)
@@ -46,7 +48,7 @@ cdef uint32_t USD = pack3(b"USD", 3)
 cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
                  Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
-                 exchanges, uint64_t seed, int64_t wait_budget_ms=10, consent=None):
+                 rows, uint64_t seed, consent=None):
         self.desks = [Desk(frequency, consent) for _ in range(DESKS + 1)]
         self.writer = Writer()
         self.purses = purses
@@ -57,30 +59,10 @@ cdef class Decider(BidHandler):
         self.clock = clock
         self.admission = Admission(clock)
         self.seed = seed
-        self.held = []
-        for name, exchange in exchanges.items():
-            if exchange.enabled:
-                self.serve(name, exchange.key, exchange.seat)
-                self.admission.set_budget(exchange.key, min(wait_budget_ms, exchange.tmax_ms // 4) * NS_PER_MS)
-
-    cdef Str hold(self, str text):
-        cdef bytes kept = text.encode()
-        cdef Str out
-        self.held.append(kept)
-        out.p = PyBytes_AS_STRING(kept)
-        out.n = <uint32_t>len(kept)
-        return out
-
-    cdef serve(self, str name, int key, str seat):
-        cdef Row* row
-        if not 1 <= key <= ROWS or self.row_count == ROWS:
-            raise ValueError(f"exchange {name}: a key of its own, 1 to {ROWS}, is wanted, not {key}")
-        row = &self.rows[self.row_count]
-        row.name = self.hold(name)
-        row.seat = self.hold(seat)
-        row.opening = self.hold('","cur":"USD","seatbid":[{"seat":' + json.dumps(seat, ensure_ascii=False) + ',"bid":[')
-        row.key = key
-        self.row_count += 1
+        self.rows = Rows()
+        for row in rows:
+            self.rows.add(row)
+            self.admission.set_budget(row.key, row.wait_budget_ms * NS_PER_MS)
 
     def set_book(self, Book book not None):
         for desk in self.desks:
@@ -92,6 +74,8 @@ cdef class Decider(BidHandler):
         cdef Py_ssize_t n = 0
         self.admission.polls()
         self.admission.since = self.admission.clear
+        self.admission.head = NULL
+        self.admission.doors = <uint64_t>-1
         status = self.decide(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange),
                              PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), 0, &out, &n)
         return status, PyBytes_FromStringAndSize(out, n) if status == 200 else b""
@@ -102,26 +86,28 @@ cdef class Decider(BidHandler):
         cdef const Row* row
         cdef int status
         if not ticket or desk.body != body:
-            row = self.row_of(exchange, exchange_n)
+            row = self.rows.find(exchange, exchange_n)
             if row is NULL:
                 return 404
             self.look(desk, row, body, body_n)
         status = self.conclude(desk)
+        self.packs = desk.row.gzip
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
             if self.keeps:
-                self.keep(exchange, exchange_n, body, body_n)
+                self.keep(desk.row, body, body_n)
         return status
 
     def sample(self):
         kept, self.kept, self.keeps = self.kept, None, True
         return kept
 
-    cdef void keep(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept:
+    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n) noexcept:
         self.keeps = False
         try:
-            self.kept = (exchange[:exchange_n], body[:body_n], self.writer.p[:self.writer.n])
+            # The name, not the path: that may hold the exchange's secret.
+            self.kept = (row.name.p[:row.name.n], body[:body_n], self.writer.p[:self.writer.n])
         except MemoryError:
             self.kept = None
 
@@ -129,7 +115,7 @@ cdef class Decider(BidHandler):
         self.taken = 0
 
     cdef int foresee(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n) noexcept:
-        cdef const Row* row = self.row_of(exchange, exchange_n)
+        cdef const Row* row = self.rows.find(exchange, exchange_n)
         cdef Desk desk
         if row is NULL or self.taken == DESKS:
             return 0
@@ -150,14 +136,10 @@ cdef class Decider(BidHandler):
                 (<Desk>self.desks[i]).auction.fetch_pieces()
 
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
-        return self.row_of(exchange, exchange_n) is not NULL
+        return self.rows.find(exchange, exchange_n) is not NULL
 
-    cdef const Row* row_of(self, const char* name, Py_ssize_t n) noexcept nogil:
-        cdef int i
-        for i in range(self.row_count):
-            if <Py_ssize_t>self.rows[i].name.n == n and memcmp(self.rows[i].name.p, name, n) == 0:
-                return &self.rows[i]
-        return NULL
+    cdef uint64_t doors(self, host) except? 0:
+        return self.rows.doors(host)
 
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
         cdef const Request* req = &desk.reader.req
@@ -166,13 +148,16 @@ cdef class Decider(BidHandler):
         desk.body = body
         desk.opened = -1
         desk.status = 204
-        desk.test = False
+        desk.test = desk.named = False
         desk.now_s = self.clock.wall_ns() // NS_PER_S
         self.requests += 1
         memset(&desk.key, 0, sizeof(CounterKey))
         desk.key.exchange = row.key
         desk.key.minute = <uint32_t>(desk.now_s // 60)
-        # Switched off or shed, a body is not even read, so a test request counts then like any other.
+        desk.reason = self.rows.refusal(row, self.admission, self.board) if row.guarded else REASON_NONE
+        # Refused, switched off or shed, a body is not even read, so a test request counts then like any other.
+        if desk.reason != REASON_NONE:
+            return
         if self.board.page.off or self.board.page.exchange_off[row.key]:
             desk.reason = REASON_OFF
         elif not self.admission.admits(row.key):
@@ -184,6 +169,7 @@ cdef class Decider(BidHandler):
                 desk.status = 400
                 return
             desk.test = req.test
+            desk.named = req.id_raw.p is not NULL
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
             if self.admission.too_late(row.key, req.tmax_ms):
@@ -197,6 +183,7 @@ cdef class Decider(BidHandler):
         """What concerns the request as a whole."""
         cdef const Request* req = &desk.reader.req
         cdef uint32_t i
+        desk.rate = NULL
         if self.book is None:
             return REASON_NO_BOOK
         if not req.may & MAY_BID:
@@ -210,13 +197,17 @@ cdef class Decider(BidHandler):
         for i in range(req.cur.at, req.cur.at + req.cur.n):
             if desk.reader.ints[i] == USD:
                 return REASON_NONE
+        for i in range(req.cur.at, req.cur.at + req.cur.n):
+            desk.rate = self.book.rate_of(<uint32_t>desk.reader.ints[i], desk.now_s)
+            if desk.rate is not NULL:
+                return REASON_NONE
         return REASON_CURRENCY
 
     cdef void open(self, Desk desk) noexcept nogil:
         """The auction of the first imp begins, if there can be one."""
         cdef Terms terms
-        terms.exchange = desk.row.key
-        terms.seat = desk.row.seat
+        terms.row = desk.row
+        terms.rate = desk.rate
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = self.seed
@@ -248,7 +239,28 @@ cdef class Decider(BidHandler):
                 desk.status = 200
         if not desk.test:
             self.count(desk, reason, written > 0)
+        if desk.row.gives_nbr and desk.named and not written:
+            return self.say_why(desk, reason)
         return desk.status
+
+    cdef int say_why(self, Desk desk, uint8_t reason) noexcept nogil:
+        """A no-bid with a body: OpenRTB 2.6 section 4.2.1 and list "no-bid reasons"."""
+        cdef const Str* id = &desk.reader.req.id_raw
+        self.writer.n = 0
+        if not self.writer.reserve(id.n + NBR_CHARS):
+            return 204
+        self.writer.put(b'{"id":"', OPENING_CHARS)
+        self.writer.put(id.p, id.n)
+        self.writer.put(b'","nbr":', 8)
+        if reason == REASON_NO_BOOK or reason == REASON_BROKEN:
+            self.writer.put(b"1}", 2)      # technical error
+        elif reason == REASON_INVALID_REQUEST:
+            self.writer.put(b"2}", 2)
+        elif reason == REASON_FREQUENCY:
+            self.writer.put(b"9}", 2)      # daily reader cap met
+        else:
+            self.writer.put(b"0}", 2)      # unknown: none of the others is true
+        return 200
 
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil:
         """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
@@ -269,6 +281,7 @@ cdef class Decider(BidHandler):
         cdef uint8_t why = self.obstacle(desk, number)
         if why != REASON_NONE:
             return why
+        desk.auction.room = self.room(desk)
         if desk.opened != <int>number:
             desk.auction.open_imp(imp, number)
         while desk.auction.next_best(&best):
@@ -281,12 +294,23 @@ cdef class Decider(BidHandler):
                 desk.auction.refuse(why)
         return desk.auction.reason
 
+    cdef size_t room(self, Desk desk) noexcept nogil:
+        """Bytes that the next bid may take; 0: any number, as no bid takes none."""
+        cdef const Row* row = desk.row
+        cdef size_t taken
+        if row.response_bytes == 0:
+            return 0
+        taken = self.writer.n if self.writer.n else OPENING_CHARS + desk.reader.req.id_raw.n + row.opening.n
+        taken += CLOSING_CHARS + 1         # and a comma
+        return max(row.response_bytes - taken, <size_t>1) if row.response_bytes > taken else 1
+
     cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil:
         """Reserve, seal, write, count; REASON_NONE, or why this candidate cannot bid after all."""
         cdef const Row* row = desk.row
         cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]
         cdef const CreativeRec* creative = &self.book.creatives[best.creative]
         cdef bint test = desk.reader.req.test
+        cdef int64_t asked = asked_of(desk, best)
         cdef uint8_t bid_id[BID_ID_BYTES]
         cdef char notice[TOKEN_CHARS]
         cdef char page[TOKEN_CHARS]
@@ -299,14 +323,13 @@ cdef class Decider(BidHandler):
         memset(&splices.deal, 0, sizeof(Str))
         if best.deal >= 0:
             splices.deal = desk.reader.deals[best.deal].id
+        if asked == 0:
+            return REASON_CURRENCY             # its smallest part is worth more than the price
         splices.imp_id_raw = imp.id_raw
-        splices.native = NULL
-        if creative.format == MTYPE_NATIVE:
-            splices.native = &desk.reader.natives[imp.native]
-            splices.asked = desk.reader.asked
-            splices.strs = desk.reader.strs
+        splices.row = row
+        splice_native(&splices, desk.reader, imp, creative)
         if not self.writer.reserve(desk.reader.req.id_raw.n + row.opening.n + CLOSING_CHARS + 8
-                                   + self.writer.bid_bytes(self.book, creative, &splices)):
+                                   + bid_bytes(self.book, creative, &splices)):
             return REASON_BROKEN
         if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, desk.key.minute, &take):
             return REASON_PURSE_EMPTY
@@ -324,7 +347,7 @@ cdef class Decider(BidHandler):
         key.creative = creative.key
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
         self.counters.expect(&key)
-        fill(&fields, &key, &take, best.price, test)
+        fill(&fields, &key, &take, best.price, asked, desk.rate, test)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
                 or self.sealer.seal(CLASS_PAGE, bid_id, &fields, page) != 0):
@@ -332,13 +355,15 @@ cdef class Decider(BidHandler):
                 purse_return(&self.purses.slots[campaign.purse], &take, key.minute)
             return REASON_BROKEN
         splices.bid_id = bid_id
-        splices.price = best.price
+        splices.price = asked
         splices.notice = notice
         splices.page = page
         if first:
-            self.writer.put(b'{"id":"', 7)
+            self.writer.put(b'{"id":"', OPENING_CHARS)
             self.writer.put_str(desk.reader.req.id_raw)
             self.writer.put_str(row.opening)
+            if desk.rate is not NULL:
+                write_currency(self.writer.p + self.writer.n - row.opening.n + CURRENCY_AT, desk.rate.currency)
         else:
             self.writer.put(b",", 1)
         self.writer.put_bid(self.book, creative, &splices)
@@ -378,8 +403,28 @@ cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
     return bucket
 
 
-cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price,
-                      bint test) noexcept nogil:
+cdef inline int64_t asked_of(Desk desk, const Candidate* best) noexcept nogil:
+    """The price in the currency of the answer, rounded down: no more than the campaign bids, and no less than the floor,
+    as `Auction.usd` has it. An agreed price is said as it was agreed."""
+    cdef const Deal* deal
+    if desk.rate is NULL:
+        return best.price
+    if best.deal >= 0:
+        deal = &desk.reader.deals[best.deal]
+        if deal.at == AGREED_PRICE and deal.floor > 0 and deal.floor_currency == desk.rate.currency:
+            return deal.floor
+    return scaled_nano(best.price, desk.rate.over, desk.rate.under, False)
+
+
+cdef inline void write_currency(char* out, uint32_t packed) noexcept nogil:
+    """The letters of `pack3`."""
+    out[0] = <char>(c'A' + (packed - 1) // 676)
+    out[1] = <char>(c'A' + (packed - 1) // 26 % 26)
+    out[2] = <char>(c'A' + (packed - 1) % 26)
+
+
+cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,
+                      const RateRec* rate, bint test) noexcept nogil:
     """The token says of the bid what its counter says, and where its money was taken."""
     memset(fields, 0, sizeof(TokenFields))
     fields.exchange = key.exchange
@@ -395,5 +440,10 @@ cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* ta
     fields.deal = key.deal
     fields.inventory = key.inventory
     fields.lease = take.lease
-    fields.bid_price = price
-    fields.taken = take.amount
+    fields.bid_price = <uint32_t>price         # the book's PRICE_CAP is below 2**32
+    fields.taken = <uint32_t>take.amount
+    if rate is not NULL:
+        fields.currency = <uint16_t>rate.currency
+        fields.rate_version = <uint16_t>rate.day
+        fields.asked_low = <uint32_t>asked
+        fields.asked_high = <uint32_t>(asked >> 32)

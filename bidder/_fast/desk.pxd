@@ -2,27 +2,24 @@
 
 from libc.stdint cimport int64_t, uint8_t
 from bidder._fast.auction cimport Auction, Terms
-from bidder._fast.book cimport Book
+from bidder._fast.book cimport Book, RateRec
 from bidder._fast.counters cimport CounterKey
 from bidder._fast.frequency cimport Caps, FrequencyTable
 from bidder._fast.purses cimport Purses
-from bidder._fast.request cimport Reader, Str
-
-cdef struct Row:               # one exchange that we serve
-    Str name                   # the path behind /bid/
-    Str seat
-    Str opening                # of the answer, from behind its id to its first bid
-    uint8_t key
+from bidder._fast.request cimport Reader
+from bidder._fast.row cimport Row
 
 cdef class Desk:
     cdef Reader reader
     cdef Caps caps
     cdef Auction auction       # of the current book; None until the first one
     cdef const Row* row
+    cdef const RateRec* rate   # of the currency of the answer; NULL: USD
     cdef const char* body      # of the request that lies here and was not decided yet; NULL: none
     cdef int64_t now_s
     cdef CounterKey key        # `kind` and `reason` aside
     cdef bint test
+    cdef bint named            # the request was read and has an id
     cdef int status            # of the answer, unless there is a bid
     cdef uint8_t reason        # REASON_NONE: it may be bid on
     cdef int opened            # number of the imp that the auction stands at; -1: none

@@ -36,7 +36,7 @@ cdef class Explainer(Decider):
         self.walked = -1
 
     def begin(self, bytes exchange not None, bytes body not None):
-        self.desk.row = self.row_of(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange))
+        self.desk.row = self.rows.find(PyBytes_AS_STRING(exchange), PyBytes_GET_SIZE(exchange))
         if self.desk.row is NULL:
             raise KeyError(exchange.decode())
         self.written = 0
@@ -199,7 +199,7 @@ cdef class Explainer(Decider):
     cdef dict creative(self, const CampaignRec* campaign, const CreativeRec* creative):
         cdef Auction auction = self.desk.auction
         cdef const Imp* imp = self.imp_at(<uint32_t>self.walked)
-        cdef uint8_t why = creative_reason(self.desk.reader, self.book, imp, creative, auction.terms.exchange)
+        cdef uint8_t why = creative_reason(self.desk.reader, self.book, imp, creative, auction.terms.row.key)
         if why == REASON_NONE:
             why = auction.capped(campaign, LEVEL_CREATIVE, creative.key)
         return {

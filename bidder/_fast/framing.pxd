@@ -9,12 +9,14 @@ Strict as RFC 9112 allows: what two readers could understand differently is refu
 """
 
 from libc.stdint cimport int64_t
+from libc.string cimport memcmp
 
 cdef enum:
     HEAD_BYTES = 32_768          # request line and fields: 431
     REQUEST_LINE_BYTES = 8_192   # 414
     HEAD_FIELDS = 64             # 431
     CHUNK_LINE_BYTES = 256       # size and extension of one chunk: 400
+    PREFIX_N = 5                 # of "/bid/"
     CHUNK_EXTRA_BYTES = 4_096    # extensions and trailers of one body together: 400
 
 # What the readers return; any other value is the status to refuse with.
@@ -56,6 +58,13 @@ cdef struct Body:
 cdef void head_begin(Head* head) noexcept nogil
 # MORE, DONE, or the status of what is wrong. text[:n] is all of the request that is here.
 cdef int head_read(Head* head, const char* text, Py_ssize_t n) noexcept nogil
+
+cdef inline bint is_bid(const Head* head, const char* text) noexcept nogil:
+    return head.path_n >= PREFIX_N and memcmp(text + head.path_at, b"/bid/", PREFIX_N) == 0
+
+
+cdef inline bint is_post(const Head* head, const char* text) noexcept nogil:
+    return head.method_n == 4 and memcmp(text + head.method_at, b"POST", 4) == 0
 
 cdef void body_begin(Body* body, const Head* head) noexcept nogil
 # MORE, DONE, or the status of what is wrong. Chunks are decoded in place: text[at:at + n] is the body.

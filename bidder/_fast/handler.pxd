@@ -1,10 +1,12 @@
 """Whom the listener asks for an answer to a bid request."""
 
+from libc.stdint cimport uint64_t
 from bidder._fast.admission cimport Admission
 
 cdef class BidHandler:
     """What the listener asks; `bidder._fast.decision.Decider` is the one in production."""
     cdef readonly Admission admission
+    cdef bint packs             # the last answer may leave compressed
     # Status 200 with *out/*out_n set to a JSON body that lives until the next call,
     # or 204, 400, 404 without one. `exchange` is the path behind /bid/. Never raises.
     # `ticket`: what `foresee` said of this very request, or 0.
@@ -18,6 +20,8 @@ cdef class BidHandler:
     cdef void batch_named(self) noexcept
     # Is there such an exchange? Asked for other methods than POST only: 405 where there is, else 404.
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept
+    # Exchanges that a connection from this address may speak for: bit n, key n. Asked once a connection.
+    cdef uint64_t doors(self, host) except? 0
 
 cdef class PythonHandler(BidHandler):
     cdef object answer           # (exchange: bytes, body: bytes) -> (status, body)

@@ -6,6 +6,7 @@ A handler asks its admission first, where it knows the exchange, and before it l
 import logging
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport uint64_t
 from bidder._fast.admission cimport Admission
 
 cdef object log = logging.getLogger("bidder.http")
@@ -31,6 +32,9 @@ cdef class BidHandler:
 
     cdef bint knows(self, const char* exchange, Py_ssize_t exchange_n) noexcept:
         return True
+
+    cdef uint64_t doors(self, host) except? 0:
+        return <uint64_t>-1
 
 
 cdef class PythonHandler(BidHandler):

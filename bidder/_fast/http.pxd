@@ -63,6 +63,7 @@ cdef class BidProtocol(Backlog):
     cdef int64_t read_at         # all that had come by then was read; monotonic ns
     cdef int verdict             # not 0: the status that the request gets once its body is read
     cdef bint bid                # below /bid/
+    cdef uint64_t doors          # exchanges that its address may speak for: bit n, key n
     cdef int lane                # of the last bid request; 0: none was ours; -1: none yet
     cdef double lot              # 0 to 1, for life: who is read when not all can be
     cdef Standing standing

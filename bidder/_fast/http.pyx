@@ -11,35 +11,24 @@ request is not whole, or waits behind one that Tornado answers. The protocol is 
 drive it through `get_buffer` and `buffer_updated`, as tests do.
 """
 
-import zlib
-
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memmove
+from libc.string cimport memchr, memmove
 from bidder._fast.admission cimport IN_FAVOUR, LATE, OUT_OF_FAVOUR, Admission
 from bidder._fast.answers cimport CLOSES, STAYS, STAYS_10, Ending, Outbox
 from bidder._fast.backlog cimport Backlog
+from bidder._fast.fields cimport accepts_gzip
 from bidder._fast.framing cimport (
-    DONE, GZIP, IDENTITY, MORE, OTHER, Head, body_begin, body_read, head_begin, head_read,
+    DONE, GZIP, IDENTITY, MORE, OTHER, PREFIX_N, Head, body_begin, body_read, head_begin, head_read, is_bid, is_post,
 )
 from bidder._fast.handler cimport BidHandler
+from bidder._fast.packing cimport PACK_LEAST, pack, unpack
 from bidder._fast.peer cimport AHEAD, UNREAD, WRITING
-
-cdef enum:
-    PREFIX_N = 5                     # of "/bid/"
 
 cdef double LINGER_S = 2.0           # for the peer to read the refusal; a closed socket would cut it off
 cdef double DRAIN_IDLE_S = 1.0       # for a connection that came while draining and says nothing
-
-
-cdef inline bint is_bid(const Head* head, const char* text) noexcept nogil:
-    return head.path_n >= PREFIX_N and memcmp(text + head.path_at, b"/bid/", PREFIX_N) == 0
-
-
-cdef inline bint is_post(const Head* head, const char* text) noexcept nogil:
-    return head.method_n == 4 and memcmp(text + head.method_at, b"POST", 4) == 0
 
 
 cdef class Room:
@@ -123,6 +112,7 @@ cdef class BidProtocol(Backlog):
         self.attach(transport)
         self.read_at = self.shared.admission.clock.monotonic_ns()
         self.shared.members.add(self)
+        self.doors = self.shared.handler.doors(self.host)
         if self.host is not None:
             self.shared.peers[self.host] = self.shared.peers.get(self.host, 0) + 1
 
@@ -170,6 +160,7 @@ cdef class BidProtocol(Backlog):
             self.lane = 0
             self.standing = IN_FAVOUR if self.lot < self.shared.read_to else OUT_OF_FAVOUR
         admission.standing = LATE if self.late else self.standing
+        admission.doors = self.doors
         self.come = data
         self.come_n = n
         self.come_more = more
@@ -189,6 +180,7 @@ cdef class BidProtocol(Backlog):
         if (self.head_status == DONE and is_bid(head, data) and is_post(head, data) and not head.chunked
                 and not head.expect and not head.expect_other and head.coding == IDENTITY
                 and 0 < head.content_length <= min(n - head.next, self.shared.max_body_bytes)):
+            self.shared.admission.head, self.shared.admission.head_n = data, head.next
             self.ticket = self.shared.handler.foresee(
                 data + head.path_at + PREFIX_N, self.exchange_n(data + head.path_at), data + head.next,
                 head.content_length)
@@ -200,6 +192,7 @@ cdef class BidProtocol(Backlog):
             return 0
         admission.since = self.come_since
         admission.standing = LATE if self.late else self.standing
+        admission.doors = self.doors
         if self.phase == AWAY:
             if self.own == NULL:
                 self.keep_rest(self.come, 0, self.come_n)
@@ -341,11 +334,13 @@ cdef class BidProtocol(Backlog):
         cdef Py_ssize_t exchange_n = self.exchange_n(text + self.head.path_at)
         cdef const char* out = NULL
         cdef Py_ssize_t out_n = 0
+        cdef bytes packed = None
         cdef bint close = self.head.close or (last and self.shared.draining)
         cdef Ending ending = CLOSES if close else STAYS if self.head.minor else STAYS_10
         cdef int status = self.verdict
         if status == 0:
             self.shared.admission.lane = 0   # for whoever answers without asking it
+            self.shared.admission.head, self.shared.admission.head_n = text, self.head.next
             if self.head.coding == GZIP:
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)
             else:
@@ -354,7 +349,10 @@ cdef class BidProtocol(Backlog):
             self.ticket = 0
             self.lane = self.shared.admission.lane
         if status == 200:
-            self.shared.out.json(out, out_n, text + self.head.version_at, self.head.version_n, ending)
+            if self.shared.handler.packs and out_n >= PACK_LEAST and accepts_gzip(text, self.head.next):
+                packed = pack(out, out_n)
+                out, out_n = PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed)
+            self.shared.out.json(out, out_n, packed is not None, text + self.head.version_at, self.head.version_n, ending)
         else:
             self.shared.out.empty(status, ending)
         self.phase = IDLE
@@ -366,16 +364,10 @@ cdef class BidProtocol(Backlog):
 
     cdef int decide_gzip(self, const char* text, Py_ssize_t exchange_n,
                          const char** out, Py_ssize_t* out_n) except -1:
-        cdef bytes packed = text[self.body.at:self.body.at + self.body.n]
-        inflater = zlib.decompressobj(31)
-        try:
-            self.shared.plain = inflater.decompress(packed, self.shared.max_body_bytes + 1)
-        except zlib.error:
-            return 400
-        if PyBytes_GET_SIZE(self.shared.plain) > self.shared.max_body_bytes:
-            return 413
-        if not inflater.eof or inflater.unused_data:
-            return 400
+        body = unpack(text + self.body.at, self.body.n, self.shared.max_body_bytes)
+        if isinstance(body, int):
+            return body
+        self.shared.plain = body
         return self.shared.handler.decide(
             text + self.head.path_at + PREFIX_N, exchange_n,
             PyBytes_AS_STRING(self.shared.plain), PyBytes_GET_SIZE(self.shared.plain), 0, out, out_n)

@@ -147,6 +147,7 @@ cdef struct Request:
     Span wlang, wlangb         # in strs: languages that a creative may have; n = 0: any
     uint8_t inventory
     uint8_t cattax             # of the inventory object or the request; 0: absent = IAB 1.0
+    uint8_t bcattax            # of bcat and acat: the request's; 0: absent = IAB 1.0
     Str domain                 # of site or dooh; the host of site.page where it is absent
     Str bundle                 # app.bundle
     Str publisher              # publisher.id

@@ -302,7 +302,7 @@ cdef class Reader:
             "cur_named": bool(req.cur_named), "wseat": texts(self, req.wseat), "bseat": texts(self, req.bseat),
             "bcat": texts(self, req.bcat), "badv": texts(self, req.badv), "bapp": texts(self, req.bapp),
             "acat": texts(self, req.acat), "wlang": texts(self, req.wlang), "wlangb": texts(self, req.wlangb),
-            "inventory": (None, "site", "app", "dooh")[req.inventory], "cattax": req.cattax,
+            "inventory": (None, "site", "app", "dooh")[req.inventory], "cattax": req.cattax, "bcattax": req.bcattax,
             "domain": text(req.domain), "bundle": text(req.bundle), "publisher": text(req.publisher),
             "cat": texts(self, req.cat), "dooh": text(req.dooh), "venue_type": texts(self, req.venues), "os": text(req.os), "osv": text(req.osv), "make": text(req.make),
             "model": text(req.model), "carrier": text(req.carrier), "language": text(req.language),

@@ -117,6 +117,7 @@ cdef inline bint settle_property(Reader r) noexcept nogil:
     """Several of site, app and dooh are an error of the sender: app counts, then site, then dooh."""
     cdef Request* req = &r.req
     cdef Property* place = NULL
+    req.bcattax = req.cattax
     if r.properties[INVENTORY_APP].there:
         req.inventory = INVENTORY_APP
     elif r.properties[INVENTORY_SITE].there:

@@ -14,6 +14,7 @@ from bidder._fast.outcome cimport (
     REASON_FORMAT, REASON_LANGUAGE, REASON_NONE, REASON_SECURE, REASON_SIZE,
 )
 from bidder._fast.request cimport Ratio, str_equal, str_same
+from bidder._fast.taxonomy cimport Codes, codes_of
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 
 cdef enum:
@@ -105,19 +106,28 @@ cdef bint bundle_listed(Reader reader, Str bundle) noexcept nogil:
 cdef uint32_t categories_listed(Reader reader, Book book, Span listed, const CreativeRec* creative) noexcept nogil:
     """How many categories of the creative are equal to or children of a listed one: IAB25 covers IAB25-3, not IAB250."""
     cdef uint32_t i, j, found = 0
-    cdef Str ours, theirs
     if listed.n == 0:
         return 0
     for i in range(creative.cat_first, creative.cat_first + creative.cat_count):
         for j in range(listed.at, listed.at + listed.n):
-            ours = held(book, i)
-            theirs = reader.strs[j]
-            if theirs.n and (ours.n == theirs.n or (ours.n > theirs.n and ours.p[theirs.n] == c'-')):
-                ours.n = theirs.n
-                if str_same(ours, theirs):
-                    found += 1
-                    break
+            if category_covered(held(book, i), reader.strs[j], reader.req.bcattax):
+                found += 1
+                break
     return found
+
+
+cdef bint category_covered(Str ours, Str listed, uint8_t taxonomy) noexcept nogil:
+    cdef Codes codes
+    cdef Str theirs, start = ours
+    cdef int i
+    codes_of(taxonomy, listed, &codes)
+    for i in range(codes.n):
+        theirs = codes.code[i]
+        if theirs.n and (ours.n == theirs.n or (ours.n > theirs.n and ours.p[theirs.n] == c'-')):
+            start.n = theirs.n
+            if str_same(start, theirs):
+                return True
+    return False
 
 
 cdef bint language_listed(Reader reader, Span listed, uint16_t language) noexcept nogil:

@@ -22,19 +22,22 @@ cdef struct TokenFields:       # 56 bytes, little endian, in this order on the w
     uint8_t arm
     uint8_t format             # mtype
     uint8_t os
-    uint8_t currency           # 0: USD
-    uint16_t rate_version
+    uint8_t reserved
+    uint16_t rate_version      # day of the rate, since 1970; 0: the bid was in USD
     uint16_t country
     uint16_t w
     uint16_t h
-    uint16_t reserved
+    uint16_t currency          # of the bid, packed as in requests; 0: USD
     uint32_t campaign
     uint32_t creative
     uint32_t deal
     uint32_t inventory
     int64_t lease
-    int64_t bid_price          # nano-USD for one impression
-    int64_t taken              # nano-USD reserved in the purse
+    # Prices of bids are below 2**32 nano-USD. Tokens of before there were currencies have zeros in the upper halves.
+    uint32_t bid_price         # nano-USD for one impression
+    uint32_t asked_low         # what the exchange was told, nano of the currency; 0: bid_price
+    uint32_t taken             # nano-USD reserved in the purse
+    uint32_t asked_high
 
 cdef class Sealer:
     """Seals with the newest key of a key file."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 # exchange, flags, arm, format, os, currency, rate_version, country, w, h,
-# campaign, creative, deal, inventory, lease, bid_price, taken
-_Fields: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
+# campaign, creative, deal, inventory, lease, bid_price, taken, asked
+_Fields: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 class Sealer:
     """Seals with the first of `keys`, pairs of (kid, 32 bytes). ValueError for keys that cannot be used."""

@@ -11,6 +11,7 @@ Opening never raises and says nothing about why a token is not genuine.
 
 import os
 
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
@@ -197,12 +198,14 @@ cdef class Sealer:
 
     def token(self, int token_class, bytes bid_id not None, fields):
         cdef TokenFields f
+        cdef uint64_t asked
         cdef char out[TOKEN_CHARS]
         if len(bid_id) != BID_ID_BYTES:
             raise ValueError(f"a bid id has {BID_ID_BYTES} bytes, not {len(bid_id)}")
         memset(&f, 0, sizeof(f))
         (f.exchange, f.flags, f.arm, f.format, f.os, f.currency, f.rate_version, f.country, f.w, f.h,
-         f.campaign, f.creative, f.deal, f.inventory, f.lease, f.bid_price, f.taken) = fields
+         f.campaign, f.creative, f.deal, f.inventory, f.lease, f.bid_price, f.taken, asked) = fields
+        f.asked_low, f.asked_high = <uint32_t>asked, <uint32_t>(asked >> 32)
         if self.seal(token_class, <const uint8_t*>PyBytes_AS_STRING(bid_id), &f, out) != 0:
             raise RuntimeError("OpenSSL could not seal")
         return PyBytes_FromStringAndSize(out, TOKEN_CHARS)
@@ -267,7 +270,7 @@ cdef class Opener:
             return None
         return (PyBytes_FromStringAndSize(<char*>bid_id, BID_ID_BYTES), f.exchange, f.flags, f.arm, f.format, f.os,
                 f.currency, f.rate_version, f.country, f.w, f.h, f.campaign, f.creative, f.deal, f.inventory,
-                f.lease, f.bid_price, f.taken)
+                f.lease, f.bid_price, f.taken, f.asked_low | <uint64_t>f.asked_high << 32)
 
 
 cdef class BidIds:

@@ -3,7 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from bidder._fast.book cimport Book, CreativeRec, Piece
-from bidder._fast.request cimport Asked, Native, Str
+from bidder._fast.request cimport Asked, Imp, Native, Reader, Str
+from bidder._fast.row cimport Row
 
 cdef enum:
     PRICE_CHARS = 24           # most that a price takes
@@ -16,9 +17,15 @@ cdef struct Splices:           # what one bid puts into the pieces of its creati
     const char* notice         # TOKEN_CHARS each
     const char* page
     Str deal                   # unescaped; p is NULL: none
+    const Row* row             # of the exchange
     const Native* native       # what a native answers; NULL: the creative is none
     const Asked* asked         # the reader's, into which `native` points,
     const Str* strs            # and its strings
+
+# What the splices say of a native, or that the creative is none.
+cdef void splice_native(Splices* splices, Reader reader, const Imp* imp, const CreativeRec* creative) noexcept nogil
+# Most bytes that put_bid will write, few more than it does; of the splices it needs imp id, deal, row and native.
+cdef size_t bid_bytes(Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil
 
 cdef class Writer:
     cdef char* p               # owned
@@ -27,10 +34,6 @@ cdef class Writer:
     cdef bint reserve(self, size_t more) noexcept nogil
     cdef void put(self, const char* text, size_t n) noexcept nogil
     cdef void put_str(self, Str text) noexcept nogil
-    # Most bytes that put_bid will write; of the splices it needs the imp's id, the deal and the native.
-    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil
-    cdef size_t native_bytes(self, Book book, const CreativeRec* creative, const Splices* splices,
-                             const Piece* piece) noexcept nogil
     cdef char* write_native(self, Book book, const CreativeRec* creative, const Splices* splices, const Piece* piece,
                             char* out) noexcept nogil
     cdef void put_bid(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil

@@ -8,9 +8,9 @@ Prices: nano-USD for one impression in, CPM as a JSON number out, exact in six d
 
 from bidder._fast.book cimport (
     PIECE_ASSETS, PIECE_BID_ID, PIECE_DEAL, PIECE_EVENTS_TEXT, PIECE_IMP_ID, PIECE_NATIVE_VER, PIECE_NO_EVENTS_TEXT,
-    PIECE_NOTICE_TOKEN, PIECE_PAGE_TOKEN, PIECE_PRICE, PIECE_TEXT, PIECE_WRAPPED_TEXT, AssetRec,
+    PIECE_NOTICES, PIECE_PAGE_TOKEN, PIECE_PIXEL_PRICE, PIECE_PRICE, PIECE_TEXT, PIECE_WRAPPED_TEXT, AssetRec,
 )
-from bidder._fast.formats cimport asset_for, media_rec
+from bidder._fast.formats cimport MTYPE_NATIVE, asset_for, media_rec
 from bidder._fast.tokens cimport TOKEN_CHARS
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -100,6 +100,78 @@ cdef char* write_price(char* out, int64_t nano) noexcept nogil:
     return out + 1 + n
 
 
+cdef size_t escaped_bytes(Str text) noexcept nogil:
+    """What write_escaped writes."""
+    cdef size_t n = text.n
+    cdef uint32_t i
+    for i in range(text.n):
+        if <uint8_t>text.p[i] < 0x20:
+            n += ESCAPED - 1
+        elif text.p[i] == c'"' or text.p[i] == c'\\':
+            n += 1
+    return n
+
+
+cdef void splice_native(Splices* splices, Reader reader, const Imp* imp, const CreativeRec* creative) noexcept nogil:
+    splices.native = NULL
+    if creative.format == MTYPE_NATIVE:
+        splices.native = &reader.natives[imp.native]
+        splices.asked = reader.asked
+        splices.strs = reader.strs
+
+
+cdef size_t bid_bytes(Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil:
+    cdef const Piece* piece = book.pieces + creative.piece_first
+    cdef const Piece* end = piece + creative.piece_count
+    cdef size_t n = 0
+    while piece < end:
+        if piece.kind == PIECE_TEXT:
+            n += piece.n
+        elif piece.kind == PIECE_PAGE_TOKEN:
+            n += TOKEN_CHARS
+        elif piece.kind == PIECE_NOTICES:
+            n += splices.row.notice_bytes
+        elif piece.kind == PIECE_PIXEL_PRICE:
+            n += splices.row.pixel_price.n
+        elif piece.kind == PIECE_IMP_ID:
+            n += splices.imp_id_raw.n
+        elif piece.kind == PIECE_BID_ID:
+            n += BID_ID_CHARS
+        elif piece.kind == PIECE_PRICE:
+            n += PRICE_CHARS
+        elif piece.kind == PIECE_DEAL:
+            n += DEAL_KEY_CHARS + escaped_bytes(splices.deal) + 1 if splices.deal.p is not NULL else 0
+        else:
+            n += native_bytes(book, creative, splices, piece)
+        piece += 1
+    return n
+
+
+cdef size_t native_bytes(Book book, const CreativeRec* creative, const Splices* splices,
+                         const Piece* piece) noexcept nogil:
+    cdef const AssetRec* asset
+    cdef uint32_t i
+    cdef size_t n = 0
+    if piece.kind != PIECE_ASSETS or splices.native is NULL:
+        return piece.n + VER_CHARS
+    for i in range(splices.native.assets.at, splices.native.assets.at + splices.native.assets.n):
+        asset = asset_for(book, media_rec(book, creative), &splices.asked[i], splices.strs)
+        if asset is not NULL:
+            n += ASSET_CHARS + asset.n
+    return n
+
+
+cdef char* write_notices(char* out, const Row* row, const char* token) noexcept nogil:
+    cdef uint32_t i
+    for i in range(row.notice_count):
+        memcpy(out, row.notices[i].p, row.notices[i].n)
+        out += row.notices[i].n
+        memcpy(out, token, TOKEN_CHARS)
+        out += TOKEN_CHARS
+    memcpy(out, row.notices[row.notice_count].p, row.notices[row.notice_count].n)
+    return out + row.notices[row.notice_count].n
+
+
 cdef class Writer:
     def __cinit__(self):
         if not self.reserve(FIRST_BYTES):
@@ -128,37 +200,6 @@ cdef class Writer:
 
     cdef void put_str(self, Str text) noexcept nogil:
         self.put(text.p, text.n)
-
-    cdef size_t bid_bytes(self, Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil:
-        cdef const Piece* piece = book.pieces + creative.piece_first
-        cdef const Piece* end = piece + creative.piece_count
-        cdef size_t n = 0
-        while piece < end:
-            if piece.kind == PIECE_TEXT:
-                n += piece.n
-            elif piece.kind == PIECE_IMP_ID:
-                n += splices.imp_id_raw.n
-            elif piece.kind == PIECE_DEAL:
-                n += DEAL_KEY_CHARS + ESCAPED * <size_t>splices.deal.n + 1
-            elif piece.kind >= PIECE_ASSETS:
-                n += self.native_bytes(book, creative, splices, piece)
-            else:
-                n += TOKEN_CHARS       # more than a bid id or a price takes
-            piece += 1
-        return n
-
-    cdef size_t native_bytes(self, Book book, const CreativeRec* creative, const Splices* splices,
-                             const Piece* piece) noexcept nogil:
-        cdef const AssetRec* asset
-        cdef uint32_t i
-        cdef size_t n = 0
-        if piece.kind != PIECE_ASSETS or splices.native is NULL:
-            return piece.n + VER_CHARS
-        for i in range(splices.native.assets.at, splices.native.assets.at + splices.native.assets.n):
-            asset = asset_for(book, media_rec(book, creative), &splices.asked[i], splices.strs)
-            if asset is not NULL:
-                n += ASSET_CHARS + asset.n
-        return n
 
     cdef char* write_native(self, Book book, const CreativeRec* creative, const Splices* splices, const Piece* piece,
                             char* out) noexcept nogil:
@@ -205,12 +246,14 @@ cdef class Writer:
             if piece.kind == PIECE_TEXT:
                 memcpy(out, book.blob + piece.at, piece.n)
                 out += piece.n
-            elif piece.kind == PIECE_NOTICE_TOKEN:
-                memcpy(out, splices.notice, TOKEN_CHARS)
-                out += TOKEN_CHARS
+            elif piece.kind == PIECE_NOTICES:
+                out = write_notices(out, splices.row, splices.notice)
             elif piece.kind == PIECE_PAGE_TOKEN:
                 memcpy(out, splices.page, TOKEN_CHARS)
                 out += TOKEN_CHARS
+            elif piece.kind == PIECE_PIXEL_PRICE:
+                memcpy(out, splices.row.pixel_price.p, splices.row.pixel_price.n)
+                out += splices.row.pixel_price.n
             elif piece.kind == PIECE_IMP_ID:
                 memcpy(out, splices.imp_id_raw.p, splices.imp_id_raw.n)
                 out += splices.imp_id_raw.n

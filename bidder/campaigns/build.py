@@ -131,6 +131,7 @@ def build(job: Job) -> tuple[BookSummary, list[Override]]:
             views,
             revision=job.generation,
             exchanges=manifest.exchanges,
+            rates=manifest.rates,
             purse_of=purses.slot_of,
             path=snapshot.path_of(state, job.generation),
         )

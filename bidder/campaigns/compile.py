@@ -18,6 +18,7 @@ from pathlib import Path
 from bidder._fast.book_merge import Merger
 from bidder._fast.book_part import Part
 from bidder.campaigns.entry import RecordReader
+from bidder.campaigns.rates import Rates, packed
 from bidder.campaigns.record import CampaignRecord
 
 SEED_STEP = 0x9E3779B97F4A7C15
@@ -69,20 +70,21 @@ def merge_parts(
     exchanges: Mapping[str, int],
     purse_of: Callable[[int], int],
     path: Path,
+    rates: Rates | None = None,
 ) -> BookSummary:
     """Writes the book of these parts to `path`; whoever maps the file that was there keeps that one."""
     merger = Merger(parts, (revision + 1) * SEED_STEP % 2**64)
     campaigns, creatives, values, left_out = merger.facts()
     if left_out and not campaigns:
         raise BookCompileError(f"no campaign can be served; the first: {left_out[0]}")
-    header, length = merger.header(exchanges, revision)
+    header, length = merger.header(exchanges, packed(rates), revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".tmp", delete=False) as file:
         try:
             # A full disk must say so here: in the map it would be a signal.
             os.posix_fallocate(file.fileno(), 0, length)
             with mmap.mmap(file.fileno(), length) as out:
-                merger.write(out, header, exchanges, purse_of)
+                merger.write(out, header, exchanges, packed(rates), purse_of)
                 out.flush()
             os.fsync(file.fileno())
             Path(file.name).rename(path)
@@ -109,10 +111,11 @@ def compile_book(
     public_url: str,
     purse_of: Callable[[int], int],
     path: Path,
+    rates: Rates | None = None,
 ) -> BookSummary:
     """A book of one part."""
     part = compile_part(records, exchanges, public_url)
-    return merge_parts([part], revision=revision, exchanges=exchanges, purse_of=purse_of, path=path)
+    return merge_parts([part], revision=revision, exchanges=exchanges, purse_of=purse_of, path=path, rates=rates)
 
 
 def sync_directory(directory: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bidder.campaigns.rates import Rates
 from bidder.campaigns.record import CampaignRecord
 
 MAX_SHARD_BYTES = 512_000
@@ -25,6 +26,7 @@ class Manifest(msgspec.Struct, frozen=True):
     created_ms: int
     exchanges: dict[str, int]  # name -> key
     shards: list[str]  # SHA-256 in hex, each of a blob under SHARD_PREFIX
+    rates: Rates | None = None  # None: USD alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,11 @@ def shard_count(campaigns: int) -> int:
 
 
 def publication(
-    revision: int, records: Sequence[CampaignRecord], exchanges: Mapping[str, int], now_ms: int
+    revision: int,
+    records: Sequence[CampaignRecord],
+    exchanges: Mapping[str, int],
+    now_ms: int,
+    rates: Rates | None = None,
 ) -> Publication:
     """Everything that has to be stored for this revision."""
     count = shard_count(len(records))
@@ -73,7 +79,7 @@ def publication(
             name = hashlib.sha256(blob).hexdigest()
             names.append(name)
             blobs[SHARD_PREFIX + name] = blob
-    manifest = Manifest(revision=revision, created_ms=now_ms, exchanges=dict(exchanges), shards=names)
+    manifest = Manifest(revision=revision, created_ms=now_ms, exchanges=dict(exchanges), shards=names, rates=rates)
     key = f"{MANIFEST_PREFIX}{revision}"
     blobs[key] = msgspec.msgpack.encode(manifest)
     return Publication(manifest=manifest, manifest_key=key, blobs=blobs)

@@ -19,10 +19,12 @@ import zmq.asyncio
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from bidder.campaigns.publish import Publication, publication
+from bidder.campaigns.publish import MANIFEST_PREFIX, Manifest, Publication, publication
+from bidder.campaigns.rates import Rates
 from bidder.controller import store
 from bidder.controller.application import application
 from bidder.controller.leases import LeaseOffice
+from bidder.controller.rates import RateFile
 from bidder.events.schema import BOOK_TOPIC, BookAnnouncement
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.ops import log as logs
@@ -60,12 +62,16 @@ class Database:
         """Newest revision of `config`."""
         return store.revision(self._open())
 
-    def read(self) -> Publication:
-        """All campaigns, ready to be published."""
+    def raise_revision(self) -> int:
+        """Books change for a reason that is not in `config`."""
+        return store.raise_revision(self._open())
+
+    def read(self, rates: Rates | None) -> Publication:
+        """All campaigns, ready to be published with these rates."""
         now = datetime.now(UTC)
         revision, records = store.read_records(self._open(), now)
         exchanges = {name: row.key for name, row in self._settings.exchanges.items()}
-        return publication(revision, records, exchanges, int(now.timestamp() * 1000))
+        return publication(revision, records, exchanges, int(now.timestamp() * 1000), rates)
 
     def sync(self, request: LeaseSync) -> LeaseState:
         """One host's leases."""
@@ -75,9 +81,10 @@ class Database:
 class Controller:
     """Everything that the handlers share."""
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
+    def __init__(self, state: Path, settings: Settings, dsn: str) -> None:
         self.settings = settings
         self.log = logs.get("controller")
+        self._rates = RateFile(state, settings.currency, self.log)
         self.published: Publication | None = None
         self.database = Database(dsn, LeaseOffice(settings.money), settings)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
@@ -112,12 +119,30 @@ class Controller:
             self.log.warning("memcached did not take the book", error=str(error))
 
     def _publish(self) -> Publication | None:
-        """On the thread: a new publication where `config` has changed since the last."""
-        if self.published is not None and self.database.revision() == self.published.manifest.revision:
+        """On the thread: a new publication where `config` or the exchange rates have changed since the last."""
+        revision = self.database.revision()
+        rates = self._rates.current(datetime.now(UTC))
+        if self.published is not None:
+            before: Manifest | None = self.published.manifest
+        else:
+            before = self._stored(revision)
+        if rates != (None if before is None else before.rates):
+            self.database.raise_revision()
+        elif self.published is not None and revision == self.published.manifest.revision:
             return None
-        ready = self.database.read()
+        ready = self.database.read(rates)
         self._store(ready)
         return ready
+
+    def _stored(self, revision: int) -> Manifest | None:
+        """What was published under this revision, as far as memcached knows."""
+        if self._memcached is None:
+            return None
+        try:
+            blob = self._memcached.get(f"{MANIFEST_PREFIX}{revision}")
+            return None if blob is None else msgspec.msgpack.decode(blob, type=Manifest)
+        except (MemcacheError, OSError, msgspec.DecodeError):
+            return None
 
     async def watch(self) -> None:
         """Publish every change soon after it was made; announce the newest again and again, for who missed it."""
@@ -159,7 +184,7 @@ class Controller:
 
 
 async def _serve(state: Path, settings: Settings, dsn: str) -> None:
-    controller = Controller(settings, dsn)
+    controller = Controller(state, settings, dsn)
     controller.bind()
     server = tornado.httpserver.HTTPServer(application(controller), max_buffer_size=16 * 2**20)
     host, port = address(settings.controller.listen)

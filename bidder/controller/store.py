@@ -40,6 +40,12 @@ def _next_revision(cursor: Any) -> int:
     return revision
 
 
+def raise_revision(db: Connection) -> int:
+    """For a change that Postgres knows nothing of; the revision from which on books have it."""
+    with db, db.cursor() as cursor:
+        return _next_revision(cursor)
+
+
 def newest_revision(cursor: Any) -> int:
     """The revision that this transaction sees."""
     cursor.execute("SELECT revision FROM config.revision")

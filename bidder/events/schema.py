@@ -89,7 +89,7 @@ class NoticeFlag(IntFlag):
     PRICE_MISSING = 1  # empty, AUDIT, or the macro as it was
     PRICE_INVALID = 2  # not a positive decimal
     PRICE_ABOVE_BID = 4
-    PRICE_UNVERIFIABLE = 8  # encrypted in a way that this exchange's row has no key for
+    PRICE_UNVERIFIABLE = 8  # encrypted, and no key of this exchange opens it
     EXPIRED = 16  # past the token's life: to suspense, for review
     LATE = 32
 

@@ -7,7 +7,7 @@ in a file that is gone before it begins, its tokens are sealed with a key that i
 import os
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bidder._fast.board import Board
@@ -22,7 +22,8 @@ from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import Campaign
 from bidder.campaigns.record import CampaignRecord
 from bidder.money.tokens import BidIds, Key, Sealer
-from bidder.settings import Settings
+from bidder.openrtb.rows import exchange_rows
+from bidder.settings import Exchange, Settings
 
 NEVER_SPENT = 2**61  # nano-USD: what campaigns of a file may spend
 SLOTS_OF_CAPS = 4_096
@@ -47,6 +48,13 @@ class Stage:
             if self.explainer.campaign_id(slot) == campaign and not self.explainer.is_further(slot):
                 return slot
         return None
+
+
+def _unguarded(exchanges: Mapping[str, Exchange]) -> dict[str, Exchange]:
+    """Whoever may ask for an explanation need not show the exchange's secret, nor come from its address."""
+    return {
+        name: replace(row, secret_file="", secret_header="", allow=(), rate_per_s=0) for name, row in exchanges.items()
+    }
 
 
 def of_host(state: Path, settings: Settings, *, clock: Clock | None = None, seed: int | None = None) -> Stage:
@@ -121,7 +129,7 @@ def look_at(
             sealer=Sealer((Key(0, os.urandom(32)),)),
             bid_ids=BidIds(),
             clock=Clock() if clock is None else clock,
-            exchanges=settings.exchanges,
+            rows=exchange_rows(_unguarded(settings.exchanges), settings.tracking.public_url),
             seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed,
             consent=settings.consent,
         )

@@ -71,8 +71,8 @@ class Token(msgspec.Struct, frozen=True):
     arm: int = 0
     format: int = 0  # mtype
     os: int = 0
-    currency: int = 0  # 0: USD
-    rate_version: int = 0
+    currency: int = 0  # of the bid, packed; 0: USD
+    rate_version: int = 0  # day of the rate, since 1970
     country: int = 0  # packed alpha-3
     w: int = 0
     h: int = 0
@@ -81,13 +81,18 @@ class Token(msgspec.Struct, frozen=True):
     deal: int = 0
     inventory: int = 0
     lease: int = 0
-    bid_price: int = 0
+    bid_price: int = 0  # nano-USD, below 2**32
     taken: int = 0  # reserved in the purse
+    asked: int = 0  # what the exchange was told, nano of the currency; 0: bid_price
 
     @property
     def minute(self) -> int:
         """UTC minute of the bid, from its id."""
         return int.from_bytes(self.bid_id[:4], "big")
+
+    def in_usd(self, paid: int) -> int:
+        """A price in the currency of the bid as nano-USD, in the proportion in which we bid; rounded half up."""
+        return paid if not self.asked else (paid * self.bid_price * 2 + self.asked) // (2 * self.asked)
 
     @property
     def test(self) -> bool:

@@ -52,7 +52,7 @@ class Values(NamedTuple):
         return [f"{self.url}/click/", Piece.PAGE_TOKEN]
 
     def imp_url(self) -> list[Part]:
-        return [f"{self.url}/imp/", Piece.PAGE_TOKEN]
+        return [f"{self.url}/imp/", Piece.PAGE_TOKEN, Piece.PIXEL_PRICE]
 
     def pixel(self) -> list[Part]:
         return ['<img src="', *self.imp_url(), '" width="1" height="1" alt="" style="display:none">']
@@ -132,5 +132,5 @@ def _other(macro: str, values: Values) -> list[Part]:
 
 
 def _encoded(parts: list[Part]) -> list[Part]:
-    """Percent-encoded; ids and tokens have nothing to encode."""
-    return [quote(part, safe="") if isinstance(part, str) else part for part in parts]
+    """Percent-encoded; ids and tokens have nothing to encode. Inside another URL no exchange fills a price in."""
+    return [quote(part, safe="") if isinstance(part, str) else part for part in parts if part is not Piece.PIXEL_PRICE]

@@ -182,11 +182,7 @@ def _opening(url: str) -> tuple[list[tuple[int, bytes]], str]:
     """What every bid begins with: pieces, and the text after them, which the markup continues."""
     found = [(_TEXT, b'{"id":"'), (int(Piece.BID_ID), b""), (_TEXT, b'","impid":"'), (int(Piece.IMP_ID), b"")]
     found += [(_TEXT, b'","price":'), (int(Piece.PRICE), b"")]
-    text = ""
-    for key, (path, query) in NOTICES.items():
-        found += [(_TEXT, f'{text},"{key}":"{url}/{path}/'.encode()), (int(Piece.NOTICE_TOKEN), b"")]
-        text = f'{query}"'
-    return found, f'{text},"adm":"'
+    return [*found, (int(Piece.NOTICES), b"")], ',"adm":"'
 
 
 def _closing(

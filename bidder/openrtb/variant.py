@@ -17,7 +17,6 @@ class Piece(IntEnum):
     BID_ID = 1
     IMP_ID = 2
     PRICE = 3
-    NOTICE_TOKEN = 4
     PAGE_TOKEN = 5
     DEAL = 6
     ASSETS = 7  # of a native: those that the request asks for, between them commas
@@ -25,6 +24,8 @@ class Piece(IntEnum):
     WRAPPED_TEXT = 9  # as TEXT, only where the request had its native object inside one more, under "native" (1.0)
     EVENTS_TEXT = 10  # as TEXT, only where the request's eventtrackers offer event 1 (impression) by method 1 (image)
     NO_EVENTS_TEXT = 11  # as TEXT, only where they do not
+    NOTICES = 12  # what the exchange's row has: nurl, burl, lurl
+    PIXEL_PRICE = 13  # behind the page token of an impression's URL, where the exchange pays by that
 
 
 class CreativeFlag(IntFlag):

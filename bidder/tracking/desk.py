@@ -21,6 +21,7 @@ from bidder.money.tokens import Opener, Token, TokenClass
 from bidder.ops.log import Log
 from bidder.settings import Exchange
 from bidder.tracking.notice import read_notice
+from bidder.tracking.prices import PriceKeys
 
 ACKNOWLEDGE_S = 5.0  # that a notice waits for the disk before the sender is told to try again
 REMEMBERED = 100_000  # booked notices a generation; about 10 MB
@@ -75,6 +76,7 @@ class Desk:
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.opener: Opener | None = None
+        self.price_keys: Mapping[int, tuple[PriceKeys, ...]] = {}  # by key of the exchange
         self.draining = False  # the process ends: no connection is kept
         self.underway = 0  # notices that came and are not answered yet
         self._stream = stream
@@ -116,7 +118,15 @@ class Desk:
         if exchange is None:
             self._log.error("notice of an exchange that the settings do not have", exchange=token.exchange)
         notice = read_notice(
-            kind, token, exchange, price_text, reason_text, self._wall_ms(), self._late_ms, self._ttl_ms
+            kind,
+            token,
+            exchange,
+            price_text,
+            reason_text,
+            self._wall_ms(),
+            self._late_ms,
+            self._ttl_ms,
+            self.price_keys.get(token.exchange, ()),
         )
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):

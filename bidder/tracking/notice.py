@@ -1,7 +1,7 @@
 """What a notice says: a genuine token and a query become one `Notice`, with a flag for whatever is wrong.
 
 token, ?price=, ?reason= -> read_notice() -> Notice, for the durable stream
-Prices: text as CPM, from the exchange; inside nano-USD for one impression. Times: wall clock, ms.
+Prices: text as the exchange writes them; inside nano-USD for one impression. Times: wall clock, ms.
 Never raises for what a peer sent: a price that cannot be booked is a flag, and books nothing.
 """
 
@@ -9,16 +9,11 @@ import re
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.money.tokens import Token
-from bidder.money.units import nano_from_cpm
 from bidder.settings import Exchange
+from bidder.tracking.prices import PriceKeys, read_amount
 
 MAX_LOSS_REASON = 65_535
 MINUTE_MS = 60_000
-
-# A plain number; Decimal alone would also take NaN, underscores and digits of other scripts.
-_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
-# The macro as it was, in the spellings of exchanges: ${AUCTION_PRICE}, ${AUCTION_PRICE:B64}, {...}, %%WINNING_PRICE%%.
-_MACRO = re.compile(r"\$?\{.*\}|%%.*%%", re.ASCII | re.DOTALL)
 
 
 def needs_price(kind: NoticeKind, exchange: Exchange) -> bool:
@@ -30,29 +25,17 @@ def needs_price(kind: NoticeKind, exchange: Exchange) -> bool:
     )
 
 
-def _amount(text: str | None) -> tuple[int, NoticeFlag]:
-    """A plain price and what is wrong with it; 0 unless nothing is."""
-    if text is None or not text.strip() or text == "AUDIT" or _MACRO.fullmatch(text):
-        return 0, NoticeFlag.PRICE_MISSING
-    if not _DECIMAL.fullmatch(text):
-        return 0, NoticeFlag.PRICE_INVALID
-    try:
-        nano = nano_from_cpm(text)
-    except ValueError:  # out of range
-        return 0, NoticeFlag.PRICE_INVALID
-    return (nano, NoticeFlag.NONE) if nano > 0 else (0, NoticeFlag.PRICE_INVALID)
+def read_price(
+    text: str | None, exchange: Exchange | None, token: Token, keys: tuple[PriceKeys, ...] = ()
+) -> tuple[int, NoticeFlag]:
+    """What we pay, in nano-USD, and why it cannot be booked. `exchange`: None where the settings know its key no more.
 
-
-def read_price(text: str | None, exchange: Exchange | None, bid_price: int) -> tuple[int, NoticeFlag]:
-    """What we pay, and why it cannot be booked. `exchange` is None where the settings know its key no more."""
-    nano, flag = _amount(text)
-    if flag is NoticeFlag.PRICE_MISSING:
-        return 0, flag
-    if exchange is None or exchange.price != "plain":
-        return 0, NoticeFlag.PRICE_UNVERIFIABLE
-    if nano > bid_price:
-        return nano, NoticeFlag.PRICE_ABOVE_BID
-    return nano, flag
+    A price is in the currency of the bid; it becomes USD in the proportion in which we bid, whatever the rate is now.
+    """
+    nano, flag = read_amount(text, exchange, keys)
+    if flag is NoticeFlag.NONE and nano > (token.asked or token.bid_price):
+        flag = NoticeFlag.PRICE_ABOVE_BID
+    return token.in_usd(nano), flag
 
 
 def read_loss_reason(text: str | None) -> int:
@@ -71,18 +54,20 @@ def read_notice(
     received_ms: int,
     late_ms: int,
     ttl_ms: int,
+    keys: tuple[PriceKeys, ...] = (),
 ) -> Notice:
     """One notice as the stream keeps it. It is late after `late_ms` (the reservation was given back), and
-    expired after `ttl_ms`.
+    expired after `ttl_ms`. `keys`: of encrypted prices, where this exchange has any.
 
     A price that is not needed is kept where it is good and ignored where it is not. The price of a loss is
     the one that beat us, so it may be above our bid.
     """
     flags = NoticeFlag.NONE
     if kind is NoticeKind.LOSS:
-        price, _ = _amount(price_text)
+        price, _ = read_amount(price_text, exchange, keys)
+        price = token.in_usd(price)
     else:
-        price, flags = read_price(price_text, exchange, token.bid_price)
+        price, flags = read_price(price_text, exchange, token, keys)
         if exchange is not None and not needs_price(kind, exchange):
             price, flags = (price if flags is NoticeFlag.NONE else 0), NoticeFlag.NONE
     age_ms = received_ms - (token.minute + 1) * MINUTE_MS  # at least: the bid was made within that minute

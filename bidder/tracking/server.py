@@ -25,7 +25,7 @@ from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
-from bidder.tracking.sources import KeyFile, Landings
+from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
 
 REFRESH_S = 1.0  # how old keys, book and the spool's health may be as we know them
 DRAIN_S = 5.0  # that notices under way may take at the end
@@ -42,6 +42,7 @@ class Tracker:
         self._spool = spool
         self._log = log
         self._keys = KeyFile(state / "keys" / "token.keys", log)
+        self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
         self._desk = Desk(spool, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log)
         self._was_ready = True
@@ -84,6 +85,7 @@ class Tracker:
         opener = self._keys.refresh()
         if opener is not None:
             self._desk.opener = opener
+        self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
         ready = self._desk.ready
         if ready != self._was_ready:

@@ -1,16 +1,19 @@
-"""What the tracker follows while it runs: the token keys, and the book with its click targets.
+"""What the tracker follows while it runs: the token keys, keys of prices, and the book with its click targets.
 
 Both are files that other processes replace. A new generation that cannot be
 used is logged, and the last good one serves on.
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from bidder._fast.book import Book
 from bidder.campaigns.snapshot import Follower
 from bidder.money.tokens import KeyFileError, Opener, load_keys
 from bidder.ops.log import Log
+from bidder.settings import Exchange
+from bidder.tracking.prices import PriceKeyError, PriceKeys, load_price_keys
 
 
 class KeyFile:
@@ -38,6 +41,34 @@ class KeyFile:
             return None
         self._log.info("token keys read", kids=[key.kid for key in keys])
         return Opener(keys)
+
+
+class PriceKeyFiles:
+    """The keys of encrypted prices, by key of the exchange; each file is read again when it changes."""
+
+    def __init__(self, state: Path, exchanges: Mapping[str, Exchange], log: Log) -> None:
+        self._paths = {row.key: state / row.price_keys for row in exchanges.values() if row.price_keys}
+        self._seen: dict[int, tuple[int, int, int] | None] = {}
+        self._keys: dict[int, tuple[PriceKeys, ...]] = {}
+        self._log = log
+
+    def refresh(self) -> Mapping[int, tuple[PriceKeys, ...]]:
+        """What can be used now. A file that cannot be read leaves the keys of before, and is logged once."""
+        for key, path in self._paths.items():
+            try:
+                now = path.stat()
+                seen = (now.st_ino, now.st_mtime_ns, now.st_size)
+            except OSError:
+                seen = None
+            if key in self._seen and seen == self._seen[key]:
+                continue
+            self._seen[key] = seen
+            try:
+                self._keys[key] = load_price_keys(path)
+                self._log.info("price keys read", exchange=key, pairs=len(self._keys[key]))
+            except PriceKeyError as error:
+                self._log.error("price keys refused; those of before open on", reason=str(error))
+        return self._keys
 
 
 class Landings:

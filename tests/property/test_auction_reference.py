@@ -4,7 +4,9 @@ Where the reference has several equal offers or creatives, any of them is right.
 """
 
 import itertools
+import json
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bidder.campaigns.rates import Rates
 from bidder.events.schema import Kind
 from bidder.outcome import Reason
 from tests.reference import auction as reference
@@ -30,6 +33,9 @@ MARKUP = [
 ]
 PRICES = ["0.5", "1", "1", "1.000001", "2"]
 FLOORS = [0, 0, 0.4, 1, 1.000001, 1.5]
+RATES = Rates("2026-09-20", NOW_S + 1, {"EUR": (23, 25), "GBP": (79, 100), "JPY": (3_147, 20), "BHD": (377, 1_000)})
+PER_USD = {"USD": Fraction(1)} | {name: Fraction(*rate) for name, rate in RATES.per_usd.items()}
+CURRENCIES = ["USD", "EUR", "EUR", "GBP", "BHD", "XAU"]  # of gold there is no rate
 DOMAINS = ["acme.example", "shop.acme.example", "me.example"]
 
 
@@ -70,7 +76,7 @@ expanding = st.sampled_from([[2], [2, 4]]).map(lambda ways: banner(w=320, h=50, 
 deals = records(
     {
         "bidfloor": st.sampled_from(FLOORS),
-        "bidfloorcur": st.sampled_from(["USD", "EUR"]),
+        "bidfloorcur": st.sampled_from(CURRENCIES),
         "at": st.sampled_from([1, 2, 3, 3]),
         "guar": st.sampled_from([0, 1, 1]),
         "wseat": st.sampled_from([["outbid"], ["other"], ["other", "outbid"], []]),
@@ -103,7 +109,7 @@ imps = records(
     {
         "secure": st.sampled_from([0, 1]),
         "bidfloor": st.sampled_from(FLOORS),
-        "bidfloorcur": st.sampled_from(["USD", "EUR"]),
+        "bidfloorcur": st.sampled_from(CURRENCIES),
     },
     banner=banners,
     pmp=st.fixed_dictionaries(
@@ -127,7 +133,7 @@ requests = records(
     {
         "wseat": st.sampled_from([["outbid"], ["other", "outbid"], [], ["other"]]),
         "bseat": st.sampled_from([["other"], [], [], ["outbid"]]),
-        "cur": st.sampled_from([["USD"], ["EUR", "USD"], [], ["EUR"]]),
+        "cur": st.sampled_from([["USD"], ["EUR", "USD"], [], ["EUR"], ["XAU", "JPY", "EUR"], ["BHD"], ["XAU"]]),
         "bcat": subsets(["IAB25", "iab25-3", "IAB2"]),
         "acat": st.sampled_from([[], [], [], ["IAB25", "iab2"], ["IAB3"]]),
         "wlang": st.sampled_from([[], [], ["EN"], ["fr"]]),
@@ -190,7 +196,7 @@ def test_decisions_are_those_of_the_reference(
 ) -> None:
     campaigns = named([body for body, _ in written])
     held = {body["id"]: purse for body, (_, purse) in zip(campaigns, written, strict=True)}
-    world = World(directory / str(next(NUMBERS)), campaigns)
+    world = World(directory / str(next(NUMBERS)), campaigns, rates=RATES)
     for name, purse in held.items():
         world.fund(name, purse.left)
         world.pace(name, 0 if purse.throttled else ALWAYS, purse.multiplier)
@@ -203,14 +209,15 @@ def test_decisions_are_those_of_the_reference(
 def check(
     world: World, campaigns: list[dict[str, Any]], held: dict[str, reference.Purse], request: dict[str, Any]
 ) -> None:
-    place = reference.Place("openx", EXCHANGES["openx"].seat, NOW)
+    place = reference.Place("openx", EXCHANGES["openx"].seat, NOW, PER_USD)
     answer = world.ask(request)
     bids: dict[str, list[dict[str, Any]]] = {}
     for bid in answer.bids:
         bids.setdefault(bid["impid"], []).append(bid)
     pods = formats.Pods()
-    reason = reference.gate(request, place.seat)
+    reason = reference.gate(request, place.seat, PER_USD)
     test = bool(request.get("test"))
+    spent = 0
     if reason is Reason.NONE:
         for imp in request["imp"]:
             why, others = reference.imp_reason(request, imp), campaigns
@@ -222,7 +229,9 @@ def check(
                 if not given:
                     break
                 bid = given.pop(0)
-                held[bid["cid"]].left -= 0 if test else check_bid(bid, offers)
+                paid = check_bid(bid, offers)
+                spent += paid
+                held[bid["cid"]].left -= 0 if test else paid
                 more = pods.place(imp, creative_of(bid, campaigns))
                 others = [campaign for campaign in others if campaign["id"] != bid["cid"]]
             assert given == [], "more bids than the imp takes"
@@ -233,8 +242,8 @@ def check(
     elif answer.bids:
         assert (answer.status, answer.reason) == (200, None)
         assert sum(row.n for row in answer.counted(Kind.BID)) == len(answer.bids)
-        prices = sum(round(bid["price"] * 1_000_000) for bid in answer.bids)
-        assert sum(row.amount for row in answer.counted(Kind.BID)) == prices
+        assert sum(row.amount for row in answer.counted(Kind.BID)) == spent
+        assert json.loads(answer.body)["cur"] == reference.currency_of(request, PER_USD)
     else:
         assert (answer.status, answer.reason) == (204, reason)
 
@@ -246,10 +255,10 @@ def creative_of(bid: dict[str, Any], campaigns: list[dict[str, Any]]) -> dict[st
 
 
 def check_bid(bid: dict[str, Any], offers: list[reference.Offer]) -> int:
-    """The bid is the dearest offer of those that stand highest, or one of them; its price."""
+    """The bid is the dearest offer of those that stand highest, or one of them; its price in USD."""
     standing, best = max((offer.standing, offer.price) for offer in offers)
-    assert round(bid["price"] * 1_000_000) == best
     (offer,) = [offer for offer in offers if offer.campaign == bid["cid"]]
     assert (offer.standing, offer.price) == (standing, best)
+    assert offer.asked == round(bid["price"] * 1_000_000)
     assert (bid.get("dealid"), bid["crid"] in offer.creatives) == (offer.deal, True)
     return best

@@ -1,13 +1,16 @@
 """The slow, obvious truth of the auction: which campaigns may bid on an imp, for how much, and else why not.
 
+Money of other currencies is exact: fractions, by way of whole nano-USD where a floor is in neither of the two.
 Reads plain, well-formed requests and campaigns of the import format; of targeting it knows
 what decides an auction: formats, sizes, country, deals. Prices: nano-USD for one impression.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 from bidder.money.units import nano_from_cpm
@@ -32,7 +35,8 @@ class Offer:
     """One way for a campaign to bid; `creatives` are those that may serve it. A higher standing goes first."""
 
     standing: int  # 0 open, 1 through a deal, 2 through a guaranteed one
-    price: int
+    price: int  # USD
+    asked: int  # in the currency of the answer
     campaign: str
     deal: str | None
     creatives: frozenset[str]
@@ -45,15 +49,36 @@ class Place:
     exchange: str
     seat: str
     now: datetime
+    per_usd: Mapping[str, Fraction]  # rates, USD among them
 
 
-def gate(request: Json, seat: str) -> Reason:
+def currency_of(request: Json, per_usd: Mapping[str, Fraction]) -> str | None:
+    """Of the answer; None: there can be none."""
+    named = request.get("cur") or ["USD"]
+    return "USD" if "USD" in named else next((name for name in named if name in per_usd), None)
+
+
+def asked_for(price: int, currency: str, place: Place) -> int:
+    """No more than the campaign bids."""
+    return math.floor(price * place.per_usd[currency])
+
+
+def least_price(floor: int, floor_currency: str, currency: str, place: Place) -> int | None:
+    """In USD, so that what is asked is not below the floor; None: nobody knows what the floor is worth."""
+    if floor_currency not in place.per_usd:
+        return None
+    rate = place.per_usd[currency]
+    least = Fraction(floor) if floor_currency == currency else math.ceil(floor / place.per_usd[floor_currency]) * rate
+    return math.ceil(math.ceil(least) / rate)
+
+
+def gate(request: Json, seat: str, per_usd: Mapping[str, Fraction]) -> Reason:
     """What concerns the request as a whole."""
     if request.get("wseat") and seat not in request["wseat"]:
         return Reason.SEAT
     if seat in request.get("bseat", []):
         return Reason.SEAT
-    if request.get("cur") and "USD" not in request["cur"]:
+    if currency_of(request, per_usd) is None:
         return Reason.CURRENCY
     return Reason.NONE
 
@@ -109,9 +134,10 @@ def lost_to(campaign: Json, request: Json, imp: Json) -> Reason:
         return Reason.FORMAT
     if all(formats.kind(creative) == "banner" for creative in creatives):
         named = sizes(imp["banner"])
-        if named and not any(fits(creative["w"], creative["h"], imp["banner"]) for creative in creatives):
-            # What a ratio leaves over is found creative by creative, after all that concerns the campaign.
-            return Reason.NONE if any("wratio" in size for size in imp["banner"].get("format", [])) else Reason.SIZE
+        # What a ratio leaves over is found creative by creative, after all that concerns the campaign.
+        ratios = any("wratio" in size for size in imp["banner"].get("format", []))
+        if named and not ratios and not any(fits(one["w"], one["h"], imp["banner"]) for one in creatives):
+            return Reason.SIZE
     if imp.get("secure") and not any(secure(creative) for creative in creatives):
         return Reason.SECURE
     return Reason.NONE
@@ -164,21 +190,28 @@ def way(
     if deal is not None and deal.get("wseat") and place.seat not in deal["wseat"]:
         return Reason.DEAL
     own = deal if deal is not None and deal.get("bidfloor") else imp
+    floor_currency = own.get("bidfloorcur", "USD")
+    currency = currency_of(request, place.per_usd) or "USD"
     players = [imp[medium] for medium in formats.PLAYED if medium in imp]
     by_duration = (deal is not None and formats.by_duration(deal)) or (
         own is imp and any(map(formats.by_duration, players))
     )
     floor = 0 if by_duration else nano_from_cpm(str(own.get("bidfloor", 0)))
-    if why := floor_reason(price, floor, own):
+    if why := floor_reason(price, floor, floor_currency, currency, place):
         return why
+    asked = asked_for(price, currency, place)
     if deal is not None and own is deal and deal.get("at") == 3:
-        agreed = nano_from_cpm(str(deal["bidfloor"]))
-        price = agreed if price >= agreed else price
+        own_floor = nano_from_cpm(str(deal["bidfloor"]))
+        agreed = least_price(own_floor, floor_currency, currency, place)
+        if agreed is not None and price >= agreed:
+            price = agreed
+            asked = own_floor if floor_currency == currency else asked_for(price, currency, place)
     reasons = {}
     for creative in campaign["creatives"]:
         why = creative_reason(creative, request, imp, deal, place.exchange)
         if why is Reason.NONE and by_duration:
-            why = floor_reason(price, *formats.floor_of(creative, imp, deal))
+            floor, whose = formats.floor_of(creative, imp, deal)
+            why = floor_reason(price, floor, whose.get("bidfloorcur", "USD"), currency, place)
         if why is Reason.NONE and pods.forbids(imp, creative | {"of": campaign["id"]}):
             why = Reason.POD
         reasons[creative["id"]] = why
@@ -186,13 +219,14 @@ def way(
     if not allowed:
         return closest(*reasons.values())
     standing = 0 if deal is None else 1 + guaranteed(deal)
-    return Offer(standing, price, campaign["id"], None if deal is None else deal["id"], allowed)
+    return Offer(standing, price, asked, campaign["id"], None if deal is None else deal["id"], allowed)
 
 
-def floor_reason(price: int, floor: int, of: Json) -> Reason:
-    if floor and of.get("bidfloorcur", "USD") != "USD":
+def floor_reason(price: int, floor: int, floor_currency: str, currency: str, place: Place) -> Reason:
+    least = least_price(floor, floor_currency, currency, place) if floor else 0
+    if least is None:
         return Reason.FLOOR_CURRENCY
-    return Reason.FLOOR if price < floor else Reason.NONE
+    return Reason.FLOOR if price < least else Reason.NONE
 
 
 def creative_reason(creative: Json, request: Json, imp: Json, deal: Json | None, exchange: str) -> Reason:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bidder._fast.taxonomy import codes_of_ours
 from bidder.openrtb.codes import ALPHA2
 from tests.reference.request import View, view, view_imp
 
@@ -41,9 +42,8 @@ def region(request: View) -> set[Any]:
 
 def categories(request: View) -> set[Any]:
     """Those of the request with everything above them, as a listed category covers its children."""
-    if request["cattax"] > 1:
-        return set()
-    parts = [cat.split("-") for cat in request["cat"]]
+    ours = [code for cat in request["cat"] for code in codes_of_ours(request["cattax"], cat)]
+    parts = [cat.split("-") for cat in ours]
     return {"-".join(part[:n]) for part in parts for n in range(1, len(part) + 1)}
 
 

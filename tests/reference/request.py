@@ -234,6 +234,7 @@ def view(document: dict[str, Any], us: Consent = NOBODY) -> View:
         },
         "inventory": inventory,
         "cattax": code(place.get("cattax")) or code(document.get("cattax")),
+        "bcattax": code(document.get("cattax")),
         "domain": {
             "site": text(place.get("domain")) or host(text(place.get("page"))),
             "dooh": text(place.get("domain")),

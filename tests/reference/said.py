@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from bidder.openrtb.rows import exchange_rows
 from bidder.openrtb.variant import Piece, Variant
+from bidder.settings import SHIPPED_EXCHANGES
 
 BID_ID = "0123456789abcdef01234567"
 NOTICE, PAGE = "N" * 114, "P" * 112 + "-_"
@@ -11,7 +13,8 @@ FILL = {
     Piece.BID_ID: BID_ID.encode(),
     Piece.IMP_ID: b"imp-1",
     Piece.PRICE: b"2.4",
-    Piece.NOTICE_TOKEN: NOTICE.encode(),
+    Piece.NOTICES: NOTICE.encode().join(exchange_rows(SHIPPED_EXCHANGES, "https://t.example")[0].notices),
+    Piece.PIXEL_PRICE: b"",
     Piece.PAGE_TOKEN: PAGE.encode(),
     Piece.DEAL: b',"dealid":"d-7"',
 }

@@ -12,7 +12,7 @@ from bidder.openrtb.variant import Piece
 
 VALUES = Values("https://t.example/x", "c 1", 'cr"1', "Acme & Söhne")
 PIXEL = '<img src="https://t.example/x/imp/P" width="1" height="1" alt="" style="display:none">'
-FILL = {Piece.PAGE_TOKEN: "P", Piece.BID_ID: "B"}
+FILL = {Piece.PAGE_TOKEN: "P", Piece.BID_ID: "B", Piece.PIXEL_PRICE: ""}
 
 
 def text(parts: list[Part]) -> str:

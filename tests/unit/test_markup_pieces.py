@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from bidder.openrtb.markup import variants
+from bidder.openrtb.rows import exchange_rows
 from bidder.openrtb.variant import CreativeFlag, Piece
+from bidder.settings import SHIPPED_EXCHANGES
 
 CAMPAIGN = {"id": "c-1001"}
 HTTPS = "https://t.example"
@@ -17,9 +19,9 @@ FILL = {
     Piece.BID_ID: b"0123456789abcdef01234567",
     Piece.IMP_ID: b"imp-1",
     Piece.PRICE: b"2.4",
-    Piece.NOTICE_TOKEN: b"N" * 114,
     Piece.PAGE_TOKEN: b"P" * 114,
     Piece.DEAL: b',"dealid":"d-7"',
+    Piece.PIXEL_PRICE: b"",
 }
 
 
@@ -34,7 +36,9 @@ def pieces(creative: dict[str, Any], url: str = HTTPS) -> list[tuple[int, bytes]
 
 
 def filled(creative: dict[str, Any], url: str = HTTPS) -> Any:
-    return json.loads(b"".join(text or FILL[Piece(kind)] for kind, text in pieces(creative, url)))
+    (row, *_) = exchange_rows(SHIPPED_EXCHANGES, url)
+    fill = FILL | {Piece.NOTICES: (b"N" * 114).join(row.notices)}
+    return json.loads(b"".join(text or fill[Piece(kind)] for kind, text in pieces(creative, url)))
 
 
 def test_a_full_creative_becomes_a_whole_bid_object() -> None:
@@ -116,14 +120,16 @@ def test_adm_comes_out_of_the_json_as_it_went_in(adm: str) -> None:
 
 def test_texts_are_merged_and_alternate_with_splices() -> None:
     kinds = [Piece(kind) for kind, _ in pieces(banner())]
-    assert all(a is Piece.TEXT or b is Piece.TEXT for a, b in pairwise(kinds))
+    unparted = (Piece.NOTICES, Piece.PIXEL_PRICE)
+    assert all(Piece.TEXT in pair or pair[1] in unparted for pair in pairwise(kinds))
     assert not any(a is b for a, b in pairwise(kinds))
     assert [kind for kind in kinds if kind is not Piece.TEXT] == [
         Piece.BID_ID,
         Piece.IMP_ID,
         Piece.PRICE,
-        *[Piece.NOTICE_TOKEN] * 3,
+        Piece.NOTICES,
         *[Piece.PAGE_TOKEN] * 2,
+        Piece.PIXEL_PRICE,
         Piece.DEAL,
     ]
 

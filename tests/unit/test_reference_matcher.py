@@ -78,11 +78,13 @@ def test_a_region_that_names_its_country_stays() -> None:
     assert targeted({"region": {"include": ["CA-QC"]}}, with_("device.geo.country", "XXX")) == "region"
 
 
-def test_categories_of_another_taxonomy_match_nothing() -> None:
-    other = with_("site.cattax", 6)
-    assert targeted({"cat": {"include": ["IAB9"]}}, other) == "cat"
-    assert targeted({"cat": {"exclude": ["IAB9"]}}, other) is None
-    assert targeted({"cat": {"include": ["IAB9"]}}, with_("site.cattax", 1)) is None
+def test_categories_of_another_taxonomy_match_what_they_stand_for() -> None:
+    games = with_("site", {"cat": ["693"], "cattax": 6})
+    assert targeted({"cat": {"include": ["IAB9"]}}, games) is None
+    assert targeted({"cat": {"exclude": ["IAB9-30"]}}, games) == "cat"
+    products = with_("site", {"cat": ["693"], "cattax": 3})
+    assert targeted({"cat": {"include": ["IAB9"]}}, products) == "cat"
+    assert targeted({"cat": {"exclude": ["IAB9"]}}, products) is None
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ i64 = st.integers(-(2**63), 2**63 - 1)
 tokens = st.builds(
     Token,
     bid_id=st.binary(min_size=12, max_size=12),
-    **dict.fromkeys(("exchange", "flags", "arm", "format", "os", "currency"), u8),
-    **dict.fromkeys(("rate_version", "country", "w", "h"), u16),
-    **dict.fromkeys(("campaign", "creative", "deal", "inventory"), u32),
-    **dict.fromkeys(("lease", "bid_price", "taken"), i64),
+    **dict.fromkeys(("exchange", "flags", "arm", "format", "os"), u8),
+    **dict.fromkeys(("currency", "rate_version", "country", "w", "h"), u16),
+    **dict.fromkeys(("campaign", "creative", "deal", "inventory", "bid_price", "taken"), u32),
+    lease=i64,
+    asked=st.integers(0, 2**64 - 1),
 )
 classes = st.sampled_from(TokenClass)
 SEALED = seal(SEALER, TokenClass.NOTICE, Token(b"\x01\xba\x81\x40abcdefgh", campaign=7, bid_price=2_400_000))
@@ -36,6 +37,19 @@ def test_what_was_sealed_opens_as_it_was(token: Token, token_class: TokenClass) 
     assert OPENER.open(text, token_class) == token == OPENER.open(text.encode(), token_class)
     other = TokenClass.PAGE if token_class is TokenClass.NOTICE else TokenClass.NOTICE
     assert OPENER.open(text, other) is None
+
+
+# Sealed with KEYS by a build from before there were currencies: prices of 64 bits, and no `asked`.
+BEFORE_CURRENCIES = (
+    "AwG6gUBhYmNkZWZnaIITIwd1i9fP_SvD98nz_ARBSqiyzpXGXDFhge3MICaIbf-jdGkZHYGfc9IDCNq1p8fpONQpns5U7uMqUCmlNUQYttpXHdcZsQ"
+)
+
+
+def test_a_token_of_an_earlier_layout_still_opens() -> None:
+    assert OPENER.open(BEFORE_CURRENCIES, TokenClass.NOTICE) == Token(
+        b"\x01\xba\x81\x40abcdefgh", exchange=2, flags=1, arm=3, format=1, os=4, country=5, w=320, h=50, campaign=7,
+        creative=8, deal=9, inventory=10, lease=2**40 + 11, bid_price=999_999_999, taken=2_400_000,
+    )  # fmt: skip
 
 
 @given(st.integers(0, 85 * 8 - 1))

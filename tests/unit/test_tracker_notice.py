@@ -45,14 +45,14 @@ def read(
     ("text", "nano"), [("2.4", 2_400_000), ("0.000001", 1), ("1", 1_000_000), ("1.5E-1", 150_000), ("2.", 2_000_000)]
 )
 def test_a_plain_price_up_to_the_bid_is_taken_to_the_nano(text: str, nano: int) -> None:
-    assert read_price(text, PLAIN, 2_400_000) == (nano, NoticeFlag.NONE)
+    assert read_price(text, PLAIN, TOKEN) == (nano, NoticeFlag.NONE)
 
 
 @pytest.mark.parametrize(
     "text", [None, "", " ", "AUDIT", "${AUCTION_PRICE}", "${AUCTION_PRICE:B64}", "{PRICE}", "%%WINNING_PRICE%%"]
 )
 def test_a_price_that_was_not_filled_in_is_missing(text: str | None) -> None:
-    assert read_price(text, PLAIN, 2_400_000) == (0, NoticeFlag.PRICE_MISSING)
+    assert read_price(text, PLAIN, TOKEN) == (0, NoticeFlag.PRICE_MISSING)
 
 
 @pytest.mark.parametrize(
@@ -60,18 +60,18 @@ def test_a_price_that_was_not_filled_in_is_missing(text: str | None) -> None:
     ["0", "0.0000001", "-1", "+1", "abc", "NaN", "inf", "1,5", "1_0", "0x1", "١", "1 ", "1\n", "1e99", "9" * 40, ".5"],
 )
 def test_a_price_that_is_no_positive_decimal_is_invalid(text: str) -> None:
-    assert read_price(text, PLAIN, 2_400_000) == (0, NoticeFlag.PRICE_INVALID)
+    assert read_price(text, PLAIN, TOKEN) == (0, NoticeFlag.PRICE_INVALID)
 
 
 def test_a_price_one_nano_above_the_bid_is_flagged() -> None:
-    assert read_price("2.400001", PLAIN, 2_400_000) == (2_400_001, NoticeFlag.PRICE_ABOVE_BID)
+    assert read_price("2.400001", PLAIN, TOKEN) == (2_400_001, NoticeFlag.PRICE_ABOVE_BID)
 
 
 @pytest.mark.parametrize("exchange", [Exchange(key=5, price="google"), None])
 def test_a_price_that_we_cannot_check_is_unverifiable(exchange: Exchange | None) -> None:
-    assert read_price("YWJj", exchange, 2_400_000) == (0, NoticeFlag.PRICE_UNVERIFIABLE)
-    assert read_price("1.0", exchange, 2_400_000) == (0, NoticeFlag.PRICE_UNVERIFIABLE)
-    assert read_price("%%WINNING_PRICE%%", exchange, 2_400_000) == (0, NoticeFlag.PRICE_MISSING)
+    assert read_price("YWJj", exchange, TOKEN) == (0, NoticeFlag.PRICE_UNVERIFIABLE)
+    assert read_price("1.0", exchange, TOKEN) == (0, NoticeFlag.PRICE_UNVERIFIABLE)
+    assert read_price("%%WINNING_PRICE%%", exchange, TOKEN) == (0, NoticeFlag.PRICE_MISSING)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Bodies that come or go compressed: compiled callers only (`packing.pxd`), nothing for Python."""
