@@ -15,7 +15,10 @@ from tests.extensions import CHECKOUT, NotBuilt
 
 HERE = Path(__file__).resolve().parent
 LOOPS = {"fuzz_listener": HERE / "listener.pyx", "fuzz_reader": HERE / "reader.pyx"}
-DRIVEN = ("admission", "answers", "backlog", "clock", "framing", "handler", "http", "peer", "request", "request_odd")
+DRIVEN = (
+    *("admission", "answers", "backlog", "clock", "framing", "handler", "http", "peer"),
+    *("request", "request_odd", "request_media", "request_native", "consent", "gpp", "tcf"),
+)
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 COVERAGE = "-fsanitize-coverage=trace-pc"
 
