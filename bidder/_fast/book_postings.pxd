@@ -1,7 +1,7 @@
 """Postings: the campaigns that include or exclude one value, as a bitmap or as sorted slots, scanned block by block."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport realloc
+from libc.stdlib cimport qsort, realloc
 
 cdef extern from *:
     """
@@ -167,6 +167,26 @@ cdef inline bint postings_room(Postings* list, uint32_t n) noexcept nogil:
     list.items = items
     list.room = room
     return True
+
+cdef inline int _by_place(const void* a, const void* b) noexcept nogil:
+    """Postings of one value have one place."""
+    cdef const Posting* x = <const Posting*>a
+    cdef const Posting* y = <const Posting*>b
+    if x.dense != y.dense:
+        return 1 if x.dense > y.dense else -1
+    return 0 if x.dense != NULL else (x.first > y.first) - (x.first < y.first)
+
+# A value that is named many times counts once: leaves one of each posting from `first` on.
+cdef inline void postings_unite(Postings* list, uint32_t first) noexcept nogil:
+    cdef uint32_t i, kept = first
+    if list.count == first:
+        return
+    qsort(&list.items[first], list.count - first, sizeof(Posting), _by_place)
+    for i in range(first + 1, list.count):
+        if _by_place(&list.items[i], &list.items[kept]) != 0:
+            kept += 1
+            list.items[kept] = list.items[i]
+    list.count = kept + 1
 
 # Is the slot in it? For a fresh posting only.
 cdef inline bint posting_has(const Posting* posting, uint32_t slot) noexcept nogil:

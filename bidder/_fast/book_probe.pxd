@@ -85,9 +85,6 @@ cdef class Probe:
     # Adds the postings of this value, if the book names it.
     @final
     cdef void answer(self, const Question* question) noexcept nogil
-    # A value that is named many times counts once: leaves one of each posting from `first` on.
-    @final
-    cdef void unite(self, Postings* list, uint32_t first) noexcept nogil
     @final
     cdef int64_t confirmed(self, const Question* question) noexcept nogil
     @final

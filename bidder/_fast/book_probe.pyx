@@ -13,7 +13,7 @@ from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room
+from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room, postings_unite
 from bidder._fast.json_text cimport fold_ascii
 from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
@@ -30,15 +30,6 @@ cdef enum:                     # dimensions, as bits, by what the request has th
 cdef int _by_id(const void* a, const void* b) noexcept nogil:
     cdef uint32_t x = (<const uint32_t*>a)[0], y = (<const uint32_t*>b)[0]
     return (x > y) - (x < y)
-
-
-cdef int _by_place(const void* a, const void* b) noexcept nogil:
-    """Postings of one value have one place."""
-    cdef const Posting* x = <const Posting*>a
-    cdef const Posting* y = <const Posting*>b
-    if x.dense != y.dense:
-        return 1 if x.dense > y.dense else -1
-    return 0 if x.dense != NULL else (x.first > y.first) - (x.first < y.first)
 
 
 cdef inline int64_t number_of(Probe probe, uint32_t dimension) noexcept nogil:
@@ -218,8 +209,8 @@ cdef class Probe:
                 self.answer(&self.questions[q])
                 q += 1
             if q - asked > LINEAR:
-                self.unite(&self.incs, incs)
-                self.unite(&self.excs, excs)
+                postings_unite(&self.incs, incs)
+                postings_unite(&self.excs, excs)
             # An imp without sizes, or with ratios besides: the auction looks at each creative.
             if (mold.base == NULL and self.excs.count == excs) or (mold.dimension == D_SIZE and q == asked):
                 continue
@@ -305,17 +296,6 @@ cdef class Probe:
         if value.exc_count:
             self.aim(&self.excs.items[self.excs.count], value.dense & DENSE_EXC, value.exc_at, value.exc_count)
             self.excs.count += 1
-
-    cdef void unite(self, Postings* list, uint32_t first) noexcept nogil:
-        cdef uint32_t i, kept = first
-        if list.count == first:
-            return
-        qsort(&list.items[first], list.count - first, sizeof(Posting), _by_place)
-        for i in range(first + 1, list.count):
-            if _by_place(&list.items[i], &list.items[kept]) != 0:
-                kept += 1
-                list.items[kept] = list.items[i]
-        list.count = kept + 1
 
     cdef void aim(self, Posting* posting, bint dense, uint64_t at, uint32_t count) noexcept nogil:
         """At the beginning of the postings that a value names."""

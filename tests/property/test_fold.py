@@ -91,7 +91,10 @@ def check_books(link: Link, sent: list[Notice]) -> None:
         spend[campaign] += row[-1]
     assert +counts == truth.counts
     assert +spend == truth.spend
-    leases = {(lease, minute): [s, c] for lease, minute, s, c in query(link, "SELECT * FROM ledger.lease_minute")}
+    leases = {
+        (lease, minute): [s, c]
+        for lease, minute, s, c in query(link, "SELECT lease, minute, spent_nano, closed_nano FROM ledger.lease_minute")
+    }
     assert leases == dict(truth.leases)
     assert Counter(
         dict(query(link, "SELECT (kind, flags)::text, sum(n)::int FROM rollup.flagged_minute GROUP BY 1"))
