@@ -51,6 +51,7 @@ class Reason(IntEnum):
     POD = 38  # another ad of the same pod has its domain, category or creative
     EXPDIR = 39  # banner: expands in a direction that is not allowed
     CONSENT = 40  # the law or the publisher lets us not bid at all; decided for the request, before any campaign
+    DSA = 41  # the Digital Services Act wants to know who pays for the ad, which campaigns do not say
     SECRET = 45  # not the secret that the settings ask of this exchange: not read
     PEER = 46  # from an address that the settings do not list: not read
     RATE = 47  # more requests a second than the settings want of this exchange: not read
@@ -66,7 +67,7 @@ class Reason(IntEnum):
 _R = Reason
 NEARNESS = (
     _R.NONE, _R.MALFORMED, _R.INVALID_REQUEST, _R.NO_BOOK, _R.OFF, _R.SECRET, _R.PEER, _R.RATE, _R.OVERLOAD,
-    _R.CONSENT, _R.SEAT, _R.CURRENCY,
+    _R.CONSENT, _R.DSA, _R.SEAT, _R.CURRENCY,
     _R.FORMAT, _R.QUANTITY, _R.TARGETING, _R.FLIGHT, _R.CAMPAIGN_OFF,
     _R.LINEARITY, _R.PLACEMENT, _R.MIME, _R.PROTOCOL, _R.DELIVERY, _R.SIZE, _R.BITRATE, _R.DURATION, _R.SKIP, _R.ASSETS,
     _R.DEAL, _R.BAPP, _R.BADV, _R.BCAT, _R.BATTR, _R.BTYPE, _R.EXPDIR, _R.API, _R.SECURE, _R.APPROVAL, _R.LANGUAGE,

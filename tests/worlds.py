@@ -27,7 +27,7 @@ from bidder.openrtb.lint import lint
 from bidder.openrtb.profile import profile_of
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Consent, Exchange
-from tests.lint_cases.known import objections
+from tests.lint_cases.objections import objections
 
 NOW_S = 1_790_000_000  # in September 2026
 MINUTE = NOW_S // 60

@@ -35,6 +35,7 @@ cdef struct Regs:              # regs, or its ext, where 2.5 has what 2.6 moved 
     Str us_privacy, gpp
     bint sections_named        # gpp_sid names sections, or says that none applies
     uint64_t sections          # those, as bits
+    uint8_t dsa                # dsa.dsarequired: 2 and above, a bid has to tell who pays for the ad
 
 cdef struct Signals:
     Regs regs, regs_ext

@@ -22,7 +22,7 @@ from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST,
+    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST,
     REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_QUANTITY,
     REASON_SEAT,
 )
@@ -40,6 +40,7 @@ cdef enum:
     OPENING_CHARS = 7          # {"id":"
     CLOSING_CHARS = 4          # ]}]}
     NBR_CHARS = 24
+    DSA_REQUIRED = 2           # of regs.dsa.dsarequired: 0 not, 1 it may be told, 2 and 3 it must
     ONE_IMPRESSION = 1_000_000 # Imp.quantity
 
 cdef uint32_t USD = pack3(b"USD", 3)
@@ -188,6 +189,8 @@ cdef class Decider(BidHandler):
             return REASON_NO_BOOK
         if not req.may & MAY_BID:
             return REASON_CONSENT
+        if desk.reader.signals.regs.dsa >= DSA_REQUIRED or desk.reader.signals.regs_ext.dsa >= DSA_REQUIRED:
+            return REASON_DSA
         if req.wseat.n and not string_listed(desk.reader, req.wseat, desk.row.seat):
             return REASON_SEAT
         if string_listed(desk.reader, req.bseat, desk.row.seat):

@@ -313,6 +313,7 @@ cdef class Reader:
             "user": text(req.user), "user_from": (None, "ifa", "buyeruid", "id")[req.user_from],
             "gender": chr(req.gender) if req.gender else None, "yob": req.yob,
             "segments": texts(self, req.segments), "may": [name for name, bit in MAY.items() if req.may & bit],
+            "dsa": max(self.signals.regs.dsa, self.signals.regs_ext.dsa),
         }
 
 

@@ -93,6 +93,7 @@ cdef extern from *:
     #define KEY_EXT WORD('e', 'x', 't', 0, 0, 0, 0, 0)
     #define KEY_COPPA WORD('c', 'o', 'p', 'p', 'a', 0, 0, 0)
     #define KEY_GDPR WORD('g', 'd', 'p', 'r', 0, 0, 0, 0)
+    #define KEY_DSA WORD('d', 's', 'a', 0, 0, 0, 0, 0)
     #define KEY_GPC WORD('g', 'p', 'c', 0, 0, 0, 0, 0)
     #define KEY_GPP WORD('g', 'p', 'p', 0, 0, 0, 0, 0)
     #define KEY_GPP_SID WORD('g', 'p', 'p', '_', 's', 'i', 'd', 0)
@@ -144,6 +145,7 @@ cdef extern from *:
     #define KEY_VENUETYPE LONG(24, 9)
     #define KEY_MULTIPLIER LONG(25, 10)
     #define KEY_VENUETYPEID LONG(26, 11)
+    #define KEY_DSAREQUIRED LONG(27, 11)
     #define KEY_NONE LONG(8, 0)
 
     /* Of the key that has this word; a constant for a constant. */
@@ -162,7 +164,7 @@ cdef extern from *:
         KEY_METRO, KEY_ZIP, KEY_BUYERUID, KEY_GENDER, KEY_YOB, KEY_DATA, KEY_SEGMENT, KEY_CONSENT, KEY_EIDS,
         KEY_EXT, KEY_COPPA, KEY_GDPR, KEY_BIDFLOORCUR, KEY_PUBLISHER, KEY_SECTIONCAT, KEY_DEVICETYPE,
         KEY_CONNECTIONTYPE, KEY_PRIVATE_AUCTION, KEY_US_PRIVACY,
-        KEY_GPC, KEY_GPP, KEY_GPP_SID, KEY_ATTS,
+        KEY_DSA, KEY_DSAREQUIRED, KEY_GPC, KEY_GPP, KEY_GPP_SID, KEY_ATTS,
         KEY_ACAT, KEY_WLANG, KEY_WLANGB, KEY_WRATIO, KEY_HRATIO, KEY_VER, KEY_EVENT, KEY_METHODS, KEY_EVENTTRACKERS,
         KEY_EXPDIR, KEY_GUAR, KEY_QTY, KEY_VENUETYPE, KEY_MULTIPLIER, KEY_VENUETYPEID,
         KEY_MIMES, KEY_RQDDURS, KEY_PROTOCOL, KEY_SKIP, KEY_SKIPMIN, KEY_DELIVERY, KEY_PLCMT, KEY_PODID,

@@ -51,7 +51,10 @@ cdef struct Seldom:
     const char* name
     uint64_t word
 
-cdef Seldom[17] SELDOM = [
+cdef enum:
+    SELDOM_KEYS = 18
+
+cdef Seldom[SELDOM_KEYS] SELDOM = [
     Seldom(9, b"protocols", KEY_PROTOCOLS),
     Seldom(9, b"linearity", KEY_LINEARITY),
     Seldom(9, b"placement", KEY_PLACEMENT),
@@ -69,12 +72,13 @@ cdef Seldom[17] SELDOM = [
     Seldom(9, b"venuetype", KEY_VENUETYPE),
     Seldom(10, b"multiplier", KEY_MULTIPLIER),
     Seldom(11, b"venuetypeid", KEY_VENUETYPEID),
+    Seldom(11, b"dsarequired", KEY_DSAREQUIRED),
 ]
 
 
 cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil:
     cdef int i
-    for i in range(17):
+    for i in range(SELDOM_KEYS):
         if SELDOM[i].n == n and memcmp(p, SELDOM[i].name, n) == 0:
             return SELDOM[i].word
     return other_key(n)

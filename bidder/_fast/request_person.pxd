@@ -9,7 +9,7 @@ from bidder._fast.json cimport blank
 from bidder._fast.request cimport USER_BUYERUID, USER_ID, USER_IFA, USER_NONE, Reader, Request, Span, Str, pack3
 from bidder._fast.request_keys cimport *
 from bidder._fast.request_values cimport (
-    add_str, read_degrees, read_flag, read_int, read_int32, read_str, skip_value,
+    add_str, read_code, read_degrees, read_flag, read_int, read_int32, read_str, skip_value,
 )
 
 cdef inline void clear_geo(Request* req) noexcept nogil:
@@ -283,6 +283,22 @@ cdef inline const char* read_gpp_sid(Reader r, const char* p, Regs* regs, int de
         p = next_item(p)
     return p
 
+cdef inline const char* read_dsa(Reader r, const char* p, Regs* regs, int depth) noexcept nogil:
+    """What the Digital Services Act asks of the ad."""
+    cdef Key key
+    regs.dsa = 0
+    if p[0] != c'{':
+        return skip_value(p, depth)
+    key = first_key(p, r.spare)
+    while key.word != KEY_NONE:
+        if key.word == KEY_DSAREQUIRED:
+            p = read_code(at(key, KEY_DSAREQUIRED), &regs.dsa, depth + 1, &r.spare)
+        else:
+            p = skip_value(at(key, key.word), depth + 1)
+        key = next_key(p, r.spare)
+    p = key.begin
+    return p
+
 cdef inline const char* read_regs(Reader r, const char* p, Regs* regs, Regs* ext, int depth) noexcept nogil:
     """regs, or its ext, where 2.5 has what 2.6 moved up; `ext`: where that of regs goes."""
     cdef Key key
@@ -305,6 +321,8 @@ cdef inline const char* read_regs(Reader r, const char* p, Regs* regs, Regs* ext
             p = read_gpp_sid(r, at(key, KEY_GPP_SID), regs, depth + 1)
         elif key.word == KEY_GPC:
             p = read_flag(at(key, KEY_GPC), &regs.gpc, depth + 1, &r.spare)
+        elif key.word == KEY_DSA:
+            p = read_dsa(r, at(key, KEY_DSA), regs, depth + 1)
         elif key.word == KEY_EXT and ext != NULL:
             p = read_regs(r, at(key, KEY_EXT), ext, NULL, depth + 1)
         else:

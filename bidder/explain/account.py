@@ -143,6 +143,8 @@ def _of_request(reason: Reason, request: dict[str, Any] | None, stage: Stage, ex
             return "this host has no book yet"
         case Reason.CONSENT:
             return "consent: the law or the publisher does not let us bid"
+        case Reason.DSA:
+            return "dsa: a bid has to tell who pays for the ad (dsarequired), which campaigns do not"
     if request is None:
         return reason.name.lower()
     seat = stage.explainer.seat

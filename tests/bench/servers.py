@@ -23,6 +23,11 @@ from tests.conditions import wait_until
 CHECKOUT = Path(__file__).resolve().parents[2]
 BODIES = 4_000
 SEED = 11
+VENDOR_ID = 755  # on the list that the consent strings of the bodies are of, so that they are read
+ENVIRONMENT = {
+    "OUTBID_BIDDER_CONNECTIONS_PER_PEER": "0",  # one address is all exchanges at once
+    "OUTBID_CONSENT_VENDOR_ID": str(VENDOR_ID),
+}
 START_S = 300.0
 
 
@@ -131,7 +136,7 @@ def outbid(directory: Path, count: int, port_base: int, workers: int = 1) -> Ite
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=CHECKOUT,
-        env=os.environ | {"OUTBID_BIDDER_CONNECTIONS_PER_PEER": "0"},  # one address is all exchanges at once
+        env=os.environ | ENVIRONMENT,
     )
     assert process.stdout is not None
     try:

@@ -27,7 +27,7 @@ from bidder.money.tokens import create_keys
 from bidder.settings import Settings, with_port_base
 from bidder.supervisor import PURSES
 from tests.bench import builder, servers, shards
-from tests.bench.servers import CHECKOUT, Server, family, first_core, last_core, pin
+from tests.bench.servers import CHECKOUT, VENDOR_ID, Server, family, first_core, last_core, pin
 from tests.conditions import wait_until
 
 MOST = 100_000  # campaigns of a whole host
@@ -52,7 +52,11 @@ def option(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(port_base: int) -> Settings:
     settings = with_port_base(Settings(), port_base)
-    return replace(settings, bidder=replace(settings.bidder, connections_per_peer=0))  # one address is all exchanges
+    return replace(
+        settings,
+        bidder=replace(settings.bidder, connections_per_peer=0),  # one address is all exchanges
+        consent=replace(settings.consent, vendor_id=VENDOR_ID),
+    )
 
 
 def fund(state: Path, campaigns: Sequence[int]) -> None:

@@ -25,7 +25,7 @@ from bidder._fast.purses import Purses
 from bidder.campaigns.compile import compile_book
 from bidder.money.tokens import BidIds, Key, Sealer
 from bidder.openrtb.rows import exchange_rows
-from bidder.settings import SHIPPED_EXCHANGES
+from bidder.settings import SHIPPED_EXCHANGES, Consent
 from tests import books
 from tests.bench import servers, table
 from tests.bench.campaigns import bodies as campaign_bodies
@@ -68,7 +68,7 @@ def worker(directory: Path) -> Decider:
         purses=Purses(directory / "purses"), frequency=FrequencyTable(directory / "frequency"),
         board=Board(directory / "board"), counters=CounterFile(directory / "counters").open_worker(0),
         sealer=Sealer((Key(1, bytes(range(32))),)), bid_ids=BidIds(), clock=HandClock(NOW_S * 1_000_000_000),
-        rows=exchange_rows(SHIPPED_EXCHANGES, books.PUBLIC_URL), seed=1,
+        rows=exchange_rows(SHIPPED_EXCHANGES, books.PUBLIC_URL), seed=1, consent=Consent(vendor_id=servers.VENDOR_ID),
     )  # fmt: skip
     decider.set_book(Book.open(directory / "book"))
     return decider

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bidder.openrtb.lint import lint
-from tests.lint_cases.known import objections
+from tests.lint_cases.objections import objections
 
 Json = dict[str, Any]
 

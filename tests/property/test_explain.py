@@ -1,6 +1,7 @@
 """An explanation says what the decision does: the same reasons, the same winners, and nothing is taken for it."""
 
 import itertools
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.property.test_auction_reference import NOW, bodies, creative_of, name
 from tests.reference import auction as reference
 from tests.reference import formats
 from tests.worlds import ALWAYS, EXCHANGES, Answer, World
+
+NO_RATES = {"USD": Fraction(1)}
 
 NUMBERS = itertools.count()
 
@@ -52,8 +55,8 @@ def check_campaigns(
     account: Account, campaigns: list[dict[str, Any]], held: dict[str, reference.Purse], request: dict[str, Any]
 ) -> None:
     """Every campaign at every imp is told about, with the reason that the slow auction gives it."""
-    place, pods = reference.Place("openx", EXCHANGES["openx"].seat, NOW), formats.Pods()
-    gate = reference.gate(request, place.seat)
+    place, pods = reference.Place("openx", EXCHANGES["openx"].seat, NOW, NO_RATES), formats.Pods()
+    gate = reference.gate(request, place.seat, NO_RATES)
     assert (account.imps == []) == (gate is not Reason.NONE)
     if gate is not Reason.NONE:
         assert account.reason is gate

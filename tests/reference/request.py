@@ -171,10 +171,16 @@ def section_ids(value: Any) -> set[int] | None:
     return found or None
 
 
+def both_regs(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """regs, and its ext."""
+    regs = dictionary(document.get("regs"))
+    return regs, dictionary(regs.get("ext"))
+
+
 def signals(document: dict[str, Any]) -> consent.Signals:
     """What the request says of the law and of the user's choice."""
-    regs, user, device = (dictionary(document.get(key)) for key in ("regs", "user", "device"))
-    both = (regs, dictionary(regs.get("ext")))
+    user, device = (dictionary(document.get(key)) for key in ("user", "device"))
+    both = both_regs(document)
     ids = [found for found in (section_ids(r.get("gpp_sid")) for r in both) if found is not None]
     ifa = text(device.get("ifa"))
     atts = dictionary(device.get("ext")).get("atts")
@@ -267,6 +273,7 @@ def view(document: dict[str, Any], us: Consent = NOBODY) -> View:
         "yob": count(user.get("yob")) if "personalise" in may else 0,
         "segments": texts(segments) if "personalise" in may else [],
         "may": [name for name in MAY if name in may],
+        "dsa": max(code(dictionary(r.get("dsa")).get("dsarequired")) for r in both_regs(document)),
     }
 
 
