@@ -64,6 +64,7 @@ MAY_IMPORT_ALL = {"bidder.cli"}  # one verb a file, each importing what it start
 OF_OPENRTB_WITHOUT_THE_WIRE = "bidder.openrtb.codes"  # all that aggregator and reporting need of it
 
 LONGEST = 450  # lines; a room is about 200, a .pyx about 400
+MERGE = re.compile("(<{7}|>{7}) ")
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 CIMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import\s+([\w, *]+)|c?import\s+([\w.]+))", re.MULTILINE)
 
@@ -200,3 +201,10 @@ def test_rooms_are_small_and_have_names() -> None:
     long = [f"{name}: {length} lines" for name, length in lengths.items() if length > LONGEST]
     nameless = [name for name in lengths if Path(name).stem in NAMELESS]
     assert not long + nameless, "\n" + "\n".join(long + nameless)
+
+
+def test_no_file_is_left_in_the_middle_of_a_merge() -> None:
+    kept = sources(".py", ".pyx", ".pxd", ".pyi") + [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
+    kept += [path for path in sorted((CHECKOUT / "tests").rglob("*.py")) if "generated" not in path.parts]
+    marks = [f"{place(path)}: {line}" for path in kept for line in path.read_text().splitlines() if MERGE.match(line)]
+    assert marks == []
