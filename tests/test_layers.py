@@ -204,7 +204,7 @@ def test_rooms_are_small_and_have_names() -> None:
 
 
 def test_no_file_is_left_in_the_middle_of_a_merge() -> None:
-    kept = sources(".py", ".pyx", ".pxd", ".pyi") + [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
+    kept = [*sources(".py", ".pyx", ".pxd", ".pyi"), *CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
     kept += [path for path in sorted((CHECKOUT / "tests").rglob("*.py")) if "generated" not in path.parts]
     marks = [f"{place(path)}: {line}" for path in kept for line in path.read_text().splitlines() if MERGE.match(line)]
     assert marks == []

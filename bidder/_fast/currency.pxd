@@ -3,7 +3,7 @@
 A rate says how many of a currency one USD is, as a fraction (`RateRec` of the book). Amounts are nano for one impression.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
@@ -20,3 +20,9 @@ cdef extern from *:
     """
     const int64_t MOST_NANO
     int64_t scaled_nano(int64_t amount, uint64_t over, uint64_t under, bint up) noexcept nogil
+
+cdef inline void write_currency(char* out, uint32_t packed) noexcept nogil:
+    """The letters of `pack3`."""
+    out[0] = <char>(c'A' + (packed - 1) // 676)
+    out[1] = <char>(c'A' + (packed - 1) // 26 % 26)
+    out[2] = <char>(c'A' + (packed - 1) % 26)

@@ -19,12 +19,12 @@ from bidder._fast.auction cimport AGREED_PRICE
 from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
 from bidder._fast.consent cimport MAY_BID
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
-from bidder._fast.currency cimport scaled_nano
+from bidder._fast.currency cimport scaled_nano, write_currency
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
-    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_FREQUENCY, REASON_INVALID_REQUEST,
-    REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY, REASON_QUANTITY,
-    REASON_SEAT,
+    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_FREQUENCY,
+    REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD,
+    REASON_PURSE_EMPTY, REASON_QUANTITY, REASON_SEAT,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
@@ -417,13 +417,6 @@ cdef inline int64_t asked_of(Desk desk, const Candidate* best) noexcept nogil:
         if deal.at == AGREED_PRICE and deal.floor > 0 and deal.floor_currency == desk.rate.currency:
             return deal.floor
     return scaled_nano(best.price, desk.rate.over, desk.rate.under, False)
-
-
-cdef inline void write_currency(char* out, uint32_t packed) noexcept nogil:
-    """The letters of `pack3`."""
-    out[0] = <char>(c'A' + (packed - 1) // 676)
-    out[1] = <char>(c'A' + (packed - 1) // 26 % 26)
-    out[2] = <char>(c'A' + (packed - 1) % 26)
 
 
 cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,
