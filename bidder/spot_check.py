@@ -8,6 +8,7 @@ rules, paths and exchanges; requests, answers and messages of the linter stay in
 
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Protocol
 
 from bidder.openrtb.lint import Severity, Violation, lint
@@ -32,6 +33,7 @@ class SpotCheck:
     def __init__(self, keeper: Keeper, exchanges: Mapping[str, Exchange], per_s: float, log: Log) -> None:
         self.checked = 0
         self.broken: Counter[tuple[str, str]] = Counter()  # exchange, rule
+        self.rates: Mapping[str, Decimal] = {}  # of the book that is served: what one USD is worth
         self._keeper = keeper
         self._profiles = {name.encode(): profile_of(name, exchange) for name, exchange in exchanges.items()}
         self._every_ns = int(NS / per_s) if per_s > 0 else 0
@@ -55,7 +57,7 @@ class SpotCheck:
     def _check(self, exchange: bytes, request: bytes, answer: bytes) -> None:
         self.checked += 1
         try:
-            found = lint(request, answer, profile=self._profiles[exchange])
+            found = lint(request, answer, profile=self._profiles[exchange], rates=self.rates)
         except Exception:  # a bug of the linter, which must not cost a worker
             self._log.exception("the linter failed")
             return

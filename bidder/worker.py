@@ -132,6 +132,7 @@ class Worker:
         """Rates end while a book is served: said once, as floors in other currencies get no bid from then on."""
         if book is not None:
             self._rates_until_s = book.rates_until_s
+            self._spot_check.rates = book.rates_at(int(time.time()))
         if self._rates_until_s is not None and time.time() >= self._rates_until_s:
             self._rates_until_s = None
             self._log.error("the book's exchange rates are too old; floors in other currencies get no bid")

@@ -210,7 +210,13 @@ class World:
         status, answered = self.decider.answer(exchange.encode(), raw)
         if status != 404:
             wrong = objections(
-                lint(raw, answered, status=status, profile=profile_of(exchange, self.exchanges[exchange]))
+                lint(
+                    raw,
+                    answered,
+                    status=status,
+                    profile=profile_of(exchange, self.exchanges[exchange]),
+                    rates=self.book.rates_at(self.clock.wall // 1_000_000_000) if self.book is not None else {},
+                )
             )
             assert not wrong, (wrong, raw, answered)
         return Answer(status, answered, self.drain())

@@ -1,6 +1,7 @@
 """Manual of the book of campaigns; the layout is `book_layout.pxd` and docs/book.md."""
 
 import os
+from decimal import Decimal
 
 from bidder._fast.book_check import BookError as BookError
 
@@ -34,6 +35,9 @@ class Book:
     @property
     def exchanges(self) -> dict[str, int]:
         """Name -> key, as they were when the book was compiled."""
+
+    def rates_at(self, now_s: int) -> dict[str, Decimal]:
+        """What one USD is worth in other currencies then: the rates that hold, rounded to 28 digits."""
 
     @property
     def rates_until_s(self) -> int | None:

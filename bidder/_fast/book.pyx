@@ -7,11 +7,13 @@ from libc.stdlib cimport calloc, free
 import mmap
 import os
 from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from bidder._fast.book_check cimport check_book
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_probe cimport NUMBER_IDS, NumberId
+from bidder._fast.currency cimport write_currency
 
 from bidder._fast.book_check import BookError
 
@@ -132,6 +134,18 @@ cdef class Book:
     @property
     def rates_until_s(self):
         return min([self.rates[i].until_s for i in range(self.rate_count)], default=None)
+
+    def rates_at(self, int64_t now_s):
+        cdef const RateRec* rate
+        cdef char[3] letters
+        cdef uint32_t i
+        found = {}
+        for i in range(self.rate_count):
+            rate = &self.rates[i]
+            if now_s < rate.until_s:
+                write_currency(letters, rate.currency)
+                found[letters[:3].decode()] = Decimal(rate.over) / Decimal(rate.under)
+        return found
 
     @property
     def campaign_count(self):
