@@ -16,6 +16,7 @@ from bidder.simulator.traffic import requests
 from tests.blackbox.bid_port import Asker, Json, Sizes, campaign, creative, request
 from tests.conditions import wait_until
 from tests.hosts import EXAMPLES, Host, running
+from tests.lint_cases.objections import objections
 
 pytestmark = pytest.mark.blackbox
 
