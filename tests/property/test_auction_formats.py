@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.property.test_auction_reference import DOMAINS, check, named, records, subsets
+from tests.property.test_auction_reference import DOMAINS, RATES, check, named, records, subsets
 from tests.reference import auction as reference
 from tests.worlds import ALWAYS, World, banner
 
@@ -203,7 +203,7 @@ def test_decisions_over_all_formats_are_those_of_the_reference(
 ) -> None:
     campaigns = named([body for body, _ in written])
     held = {body["id"]: purse for body, (_, purse) in zip(campaigns, written, strict=True)}
-    world = World(directory / str(next(NUMBERS)), campaigns)
+    world = World(directory / str(next(NUMBERS)), campaigns, rates=RATES)
     for name, purse in held.items():
         world.fund(name, purse.left)
         world.pace(name, ALWAYS, purse.multiplier)
