@@ -60,12 +60,14 @@ def played(creative: Json, spec: Json, player: Json) -> dict[Reason, bool]:
     brought = [
         one for one in of_type if methods[one.get("delivery", "progressive")] in (player.get("delivery") or (1, 2))
     ]
-    least, most = player.get("minbitrate", 0), player.get("maxbitrate", 10**9)
+    slowest, fastest = player.get("minbitrate", 0), player.get("maxbitrate", 10**9)
     forbidden = set(player.get("battr", [])) & {*creative.get("attr", []), *([16] if skippable else [])}
     return {
         Reason.MIME: not of_type,
         Reason.DELIVERY: not brought,
-        Reason.BITRATE: not any(least <= one.get("bitrate_kbps", least) <= most for one in brought),
+        Reason.BITRATE: not any(
+            "bitrate_kbps" not in one or slowest <= one["bitrate_kbps"] <= fastest for one in brought
+        ),
         Reason.PROTOCOL: bool(player.get("protocols")) and not set(versions(spec)) & set(player["protocols"]),
         Reason.DURATION: not lasts(seconds, player),
         Reason.SKIP: skippable
