@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg2
 
-from aggregator.dedupe import UnknownExchange
+from aggregator.dedupe import UnknownExchange, UnknownKind
 from aggregator.ledger import Batch, Ledger, StreamMoved
 from aggregator.postgres import Backoff, Link
 from bidder.events.schema import Notice
@@ -75,7 +75,7 @@ class MoneyIntake:
         """step(), where known troubles become a line in the log and a pause; seconds until the next."""
         try:
             more = self.step()
-        except (psycopg2.Error, StreamError, UnknownExchange, StreamMoved) as error:
+        except (psycopg2.Error, StreamError, UnknownExchange, UnknownKind, StreamMoved) as error:
             if isinstance(error, psycopg2.Error):
                 self._link.broken()
             self._position = None  # read again where it stands
