@@ -61,7 +61,7 @@ class Ledger:
             return int(found[0])
 
     def commit(self, batch: Batch) -> Booking:
-        """Book it. StreamMoved, UnknownExchange or -Kind, psycopg2.Error: nothing was booked (or the position tells)."""
+        """Book it. StreamMoved, UnknownExchange, -Kind, psycopg2.Error: nothing was booked (or the position tells)."""
         self._link.ensure_hours(notice.minute for notice in batch.notices if bookable(notice))
         self._link.ensure_days(notice.minute for notice in batch.notices)
         with self._link.connection() as db, db.cursor() as cursor:
