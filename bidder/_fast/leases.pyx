@@ -244,6 +244,7 @@ cdef class LeaseTable:
         held.take_until = received_at + <double> lease.take_for_s
         held.settle_until = received_at + <double> lease.settle_for_s
         held.hour_s = lease.hour_s
+        held.tilt = min(1.0, max(-1.0, <double> lease.tilt))
         held.even = bool(lease.even)
         held.spent = max(held.spent, spent)
         held.mark = mark
