@@ -7,15 +7,20 @@ first with a bid that was new to both, the batch is done once more.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aggregator import posting, stage
 from aggregator.dedupe import CLICK_WINDOW_MS, SPEND_KINDS, BidState, Booking, book, bookable
 from aggregator.postgres import Link
 from bidder.events.schema import Notice, NoticeKind
+from bidder.events.stream import Mark, Place
 
 ATTEMPTS = 10  # at one batch, where others bring in the same bids
+
+
+class StreamBusy(Exception):
+    """Another process books this stream, which only one may do at a time."""
 
 
 class StreamMoved(Exception):
@@ -35,6 +40,7 @@ class Batch:
     after: int
     notices: Sequence[Notice]
     checked_s_ago: float | None = None  # so long ago, all that was durable ended at `after`; None: there is more
+    marks: Mapping[str, Mark] = field(default_factory=dict)  # of shards that were read further
 
     def __post_init__(self) -> None:
         if self.after < self.before or (self.notices and self.after == self.before):
@@ -50,9 +56,13 @@ class Ledger:
         self._click_window_ms = click_window_ms
         self._spend_on = dict(spend_on)
 
-    def position(self, stream: str) -> int:
-        """Where to read on."""
+    def place(self, stream: str, exclusive: bool = False) -> Place:
+        """Where to read on. `exclusive`: hold the stream while this connection lives; StreamBusy if another does."""
         with self._link.connection() as db, db.cursor() as cursor:
+            if exclusive:
+                cursor.execute("SELECT pg_try_advisory_lock(hashtext('outbid stream'), hashtext(%s))", (stream,))
+                if cursor.fetchone() != (True,):
+                    raise StreamBusy(stream)
             cursor.execute(
                 "INSERT INTO ops.stream AS s (stream) VALUES (%s)"
                 " ON CONFLICT (stream) DO UPDATE SET updated_at = clock_timestamp() RETURNING position",
@@ -60,7 +70,8 @@ class Ledger:
             )
             found = cursor.fetchone()
             assert found is not None
-            return int(found[0])
+            cursor.execute("SELECT shard, sequence, ended FROM ops.shard WHERE stream = %s", (stream,))
+            return Place(int(found[0]), {shard: Mark(int(at), ended) for shard, at, ended in cursor.fetchall()})
 
     def commit(self, batch: Batch) -> Booking:
         """Book it. StreamMoved, UnknownExchange or -Kind, psycopg2.Error: nothing was booked, or the position tells."""
@@ -69,6 +80,7 @@ class Ledger:
             try:
                 with self._link.connection() as db, db.cursor() as cursor:
                     self._move(cursor, batch)
+                    _mark(cursor, batch)
                     return self._book(cursor, batch.notices) if batch.notices else Booking()
             except _NotFirst:
                 continue
@@ -122,6 +134,16 @@ class Ledger:
         return self._spend_on | {key: SPEND_KINDS[spend_on] for key, spend_on in cursor.fetchall()}
 
 
+def _mark(cursor: Any, batch: Batch) -> None:
+    for shard, mark in sorted(batch.marks.items()):
+        cursor.execute(
+            "INSERT INTO ops.shard AS s (stream, shard, sequence, ended) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (stream, shard) DO UPDATE"
+            " SET sequence = EXCLUDED.sequence, ended = EXCLUDED.ended, updated_at = clock_timestamp()",
+            (batch.stream, shard, mark.sequence, mark.ended),
+        )
+
+
 def _bytea_array(values: Iterable[bytes]) -> str:
     return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
 
@@ -150,17 +172,8 @@ def _insert_bids(cursor: Any, booking: Booking) -> None:
     columns = ("bid_id", "exchange", "campaign", "lease", "bid_nano", "taken_nano", "kinds", "closed", "spent_nano")
     rows = (
         (
-            bid,
-            n.exchange,
-            n.campaign,
-            n.lease,
-            n.bid_price,
-            n.taken,
-            s.kinds,
-            s.closed,
-            s.spent,
-            s.spent_ms,
-            s.clicked_ms,
+            *(bid, n.exchange, n.campaign, n.lease, n.bid_price, n.taken),
+            *(s.kinds, s.closed, s.spent, s.spent_ms, s.clicked_ms),
         )
         for bid, n in booking.fresh.items()
         for s in (booking.bids[bid],)

@@ -1,7 +1,8 @@
 """Posting: what a batch spent becomes transfers, totals by day of the campaign, and receipts by hour.
 
-One COPY, three statements. post_spends() and post_suspense() are the last that a transaction does: the rows that they
-lock are those that several aggregators share. Each statement takes its rows in the order of their keys, so that nobody waits in a circle.
+One COPY, three statements. post_spends() and post_suspense() are the last that a transaction does: the rows that
+they lock are those that several aggregators share. Each statement takes its rows in the order of their keys, so that
+nobody waits in a circle.
 The leaves of ledger.transfer are there already (Link.ensure_transfers). Money: int nano-USD.
 """
 

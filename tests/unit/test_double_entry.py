@@ -63,7 +63,7 @@ def bill(number: int, price: int, campaign: int = 1, **changes: Any) -> Notice:
 
 def booked(link: Link, *notices: Notice) -> None:
     ledger = Ledger(link, {1: NoticeKind.BILL})
-    at = ledger.position("s")
+    at = ledger.place("s").position
     ledger.commit(Batch("s", at, at + len(notices), notices))
 
 

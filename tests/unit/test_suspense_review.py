@@ -74,7 +74,7 @@ def bill(link: Link, number: int, price: int, flags: int = 0, lease: int | None 
 
 def booked(link: Link, *notices: Notice) -> Ledger:
     ledger = Ledger(link, RULES)
-    at = ledger.position("s")
+    at = ledger.place("s").position
     ledger.commit(Batch("s", at, at + len(notices), notices))
     return ledger
 
