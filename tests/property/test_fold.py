@@ -120,7 +120,7 @@ def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
 ) -> None:
     empty(link)
     ledger = Ledger(link, RULES, WINDOW_MS)
-    position = ledger.position("s")
+    position = ledger.place("s").position
     while position < len(sent):
         after = data.draw(st.integers(position + 1, len(sent)))
         batch = Batch("s", position, after, sent[position:after])
@@ -128,9 +128,9 @@ def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
             with pytest.MonkeyPatch.context() as patch, suppress(Crash):
                 patch.setattr(ledger_module, "_write_bids", _write_then_crash(ledger_module._write_bids))
                 ledger.commit(batch)
-            assert ledger.position("s") == position
+            assert ledger.place("s").position == position
         ledger.commit(batch)
-        position = ledger.position("s")
+        position = ledger.place("s").position
     check_books(link, sent)
 
 
@@ -152,7 +152,7 @@ def test_two_streams_that_speak_of_the_same_bids_book_each_once(
     with closing(_Closing(other)):
         for stream, via, sent in (("a", link, first), ("b", other, second)):
             ledger = Ledger(via, RULES, WINDOW_MS)
-            ledger.commit(Batch(stream, ledger.position(stream), len(sent), sent))
+            ledger.commit(Batch(stream, ledger.place(stream).position, len(sent), sent))
     check_books(link, [*first, *second])
 
 
