@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg2
 
-from aggregator.dedupe import UnknownExchange
+from aggregator.dedupe import UnknownExchange, UnknownKind
 from aggregator.ledger import Batch, Ledger, StreamBusy, StreamMoved
 from aggregator.postgres import Backoff, Link
 from bidder.events.stream import Place, Source, StreamError
@@ -82,7 +82,7 @@ class MoneyIntake:
                 self._log.info("another aggregator books this stream; standing by", stream=str(busy))
             self._problem, self._standby = None, True
             return STANDBY_S
-        except (psycopg2.Error, StreamError, UnknownExchange, StreamMoved) as error:
+        except (psycopg2.Error, StreamError, UnknownExchange, UnknownKind, StreamMoved) as error:
             if isinstance(error, psycopg2.Error):
                 self._link.broken()
             self._place = None  # read again where it stands

@@ -49,7 +49,8 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
     counters_link, money_link = Link(dsn, f"outbid {ROLE} counters"), Link(dsn, f"outbid {ROLE} money")
     counters = CounterIntake(settings.bus.hosts or (settings.bidder.bus_listen,), counters_link, log)
     spend_on = {row.key: SPEND_KINDS[row.spend_on] for row in settings.exchanges.values()}
-    money = MoneyIntake(_source(state, settings), Ledger(money_link, spend_on), money_link, log)
+    ledger = Ledger(money_link, spend_on, settings.tracking.click_window_s * 1_000)
+    money = MoneyIntake(_source(state, settings), ledger, money_link, log)
 
     def health(request: dict[str, Any]) -> dict[str, Any]:
         parts = {"counters": counters.health(), "money": money.health()}

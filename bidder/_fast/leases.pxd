@@ -16,6 +16,7 @@ cdef struct Held:              # 64 bytes
     uint32_t closed            # of its block; 0: nothing of an open minute is known to be closed
     uint32_t mark              # of the listing in which it was last named
     float hour_s
+    float tilt                 # of the plan's pace over the hour, -1 to 1
     uint8_t known              # 0: invariant 5 of bidder/money/leases.py, it is never opened
     uint8_t open
     uint8_t even

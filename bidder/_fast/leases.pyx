@@ -240,6 +240,7 @@ cdef class LeaseTable:
         held.begins_at = received_at + <double> lease.begins_in_s
         held.take_until = received_at + <double> lease.take_for_s
         held.hour_s = lease.hour_s
+        held.tilt = min(1.0, max(-1.0, <double> lease.tilt))
         held.even = bool(lease.even)
         held.spent = max(held.spent, spent)
         held.mark = mark
