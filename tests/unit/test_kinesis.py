@@ -1,4 +1,4 @@
-"""Kinesis, written: acknowledged means accepted, failures are repeated and bounded, repeats are all that can go wrong."""
+"""Kinesis, written: acknowledged means accepted, failures are repeated and bounded, repeats are the worst."""
 
 import itertools
 import threading
@@ -170,7 +170,7 @@ def test_an_outage_makes_it_unhealthy_bounds_what_waits_and_ends_by_itself(
     big = payload(2, MAX_RECORD)
     while not waiting[-1].done():
         waiting.append(writer.stream.append(big))
-    with pytest.raises(StreamError, match="already wait: kinesis/.*ServiceUnavailable"):
+    with pytest.raises(StreamError, match=r"already wait: kinesis/.*ServiceUnavailable"):
         waiting.pop().result(0)
     assert len(waiting) - 1 == MAX_QUEUED // len(record(big))
     assert writer.stream.refused == 1
@@ -220,7 +220,7 @@ def test_closing_in_an_outage_refuses_what_waits_and_later_appends(make: Callabl
     wait_until(lambda: writer.stream.failure is not None)
     ended = threading.Thread(target=writer.stream.close)
     ended.start()
-    wait_until(lambda: writer.stream._closing.is_set())
+    wait_until(writer.stream._closing.is_set)
     writer.now += kinesis.CLOSE_S + 0.1
     ended.join(20)
     for future in (*waiting, flushed):

@@ -218,7 +218,7 @@ def test_shards_that_went_unread_are_said_once_and_then_passed(make: Callable[..
     reading.put(1)
     gone = {"shardId-000000000099": Mark(77)}
     reading.resume(Place(5, gone))
-    with pytest.raises(StreamError, match="retention is over .* shardId-000000000099 after 77"):
+    with pytest.raises(StreamError, match=r"retention is over .* shardId-000000000099 after 77"):
         reading.take()
     reading.resume(Place(5, gone))
     assert reading.take() == [1]
