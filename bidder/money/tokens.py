@@ -164,7 +164,7 @@ def click_id(sealer: Sealer, page: Token) -> str:
 
     Two clicks give one id, so one nonce never seals two texts. By whom caps count is nobody's business there.
     """
-    return seal(sealer, TokenClass.CLICK, msgspec.structs.replace(page, user=0, user_period=0))
+    return seal(sealer, TokenClass.CLICK, msgspec.structs.replace(page, user=0, user_stamp=0))
 
 
 class Opener:

@@ -33,7 +33,7 @@ def test_a_landing_page_gets_the_id_of_the_click_the_same_every_time(tmp_path: P
         assert TOKEN.fullmatch(first)
         opened = Opener(load_keys(tmp_path / "token.keys")).open(first, TokenClass.CLICK)
         assert opened is not None
-        assert (opened.creative, opened.bid_price, opened.user, opened.user_period) == (CREATIVE, 2_400_000, 0, 0)
+        assert (opened.creative, opened.bid_price, opened.user, opened.user_stamp) == (CREATIVE, 2_400_000, 0, 0)
 
     play(tmp_path, scene, landings={CREATIVE: SHOP})
 
@@ -41,10 +41,10 @@ def test_a_landing_page_gets_the_id_of_the_click_the_same_every_time(tmp_path: P
 def test_a_click_id_does_not_say_by_whom_caps_count(tmp_path: Path) -> None:
     async def scene(h: House) -> None:
         found = Opener(load_keys(tmp_path / "token.keys")).open(
-            await clicked(h, user=77, user_period=5), TokenClass.CLICK
+            await clicked(h, user=77, user_stamp=5), TokenClass.CLICK
         )
         assert found is not None
-        assert (found.user, found.user_period) == (0, 0)
+        assert (found.user, found.user_stamp) == (0, 0)
 
     play(tmp_path, scene, landings={CREATIVE: SHOP})
 
