@@ -43,8 +43,13 @@ class Tracker:
 @dataclass(frozen=True, slots=True)
 class Tracking:
     public_url: str = "http://127.0.0.1:8001"  # every notice, pixel and click URL begins with it
-    token_ttl_s: int = 259_200  # 72 h
+    token_ttl_s: int = 259_200  # 72 h: what comes later is for review
+    banner_ttl_s: int = 0  # of bids of that format; 0: token_ttl_s. The next three as well
+    video_ttl_s: int = 0
+    audio_ttl_s: int = 0
+    native_ttl_s: int = 0
     click_window_s: int = 2_592_000  # 30 days: so long after its click a conversion counts
+    view_window_s: int = 0  # and so long after its bid one that the page's own token tells of; 0: none does
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,18 @@ class Memcached:
 class Bus:
     hosts: tuple[str, ...] = ()  # bus addresses of all bidder hosts; empty: this host's
     keep_windows: int = 600  # closed windows kept for those who missed them
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Where notices are kept until they are booked (docs/stream.md)."""
+
+    backend: Literal["spool", "kinesis"] = "spool"
+    archive: str = ""  # of the spool: a directory, or s3://bucket/prefix; empty: none
+    keep_s: int = 604_800  # what is booked (and archived) stays in the spool so long
+    kinesis_stream: str = "outbid"
+    region: str = ""  # of Kinesis and S3; empty: as boto3 finds it
+    endpoint_url: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,7 @@ class Settings:
     postgres: Postgres = field(default_factory=Postgres)
     memcached: Memcached = field(default_factory=Memcached)
     bus: Bus = field(default_factory=Bus)
+    stream: Stream = field(default_factory=Stream)
     money: Money = field(default_factory=Money)
     currency: Currency = field(default_factory=Currency)
     consent: Consent = field(default_factory=Consent)
