@@ -2,15 +2,15 @@
 
     spool with the events -> a real aggregator (`outbid aggregator`'s process) -> a Postgres of its own
 
-A day of 432 million bids (5,000 a second) has 18 million in the hour that is being written. That hour's leaf of ledger.bid is
-filled with as many rows (`--bids-an-hour`), so that its index is as large and as deep as on such a day; so is the hour before,
-that late notices go to. The other 22 leaves of the day are there and empty: no event of the run touches them, nor would it
-on a real day. Rollups and totals begin with the rows that the day's campaigns give them (`--rollup-rows`).
+A day of 432 million bids (5,000 a second) has 18 million in the hour that is being written. That hour's leaf of
+ledger.bid is filled with as many rows (`--bids-an-hour`), so that its index is as large and as deep as on such a day;
+so is the hour before, that late notices go to. The other 22 leaves of the day are there and empty: no event of the
+run touches them, nor would it on a real day. Rollups begin with rows of the minutes before (`--rollup-rows`).
 
-Each bid has a win, a bill and an impression, one in a hundred a click; two of a hundred come again, one in fifty is of the hour
-before. Campaigns and the rest are drawn as traffic has them: few have much, many have little (Zipf). Aggregator and its
-Postgres backend are pinned to one core; `core %` is what 5,000 events a second take of it, by accounted CPU time of both,
-checkpoints and the writing of logs included. `wall/s` says something only where nothing else runs.
+Each bid has a win, a bill and an impression, one in a hundred a click; two of a hundred come again, one in fifty is of
+the hour before. Campaigns are drawn as traffic has them: few have much, many have little (Zipf). Aggregator and its
+Postgres backend are pinned to one core; `core %` is what 5,000 events a second take of it, by accounted CPU time of
+both, checkpoints and the writing of logs included. `wall/s` says something only where nothing else runs.
 """
 
 import os
@@ -51,17 +51,23 @@ run(Path(sys.argv[1]), load(None), sys.argv[2])
 LEAF = """
 CREATE TABLE ledger.{leaf} (LIKE ledger.bid INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 80);
 INSERT INTO ledger.{leaf} (bid_id, kinds, closed, exchange, campaign, lease, bid_nano, taken_nano, spent_nano, spent_at)
-SELECT decode(lpad(to_hex({minute} + n * {minutes} / {rows}), 8, '0') || lpad(to_hex(n % 8), 10, '0') || lpad(to_hex(n / 8 % 16777216), 6, '0'), 'hex'),
+SELECT decode(lpad(to_hex({minute} + n * {minutes} / {rows}), 8, '0') || lpad(to_hex(n % 8), 10, '0')
+        || lpad(to_hex(n / 8 % 16777216), 6, '0'), 'hex'),
     11, true, n % 8 + 1, n % 10000 + 1, n % 10000 + 1, 2000000, 2000000, 1500000, now()
 FROM generate_series(0, {rows} - 1) n;
 ALTER TABLE ledger.{leaf} ADD PRIMARY KEY (bid_id);
 ALTER TABLE ledger.bid ATTACH PARTITION ledger.{leaf} FOR VALUES FROM ('\\x{low:08x}') TO ('\\x{high:08x}');
 """
+DAYS = """
+SELECT ops.ensure_partition('rollup.notice_minute', 'notice_minute_' || to_char(d, 'YYYYMMDD'), d::text,
+    (d + interval '1 day')::text)
+FROM generate_series(date_trunc('day', to_timestamp({second}) - interval '2 days'), to_timestamp({second}), '1 day') d
+"""
 ROLLUP = """
 INSERT INTO rollup.notice_minute (minute, exchange, arm, format, os, country, w, h, campaign, creative, deal, inventory,
     wins, bills, impressions, spend_nano)
-SELECT to_timestamp(({minute} - 1 - n / 20000) * 60), n % 8 + 1, 0, 1, n % 4, n % 12, 300, 250, n % 20000 / 2 + 1, n % 20000 + 1,
-    0, 0, 1, 1, 1, 1500000
+SELECT to_timestamp(({minute} - 1 - n / 20000) * 60), n % 8 + 1, 0, 1, n % 4, n % 12, 300, 250, n % 20000 / 2 + 1,
+    n % 20000 + 1, 0, 0, 1, 1, 1, 1500000
 FROM generate_series(0, {rows} - 1) n ON CONFLICT DO NOTHING
 """
 
@@ -87,9 +93,7 @@ def prepare(dsn: str, hour: int, bids_an_hour: int, rollup_rows: int) -> None:
             leaf = time.strftime("bid_%Y%m%d%H", time.gmtime(begins * 60))
             edges = {"low": begins, "high": begins + 60, "minute": begins, "minutes": 59 if before == 0 else 60}
             _run(db, LEAF.format(leaf=leaf, rows=max(1, rows), **edges))
-        _run(db, "SELECT ops.ensure_partition('rollup.notice_minute', 'notice_minute_' || to_char(d, 'YYYYMMDD'), d::text,"
-                 " (d + interval '1 day')::text) FROM generate_series(date_trunc('day', to_timestamp(%s) - interval '2 days'),"
-                 " to_timestamp(%s), interval '1 day') d" % (hour * 3600, hour * 3600))  # fmt: skip
+        _run(db, DAYS.format(second=hour * 3600))
         _run(db, ROLLUP.format(minute=minute, rows=rollup_rows))
         db.autocommit = True
         _run(db, "VACUUM ANALYZE")
