@@ -24,6 +24,7 @@ VERBS = (
     "sql",
     "status",
     "switch",
+    "keys",
     "explain",
     "stop",
     "start",
