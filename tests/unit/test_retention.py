@@ -179,8 +179,8 @@ def lease(dsn: str, number: int, amount: int, closed_days_ago: float | None = No
     run(
         dsn,
         "INSERT INTO ledger.lease (id, campaign, host, hour, day, amount_nano, take_until, settle_until, revision)"
-        f" OVERRIDING SYSTEM VALUE VALUES ({number}, 1, 'h', to_timestamp({number}), '2026-01-01', {amount}, now(), now(),"
-        " 1)",
+        f" OVERRIDING SYSTEM VALUE VALUES ({number}, 1, 'h', to_timestamp({number}), '2026-01-01', {amount},"
+        " now(), now(), 1)",
     )
     if closed_days_ago is not None:
         closed = NOW - timedelta(days=closed_days_ago)
