@@ -20,7 +20,7 @@ from bidder.settings import Tracking
 from tests.conditions import wait_until
 from tests.faults.test_tracker import Process
 from tests.free_ports import free_port
-from tests.ledgers import Books
+from tests.booked_spools import Books
 from tests.trackers import CREATIVE, LANDING, House, house
 
 pytestmark = pytest.mark.faults
