@@ -1,7 +1,7 @@
 """A disk of a test's own: a small ext4 in a file, mounted, that can be filled and frozen. As root only.
 
 with mounted(directory, image) as volume: volume.fill(); volume.free(); volume.freeze(); volume.thaw()
-While it is frozen every write to it hangs in the kernel, as on a disk that does not answer; SIGKILL does not end it either.
+While it is frozen every write to it hangs in the kernel, as on a disk that does not answer; SIGKILL cannot end it.
 """
 
 import contextlib

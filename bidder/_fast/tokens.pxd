@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum:
     CLASS_NOTICE = 0xE1        # seen by the exchange only: win, bill, loss
     CLASS_PAGE = 0xE2          # seen by the page: impression, click
+    CLASS_CLICK = 0xE3         # seen by the advertiser: the id of a click, sealed by the tracker
     BID_ID_BYTES = 12          # minute u32 BE | worker epoch 5 bytes | counter u24 BE
     TOKEN_CHARS = 124
     FLAG_TEST = 1
@@ -23,7 +24,7 @@ cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in th
     uint8_t arm
     uint8_t format             # mtype
     uint8_t os
-    uint8_t user_period        # in which `user` was made, its lowest byte
+    uint8_t user_stamp         # second of the bid, and which keys made `user`; see caps.pxd
     uint16_t rate_version      # day of the rate, since 1970; 0: the bid was in USD
     uint16_t country
     uint16_t w
@@ -39,7 +40,7 @@ cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in th
     uint32_t asked_low         # what the exchange was told, nano of the currency; 0: bid_price
     uint32_t taken             # nano-USD reserved in the purse
     uint32_t asked_high
-    uint64_t user              # by whom the bid's caps count: a keyed hash, see frequency.pxd; 0: it has no caps
+    uint64_t user              # by whom the bid's caps count: a keyed hash, see identity.pxd; 0: it has no caps
 
 cdef class Sealer:
     """Seals with the newest key of a key file."""

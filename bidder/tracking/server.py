@@ -26,6 +26,7 @@ from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
+from bidder.tracking.notice import Lives
 from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
 
 REFRESH_S = 1.0  # how old keys and book may be as we know them
@@ -46,9 +47,8 @@ class Tracker:
         self._keys = KeyFile(state / "keys" / "token.keys", log)
         self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
-        self._desk = Desk(
-            stream, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log
-        )
+        lives = Lives.of(settings.tracking, settings.money.release_after_s)
+        self._desk = Desk(stream, settings.exchanges, lives, log)
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
@@ -87,9 +87,9 @@ class Tracker:
         watching.cancel()
 
     async def _refresh(self) -> None:
-        opener = self._keys.refresh()
-        if opener is not None:
-            self._desk.opener = opener
+        keys = self._keys.refresh()
+        if keys is not None:
+            self._desk.use(keys)
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
 
@@ -103,7 +103,7 @@ class Tracker:
                 say(
                     "ready again" if ready else "not ready",
                     stream=self._stream.failure,
-                    keys=self._desk.opener is not None,
+                    keys=bool(self._desk.kids),
                 )
             was_ready = ready
             await asyncio.sleep(WATCH_S)
@@ -114,6 +114,7 @@ class Tracker:
         deadline = time.monotonic() + DRAIN_S
         while self._desk.underway and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
+        self._desk.closed = True
         await server.close_all_connections()
         self._log.info("stopped", **self._desk.statistics())
 
@@ -126,7 +127,8 @@ class Tracker:
     def _health(self, request: dict[str, Any]) -> control.Answer:
         return {
             "healthy": self._desk.ready,
-            "keys": self._desk.opener is not None,
+            "keys": bool(self._desk.kids),
+            "kids": list(self._desk.kids),
             "failure": self._stream.failure,
             "stream": self._stream.id,
             "position": self._stream.position,
