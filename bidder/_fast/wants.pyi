@@ -1,4 +1,4 @@
-"""Wants: how much a host would like each of its open leases to have. For bidder/money/leases.py; rules: docs/leases.md."""
+"""Wants: how much a host would like each of its open leases to have. Rules: docs/leases.md."""
 
 from bidder._fast.leases import LeaseTable
 

@@ -21,7 +21,7 @@ cdef enum:
 
 cdef double HORIZON_S = 10.0   # so long a room should last
 cdef double MEASURE_S = 1.0    # of the rate
-cdef double END_S = 20.0       # before its end a lease hands back what it will not need
+cdef double END_S = 20.0       # before its hour ends a lease hands back what it will not need
 cdef double PAUSE_S = 1.0      # after asking for more, until it is asked again; twice as long each time, while nothing comes
 cdef double LONGEST_PAUSE_S = 16.0
 
@@ -114,7 +114,7 @@ cdef class Wants:
         """What it should have left."""
         cdef int64_t free = max(0, held.plan - held.elsewhere - used)
         cdef int64_t least = BIDS * held.price, target = free
-        cdef double ends_s = held.take_until - now
+        cdef double ends_s = held.begins_at + held.hour_s - now
         if hosts > 1:
             target = max(free // (PARTS * hosts), least, min(free // 2, <int64_t> (need.rate * HORIZON_S)))
         if held.passes_on and 0 < ends_s <= END_S:

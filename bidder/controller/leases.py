@@ -12,6 +12,7 @@ The cost of a sync goes with what has changed (due.py, listing.py) and what host
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,7 @@ CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are 
 _CLOSE = """
 UPDATE ledger.lease SET closed_at = %(now)s WHERE id IN (
     SELECT id FROM ledger.lease WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(now)s LIMIT %(most)s)
-RETURNING campaign
+RETURNING campaign, hour + interval '1 hour' > %(now)s
 """
 _CEILINGS = """
 UPDATE ledger.lease l SET amount_nano = v.ceiling FROM (VALUES %s) AS v (id, ceiling, host, now)
@@ -73,8 +74,9 @@ class LeaseOffice:
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
             hosts = self._hosts.count(cursor, host, now)
-            crowded = self._free(cursor, host, request.ceilings if heard else [], now)
+            crowded, early = self._free(cursor, host, request.ceilings if heard else [], now)
             before = self._looked.get(host, due.Looked())
+            before = replace(before, waiting=[*before.waiting, *early])
             renewed_s = self._money.take_for_s / 2 if self._money.take_for_s < due.HOUR_S else None
             look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None, renewed_s)
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
@@ -98,20 +100,21 @@ class LeaseOffice:
             heard=heard,
         )
 
-    def _free(self, cursor: Any, host: str, ceilings: list[tuple[int, int]], now: datetime) -> bool:
+    def _free(self, cursor: Any, host: str, ceilings: list[tuple[int, int]], now: datetime) -> tuple[bool, set[int]]:
         """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again.
 
-        True: there are more to close than fit into one sync.
+        Are there more to close than fit into one sync? And campaigns whose lease was closed before its hour is over.
         """
         cursor.execute(_CLOSE, {"now": now, "host": host, "most": CLOSINGS})
         crowded: bool = cursor.rowcount == CLOSINGS
-        freed = {campaign for (campaign,) in cursor.fetchall()}
+        closed = cursor.fetchall()
+        freed = {campaign for campaign, _ in closed}
         if ceilings:
             rows = [(lease, max(0, ceiling), host, now) for lease, ceiling in ceilings]
             freed |= {campaign for (campaign,) in execute_values(cursor, _CEILINGS, rows, fetch=True)}
         if freed:
             cursor.execute(_HUNGRY, (sorted(freed), now))
-        return crowded
+        return crowded, {campaign for campaign, early in closed if early}
 
     def _grant(
         self, cursor: Any, request: LeaseSync, campaigns: set[int], wants: dict[int, tuple[int, int]], hosts: int,

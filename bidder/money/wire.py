@@ -21,8 +21,8 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
         None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
     )
     # (lease, amount, used): so much this host would like the lease to have in all. More than it has: it asks for that.
-    # Less: it has lowered it already, so that it can cost no more. `used`: spent or reserved of it. Absolute, so that it
-    # may be said twice. None: a host that lives on what it gets.
+    # Less: it has lowered it already, so that it can cost no more. `used`: what is spent or reserved of it. All absolute.
+    # None: a host that lives on what it gets.
     wants: list[tuple[int, int, int]] | None = None
 
 
@@ -61,6 +61,6 @@ class LeaseState(msgspec.Struct, array_like=True, frozen=True):
     seen: str = ""  # to be told in the next question
     partial: bool = False  # more changes, or leases of the listing, are known than are named so far
     hosts: int = 1  # that share budgets now: those that asked within the last half minute
-    # `wants` and `ceilings` were taken in. They are not where `seen` is not that of the last answer given to this host: the
-    # question was overtaken by a later one, or the answer before got lost. They are to be said again.
+    # `wants` and `ceilings` were taken in. They are not where `seen` is not that of the last answer given to this host:
+    # the question was overtaken by a later one, or the answer before got lost. They are to be said again.
     heard: bool = False
