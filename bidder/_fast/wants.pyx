@@ -50,6 +50,7 @@ cdef class Wants:
                 continue
             if len(found) == most:
                 break
+            self.table.obey(half)
             purse = self.table.half(half)
             need = &self.needs[half >> 1]
             amount, left = purse.amount, atomic_read(&purse.left)
@@ -64,12 +65,13 @@ cdef class Wants:
             if left > 2 * target and left - target > BIDS * held.price and half_lower(purse, left - target):
                 wish = purse.amount
                 need.amount = wish
-            elif self.lacks(left, target, held, hosts) and now >= need.again_at:
+            elif (held.limit < 0 or amount <= held.limit) and self.lacks(left, target, held, hosts) and now >= need.again_at:
                 wish = used + target
                 need.again_at = now + need.pause_s
                 need.pause_s = fmin(2 * need.pause_s, LONGEST_PAUSE_S)
-            if wish == amount and not self.news(need, held, used, hosts):
+            if wish == amount and not self.news(need, held, amount, used, hosts):
                 continue
+            need.wish = wish
             need.told = used
             need.said = 1
             self.sent.append(half >> 1)
@@ -87,8 +89,10 @@ cdef class Wants:
     cdef bint lacks(self, int64_t left, int64_t target, const Held* held, int hosts) noexcept:
         return left < target - (held.plan // SPARE if hosts <= 1 else target // 2)
 
-    cdef bint news(self, const Need* need, const Held* held, int64_t used, int hosts) noexcept:
+    cdef bint news(self, const Need* need, const Held* held, int64_t amount, int64_t used, int hosts) noexcept:
         cdef int64_t step = max(held.plan - held.elsewhere - used, BIDS * held.price) // TOLD
+        if held.limit >= 0 and need.wish != amount:
+            return True
         if not need.said:
             return hosts > 1 or need.told >= 0
         return hosts > 1 and abs(used - need.told) > step
@@ -98,7 +102,7 @@ cdef class Wants:
         if need.lease != held.lease:           # the rate is the campaign's, and stays
             need.lease = held.lease
             need.used = used
-            need.told = -1
+            need.told = need.wish = -1
             need.said = 0
             need.amount = 0
             need.measured_at = now

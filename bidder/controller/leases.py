@@ -80,7 +80,7 @@ class LeaseOffice:
             renewed_s = self._money.take_for_s / 2 if self._money.take_for_s < due.HOUR_S else None
             look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None, renewed_s)
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
-            self._grant(cursor, request, look.campaigns, wants, hosts if request.wants is not None else 1, now)
+            self._grant(cursor, request, look.campaigns, wants, hosts, now)
             stale = self._stale(cursor, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
@@ -127,6 +127,8 @@ class LeaseOffice:
             keys |= {campaign for _, campaign in cursor.fetchall()}
         if not keys:
             return
+        if request.wants is None:
+            hosts = 1  # it never asks for more
         books = accounts.read(cursor, keys, now, self._unbudgeted)
         zones = {account.campaign.timezone for account in books.accounts.values()}
         hours = {zone: due.hours_of(now, zone) for zone in zones}
@@ -177,7 +179,7 @@ class LeaseOffice:
                 continue
             asks = out.hungry and out.wanted is not None and request.healthy
             if out.takes and (out.revision < account.campaign.revision or asks):
-                account.rework(out, hour, hosts)
+                account.rework(out, hour, hosts, request.wants is not None)
                 done.add(hour.start)
         return done
 

@@ -21,7 +21,7 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
         None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
     )
     # (lease, amount, used): so much this host would like the lease to have in all. More than it has: it asks for that.
-    # Less: it has lowered it already, so that it can cost no more. `used`: what is spent or reserved of it. All absolute.
+    # Less: it has lowered it already, so that it can cost no more. `used`: what of it is spent or reserved.
     # None: a host that lives on what it gets.
     wants: list[tuple[int, int, int]] | None = None
 
@@ -45,6 +45,8 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     plan: int = 0  # nano-USD, what all hosts together may spend in that hour; 0: not shared, `amount` is all there is
     elsewhere: int = 0  # nano-USD of it that other leases have spent or reserved, roughly and some seconds ago
     price: int = 0  # nano-USD, the most that one bid of this campaign may cost
+    # nano-USD; >= 0: the budget was cut, lower the lease to this, or as far as it is not used, and say so in `wants`
+    limit: int = -1
     passes_on: bool = False  # what it does not need at its end, the next hour's lease has at its beginning
 
 

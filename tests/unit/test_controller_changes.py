@@ -84,6 +84,12 @@ def bill(db: Connection, lease: int, minute: int, spent: int, closed: int) -> No
             " closed_nano = m.closed_nano + EXCLUDED.closed_nano",
             (lease, minute, spent, closed),
         )
+        cursor.execute(
+            "INSERT INTO ledger.campaign_day AS d (campaign, day, exchange, spent_nano)"
+            " SELECT campaign, day, 1, %s FROM ledger.lease WHERE id = %s"
+            " ON CONFLICT (campaign, day, exchange) DO UPDATE SET spent_nano = d.spent_nano + EXCLUDED.spent_nano",
+            (spent, lease),
+        )
 
 
 def minute_of(now: datetime) -> int:

@@ -151,7 +151,7 @@ class Wire:
 BUDGETS = [{"hourly_usd": "1"}, {"daily_usd": "1"}, {"total_usd": "1"}]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_hosts_never_take_more_than_the_budget_whatever_the_wire_does(
     db: Connection, tmp_path: Path, seed: int
 ) -> None:
@@ -160,7 +160,7 @@ def test_hosts_never_take_more_than_the_budget_whatever_the_wire_does(
     office = LeaseOffice(Money(settle_for_s=7_200))
     wires = [Wire(host, chance) for host in hosts_of(db, tmp_path, 3, office)]
     now = 0.0 if seed % 2 else 2_900.0  # an hour ends at 3,000
-    for _ in range(400):
+    for _ in range(300):
         wire = chance.choice(wires)
         step = chance.choice(["ask", "ask", "deliver", "deliver", "deliver", "bid", "bid", "wait", "rare"])
         if step == "ask":
@@ -179,7 +179,7 @@ def test_hosts_never_take_more_than_the_budget_whatever_the_wire_does(
         assert out(db, hourly) <= NANO_PER_USD
         hours = 2 if hourly and now >= 3_000.0 else 1
         assert sum(wire.host.taken for wire in wires) <= hours * NANO_PER_USD
-    for _ in range(80):  # and when it is calm again, all that is left can be had
+    for _ in range(50):  # and when it is calm again, all that is left can be had
         now += 0.5
         for wire in wires:
             wire.host.sync(now)
