@@ -17,10 +17,10 @@ from bidder.money import keyfile
 from bidder.money.tokens import Key, Sealer, Token, TokenClass, click_id, create_keys, load_keys, seal
 from bidder.ops.control import ask
 from bidder.settings import Tracking
+from tests.booked_spools import Books
 from tests.conditions import wait_until
 from tests.faults.test_tracker import Process
 from tests.free_ports import free_port
-from tests.booked_spools import Books
 from tests.trackers import CREATIVE, LANDING, House, house
 
 pytestmark = pytest.mark.faults
@@ -72,7 +72,7 @@ def street(tmp_path: Path, database: str) -> Iterator[Street]:
     keyfile.add(keys, now)
     keyfile.promote(keys, 2, now)
     shutil.copytree(first, second)
-    trackers = Process(first, free_port(), PIXELS), Process(second, free_port(), PIXELS)
+    trackers = Process(first, free_port(), settings=PIXELS), Process(second, free_port(), settings=PIXELS)
     books = Books(database, first / "spool", second / "spool")
     try:
         for tracker in trackers:
