@@ -137,7 +137,7 @@ class LeaseKeeper:
 
     def pace(self, now: float) -> None:
         """Once a second: how freely may each campaign spend now? See bidder/_fast/pacing.pyx."""
-        self._table.pace(now)
+        self._table.pace(now, self._minute())
 
     def _minute(self) -> int:
         return int(self._clock() // 60)
