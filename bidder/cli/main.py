@@ -27,6 +27,7 @@ VERBS = (
     "start",
     "exchange",
     "lint",
+    "simulate",
     "bidder",
     "worker",
     "tracker",
