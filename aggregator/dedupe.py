@@ -1,30 +1,37 @@
 """Dedupe: a batch of notices becomes what is to be booked. Pure: no clock, no I/O.
 
-notices + what each bid has booked already -> book() -> rows of the rollups, lease totals, transfers, new bid states
+notices + what each bid has booked already -> book() -> rows of the rollups, lease totals, spend, new bid states
 The first notice of each (bid, kind) counts. Spend is the price of the kind that the exchange's row names, once a bid.
 A reservation is closed once, by the bid's spend or its loss, whichever comes first.
-A flagged notice (but LATE) counts as flagged only: it books nothing and uses up no key.
+A flagged notice (but LATE) counts as flagged only: it books nothing and uses up no key; so does a conversion that came
+longer after its click than conversions count. Where no click is booked (yet) it counts: only a click gives its id away.
 Money: int nano-USD. Minutes: UTC minutes since 1970, of the bid.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 
 SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
-MEASURES = (
-    *(NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS),
-    *(NoticeKind.IMPRESSION, NoticeKind.CLICK, NoticeKind.CONVERSION),
-)  # in the order of the rollup's columns; spend follows
+MEASURES = tuple(NoticeKind)  # in the order of the rollup's columns; the value of conversions and spend follow
+CLICK_WINDOW_MS = 30 * 86_400_000
+MAX_MS = 1 << 62  # no click is known: nothing is too late
+HOUR_MS = 3_600_000
+MILLION, HALF = 1_000_000, 500_000
+NO_FEES: Mapping[int, int] = {}
 _DIMENSIONS = slice(6, 17)  # of a Notice: exchange to inventory
 _WRONG = ~int(NoticeFlag.LATE)  # plain ints: enums cost ten times as much, and this is asked for every notice
 
 
 class UnknownExchange(Exception):
     """A notice of an exchange that neither `config.exchange` nor the settings name: how it books is not known."""
+
+
+class UnknownKind(Exception):
+    """A notice of a kind that only a newer build knows: it waits for that build."""
 
 
 @dataclass(slots=True)
@@ -35,17 +42,23 @@ class BidState:
     closed: bool = False
     spent: int = 0
     spent_ms: int | None = None  # receipt of the notice that was booked
+    clicked_ms: int | None = None  # receipt of its click
+
+
+NOTHING = BidState()  # of a bid that was never spoken of; never changed
 
 
 @dataclass(slots=True)
 class Booking:
     """All that one batch changes."""
 
-    rollup: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # measures, then spend
+    rollup: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # MEASURES, value, spend
     flagged: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # minute, exchange, campaign, kind, flags
     leases: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # (lease, minute): spent, closed
-    transfers: dict[tuple[str, str, str, int], list[int]] = field(default_factory=dict)
+    # (campaign, lease, exchange, minute, hour of receipt): spent, our fee, late of what was spent, bids
+    spends: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
     bids: dict[bytes, BidState] = field(default_factory=dict)  # those that changed
+    fresh: dict[bytes, Notice] = field(default_factory=dict)  # of them, those that had no state, by their first notice
     suspense: dict[bytes, Notice] = field(default_factory=dict)
 
 
@@ -54,25 +67,44 @@ def bookable(notice: Notice) -> bool:
     return notice.flags & _WRONG == 0
 
 
-def book(notices: Iterable[Notice], states: Mapping[bytes, BidState], spend_on: Mapping[int, NoticeKind]) -> Booking:
+def book(
+    notices: Iterable[Notice],
+    states: Mapping[bytes, BidState],
+    spend_on: Mapping[int, NoticeKind],
+    click_window_ms: int = CLICK_WINDOW_MS,
+    fees: Mapping[int, int] = NO_FEES,
+) -> Booking:
     """What `notices`, in their order, change on top of `states` (which are left as they are).
 
     `spend_on`: key of the exchange -> the kind that books its spend. UnknownExchange where it has none.
+    UnknownKind for one of a newer build. `click_window_ms`: so long after its click a conversion counts.
+    `fees`: key of a campaign -> what we add to its media cost, in millionths, rounded half up to the nano-USD a bid.
     """
     booking = Booking()
     for notice in notices:
         spend_kind = spend_on.get(notice.exchange)
         if spend_kind is None:
             raise UnknownExchange(f"exchange {notice.exchange} is not in config.exchange")
-        before = booking.bids.get(notice.bid_id) or states.get(notice.bid_id) or BidState()
+        if notice.kind > len(MEASURES):
+            raise UnknownKind(f"notices of kind {notice.kind} need a newer build of the aggregator")
+        known = booking.bids.get(notice.bid_id) or states.get(notice.bid_id)
+        before = known or NOTHING
         if not bookable(notice):
             _flag(booking, notice, before, spend_kind)
+            continue
+        if (
+            notice.kind == NoticeKind.CONVERSION
+            and notice.received_ms - (before.clicked_ms or MAX_MS) > click_window_ms
+        ):
+            _flag(booking, replace(notice, flags=notice.flags | NoticeFlag.EXPIRED), before, spend_kind)
             continue
         bit = 1 << (notice.kind - 1)
         if before.kinds & bit:
             continue
-        after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms)
-        _count(booking, notice, after, spend_kind)
+        after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms, before.clicked_ms)
+        _count(booking, notice, after, spend_kind, fees)
+        if known is None:
+            booking.fresh[notice.bid_id] = notice
         booking.bids[notice.bid_id] = after
     return booking
 
@@ -85,20 +117,27 @@ def _flag(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeK
         booking.suspense.setdefault(notice.bid_id, notice)
 
 
-def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind) -> None:
+def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind, fees: Mapping[int, int]) -> None:
     """The first of its kind: the rollup, and, where it is about money, lease, ledger and the state of the bid."""
     key = (notice.minute, *astuple(notice)[_DIMENSIONS])
-    measures = booking.rollup.setdefault(key, [0] * (len(MEASURES) + 1))
-    measures[MEASURES.index(NoticeKind(notice.kind))] += 1
+    measures = booking.rollup.setdefault(key, [0] * (len(MEASURES) + 2))
+    measures[notice.kind - 1] += 1
+    if notice.kind == NoticeKind.CLICK:
+        state.clicked_ms = notice.received_ms
+    elif notice.kind == NoticeKind.CONVERSION:
+        measures[-2] += notice.price
     spends = notice.kind == spend_kind and not state.spent and notice.price > 0
     closes = not state.closed and notice.kind in (spend_kind, NoticeKind.LOSS)
     spent = notice.price if spends else 0
     measures[-1] += spent
     if spends:
         state.spent, state.spent_ms = notice.price, notice.received_ms
-        payer = f"lease:{notice.lease}" if notice.lease else f"campaign:{notice.campaign}"
-        transfer = (payer, f"media:{notice.exchange}", "media", notice.minute)
-        booking.transfers.setdefault(transfer, [0])[0] += spent
+        key = (notice.campaign, notice.lease, notice.exchange, notice.minute, notice.received_ms // HOUR_MS)
+        spend = booking.spends.setdefault(key, [0, 0, 0, 0])
+        spend[0] += spent
+        spend[1] += (spent * fees.get(notice.campaign, 0) + HALF) // MILLION
+        spend[2] += spent if notice.flags & NoticeFlag.LATE else 0
+        spend[3] += 1
     if closes:
         state.closed = True
     if notice.lease and (spends or closes):

@@ -44,6 +44,7 @@ class Tracker:
 class Tracking:
     public_url: str = "http://127.0.0.1:8001"  # every notice, pixel and click URL begins with it
     token_ttl_s: int = 259_200  # 72 h
+    click_window_s: int = 2_592_000  # 30 days: so long after its click a conversion counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,18 @@ class Memcached:
 class Bus:
     hosts: tuple[str, ...] = ()  # bus addresses of all bidder hosts; empty: this host's
     keep_windows: int = 600  # closed windows kept for those who missed them
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Where notices are kept until they are booked (docs/stream.md)."""
+
+    backend: Literal["spool", "kinesis"] = "spool"
+    archive: str = ""  # of the spool: a directory, or s3://bucket/prefix; empty: none
+    keep_s: int = 604_800  # what is booked (and archived) stays in the spool so long
+    kinesis_stream: str = "outbid"
+    region: str = ""  # of Kinesis and S3; empty: as boto3 finds it
+    endpoint_url: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +150,7 @@ class Settings:
     postgres: Postgres = field(default_factory=Postgres)
     memcached: Memcached = field(default_factory=Memcached)
     bus: Bus = field(default_factory=Bus)
+    stream: Stream = field(default_factory=Stream)
     money: Money = field(default_factory=Money)
     currency: Currency = field(default_factory=Currency)
     consent: Consent = field(default_factory=Consent)

@@ -7,11 +7,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from bidder._fast.pacing cimport Pace
 from bidder._fast.purses cimport Half, Purses
 
-cdef struct Held:              # 64 bytes
+cdef struct Held:              # 72 bytes
     int64_t lease              # 0: none
     int64_t spent              # billed so far, nano-USD
     double begins_at           # monotonic seconds, as all times here
     double take_until
+    double settle_until        # it closes then; of two that are over, the one that closes first makes room
     double quiet_at            # a bid may have been in the middle of it until then; outlives the lease
     int32_t expired_through    # minutes up to this one have been given back
     uint32_t closed            # of its block; 0: nothing of an open minute is known to be closed
