@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-bid", type=float, metavar="V", help="lin: the bid at the average click rate")
     parser.add_argument("--average-ctr", type=float, metavar="V", help="lin: that rate (default: of --train)")
     parser.add_argument("--train", type=Path, metavar="FILE", help="a log of earlier days to learn from")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of --make, and of the pacing's draws")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of --make")
     parser.add_argument("--auctions", type=int, default=100_000, metavar="N", help="to make (default: 100000)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -92,7 +92,7 @@ def _strategy(args: argparse.Namespace, rules: "Rules", train: list["Auction"]) 
         if args.base_bid is None:
             raise CliError("--strategy lin needs --base-bid")
         return Lin(args.base_bid, _given(args, "average_ctr", clicks / len(train) if clicks else None))
-    return Outbid(rules, train=train, seed=args.seed)
+    return Outbid(rules, train=train)
 
 
 def _given(args: argparse.Namespace, name: str, learned: float | None) -> float:

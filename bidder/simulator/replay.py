@@ -8,7 +8,6 @@ pay and losers what would have won; clicks it never sees. Money: integers of the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Protocol
 
 from bidder.money.landscape import Landscape
@@ -39,8 +38,8 @@ class Strategy(Protocol):
     def begin(self) -> None:
         """An episode begins."""
 
-    def bid(self, pctr: float, left: int) -> int | None:
-        """For the next auction, of which the click rate is known, with so much of the budget left; None: no bid."""
+    def bid(self, pctr: float, left: int) -> int:
+        """For the next auction, of which the click rate is known, with so much of the budget left."""
 
     def saw(self, auction: Auction, paid: int) -> None:
         """What became of it; `paid`: nothing, where it was lost."""
@@ -80,14 +79,14 @@ class Outbid:
 
     Landscape: of price per expected click, learned from `train` (a log of earlier days) and on from each auction, fading.
     It says what a click may cost for the budget that is left to last for the auctions that are left. Pace: the controller
-    of bidder/money/pacing.py, an episode its hour: a throttle, and a multiplier of the price.
+    of bidder/money/pacing.py, an episode its hour. Its throttle scales the price here, as its multiplier does: no floor of
+    a log binds, and a lower price for all buys more than the same price for some.
     """
 
-    def __init__(self, rules: Rules, *, train: Iterable[Auction] = (), seed: int = 1) -> None:
+    def __init__(self, rules: Rules, *, train: Iterable[Auction] = ()) -> None:
         self._rules = rules
         self._landscape = Landscape(1 / 64, rules.max_bid / 1e-6, half_life=HALF_LIFE)
         self._pacer = Pacer()
-        self._random = Random(seed)
         self._now = 0
         self._lease = 0
         self._at = self._paid = 0
@@ -100,7 +99,7 @@ class Outbid:
         self._lease += 1
         self._at = self._paid = 0
 
-    def bid(self, pctr: float, left: int) -> int | None:
+    def bid(self, pctr: float, left: int) -> int:
         self._now += 1
         self._guess(pctr)
         rules = self._rules
@@ -114,12 +113,10 @@ class Outbid:
             float(self._now),
             lease=self._lease,
         )
-        if throttle != ALWAYS and self._random.getrandbits(32) > throttle:
-            return None
         if not self._guessed:
             return 0
         a_click = self._landscape.bid_for(left / (rules.episode - self._at))
-        return int(pctr * a_click * multiplier / FULL_PRICE)
+        return int(pctr * a_click * (throttle / ALWAYS) * (multiplier / FULL_PRICE))
 
     def saw(self, auction: Auction, paid: int) -> None:
         self._at += 1
@@ -173,9 +170,8 @@ def replay(log: Sequence[Auction], strategy: Strategy, rules: Rules) -> Outcome:
         episodes += 1
         strategy.begin()
         for at, auction in enumerate(log[start : start + rules.episode]):
-            wanted = strategy.bid(auction.pctr, left)
             paid = 0
-            if wanted is not None and min(wanted, rules.max_bid, left) >= auction.price:
+            if min(strategy.bid(auction.pctr, left), rules.max_bid, left) >= auction.price:
                 paid = auction.price
                 left -= paid
                 cost += paid

