@@ -23,6 +23,7 @@ VERBS = (
     "sql",
     "status",
     "switch",
+    "keys",
     "explain",
     "stop",
     "start",
