@@ -168,7 +168,7 @@ cdef class LeaseTable:
             if held.even:
                 self.pace_even(half, now, minute)
             elif purse.throttle != ALWAYS or purse.multiplier != FULL_PRICE:
-                self.purses.set_pacing(half >> 1, ALWAYS, FULL_PRICE)
+                self.purses.set_pacing(half >> 1, <uint32_t> ALWAYS, <uint32_t> FULL_PRICE)
 
     cdef int pace_even(self, Py_ssize_t half, double now, int64_t minute) except -1:
         cdef Held* held = &self.held[half]
