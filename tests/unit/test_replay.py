@@ -195,8 +195,14 @@ def test_the_verb_prints_what_was_bought(tmp_path: Path, capsys: pytest.CaptureF
         (["--log", "LOG"], "--log needs --episode, --budget, --max-bid"),
         (["--log", "nowhere", "--episode", "1", "--budget", "1", "--max-bid", "1"], "nowhere: No such file"),
         (["--log", "LOG", "--episode", "0", "--budget", "1", "--max-bid", "1"], "episode 0: at least 1"),
-        (["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "lin"], "needs --base-bid"),
-        (["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "mcpc"], "needs --max-cpc"),
+        (
+            ["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "lin"],
+            "needs --base-bid",
+        ),
+        (
+            ["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "mcpc"],
+            "needs --max-cpc",
+        ),
         (["--make", "LOG", "--auctions", "0"], "--auctions 0: at least 1"),
     ],
 )
