@@ -14,6 +14,8 @@ cdef struct Standing:          # of one lease, now; nano-USD
     int64_t into_ms            # since its hour began; < 0 before
     int64_t hour_ms
     double tilt                # of the plan, -1 to 1
+    int64_t plan               # of the hour, for all hosts that share it; 0: it is not shared, and `amount` is all
+    int64_t elsewhere          # of it, what other hosts have spent or reserved
 
 cdef struct Pace:              # of one campaign; all zeros: nothing known yet
     int64_t lease              # whose step was the last one

@@ -30,7 +30,8 @@ from bidder.tracking.handlers import Shared, application
 from bidder.tracking.notice import Lives
 from bidder.tracking.sources import Landings, PriceKeyFiles
 
-REFRESH_S = 1.0  # how old keys, book and the stream's health may be as we know them
+REFRESH_S = 1.0  # how old keys and book may be as we know them
+WATCH_S = 0.5  # how often we look whether notices can be taken
 DRAIN_S = 5.0  # that notices under way may take at the end
 MAX_HEADER = 16_384
 MAX_BODY = 65_536  # some exchanges post their notices with a body, which says nothing to us
@@ -49,7 +50,6 @@ class Tracker:
         self._landings = Landings(state, log)
         lives = Lives.of(settings.tracking, settings.money.release_after_s)
         self._desk = Desk(stream, settings.exchanges, lives, log, renew=self._keys.refresh)
-        self._was_ready = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
@@ -79,11 +79,13 @@ class Tracker:
             await doors.close()
 
     async def _until(self, stop: asyncio.Event) -> None:
+        watching = asyncio.create_task(self._watch())
         while not stop.is_set():
             await self._refresh()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_S):
                     await stop.wait()
+        watching.cancel()
 
     async def _refresh(self) -> None:
         keys = self._keys.refresh()
@@ -91,11 +93,21 @@ class Tracker:
             self._desk.use(keys)
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
-        ready = self._desk.ready
-        if ready != self._was_ready:
-            say = self._log.info if ready else self._log.error
-            say("ready again" if ready else "not ready", disk=self._stream.failure, keys=bool(self._desk.kids))
-        self._was_ready = ready
+
+    async def _watch(self) -> None:
+        """Say when notices can no longer be taken, whatever else may wait for the disk; until cancelled."""
+        was_ready = True
+        while True:
+            ready = self._desk.ready
+            if ready != was_ready:
+                say = self._log.info if ready else self._log.error
+                say(
+                    "ready again" if ready else "not ready",
+                    stream=self._stream.failure,
+                    keys=bool(self._desk.kids),
+                )
+            was_ready = ready
+            await asyncio.sleep(WATCH_S)
 
     async def _drain(self, server: HTTPServer) -> None:
         self._desk.draining = True
@@ -118,7 +130,7 @@ class Tracker:
             "healthy": self._desk.ready,
             "keys": bool(self._desk.kids),
             "kids": list(self._desk.kids),
-            "disk": self._stream.failure,
+            "failure": self._stream.failure,
             "stream": self._stream.id,
             "position": self._stream.position,
             "durable": self._stream.durable,
