@@ -113,7 +113,8 @@ def test_an_hour_follows_its_plan_and_spends_its_money(shape: str, delay_s: int)
 def test_a_tilted_plan_is_followed_too() -> None:
     market = Market(lambda second: 20 - second / 240)
     seen = play(Pacer(), market, 20 * USD, Random(3), tilt=0.6)
-    assert seen.error <= 0.05 and seen.delivered >= 0.98
+    assert seen.error <= 0.05
+    assert seen.delivered >= 0.98
 
 
 def test_where_there_is_plenty_the_price_falls_until_it_buys_what_is_wanted() -> None:
@@ -132,7 +133,8 @@ def test_where_a_floor_binds_the_price_stays_above_it_and_the_throttle_works() -
     play(pacer, market, 20 * USD, random)
     seen = play(pacer, market, 20 * USD, random, hour=1)
     assert 2_000_000 / PRICE < pacer.multiplier <= 1
-    assert seen.delivered >= 0.98 and seen.error <= 0.05
+    assert seen.delivered >= 0.98
+    assert seen.error <= 0.05
 
 
 def test_with_too_little_traffic_everything_is_bid_on_at_the_full_price() -> None:
