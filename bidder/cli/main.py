@@ -20,6 +20,7 @@ VERBS = (
     "campaign",
     "report",
     "ledger",
+    "reconcile",
     "sql",
     "status",
     "switch",
