@@ -20,6 +20,7 @@ from tornado.netutil import bind_sockets
 
 from bidder.events.opening import open_stream
 from bidder.events.stream import Stream, StreamError
+from bidder.money.keyfile import KeyFile
 from bidder.ops import control
 from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
@@ -27,7 +28,7 @@ from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.notice import Lives
-from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
+from bidder.tracking.sources import Landings, PriceKeyFiles
 
 REFRESH_S = 1.0  # how old keys and book may be as we know them
 WATCH_S = 0.5  # how often we look whether notices can be taken
@@ -48,7 +49,7 @@ class Tracker:
         self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
         lives = Lives.of(settings.tracking, settings.money.release_after_s)
-        self._desk = Desk(stream, settings.exchanges, lives, log)
+        self._desk = Desk(stream, settings.exchanges, lives, log, renew=self._keys.refresh)
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
