@@ -20,6 +20,7 @@ VERBS = (
     "campaign",
     "report",
     "ledger",
+    "stream",
     "reconcile",
     "sql",
     "status",
