@@ -27,3 +27,5 @@ class Settler:
         self, user: int, stamp: int, minute: int, format: int, campaign: int, creative: int, now_s: int
     ) -> list[tuple[int, int, bool]]:
         """A loss: its holds are given back; named are those that were still there."""
+    def learn(self, key: int, ends_s: int, impressions: int, now_s: int) -> None:
+        """As FrequencyTable.learn."""

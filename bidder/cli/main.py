@@ -22,6 +22,7 @@ VERBS = (
     "sql",
     "status",
     "switch",
+    "segment",
     "explain",
     "stop",
     "start",

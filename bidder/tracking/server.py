@@ -27,6 +27,7 @@ from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
+from bidder.tracking.users import TrackedUsers
 
 REFRESH_S = 1.0  # how old keys, book and the stream's health may be as we know them
 DRAIN_S = 5.0  # that notices under way may take at the end
@@ -48,6 +49,8 @@ class Tracker:
         self._desk = Desk(
             stream, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log
         )
+        self._users = TrackedUsers(state, settings, log)
+        self._desk.settle = self._users.settlement.notice
         self._was_ready = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:
@@ -56,8 +59,9 @@ class Tracker:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._refresh()
+        shared = Shared(self._desk, self._landings.url, self._log, self._users.statistics)
         server = HTTPServer(
-            application(Shared(self._desk, self._landings.url, self._log)),
+            application(shared, self._users.routes(shared)),
             max_header_size=MAX_HEADER,
             max_body_size=MAX_BODY,
             max_buffer_size=MAX_HEADER + MAX_BODY,
@@ -72,8 +76,11 @@ class Tracker:
             where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             with Presence(self._state, "tracker", where, stream=self._stream.id):
                 self._log.info("listening", address=where, stream=self._stream.id, position=self._stream.durable)
+                writing = asyncio.ensure_future(self._users.run())
                 await self._until(stop)
                 await self._drain(server)
+                await self._users.close()
+                writing.cancel()
         finally:
             await doors.close()
 
@@ -90,6 +97,7 @@ class Tracker:
             self._desk.opener = opener
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
+        self._users.refresh(self._landings.book)
         ready = self._desk.ready
         if ready != self._was_ready:
             say = self._log.info if ready else self._log.error
