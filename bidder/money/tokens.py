@@ -19,6 +19,7 @@ import msgspec
 
 from bidder._fast import tokens as compiled
 from bidder._fast.tokens import BidIds, Sealer
+from bidder.money.units import MAX_NANO
 
 __all__ = [
     "BidIds",
@@ -29,6 +30,7 @@ __all__ = [
     "Sealer",
     "Token",
     "TokenClass",
+    "click_id",
     "create_keys",
     "load_keys",
     "seal",
@@ -47,6 +49,7 @@ class TokenClass(IntEnum):
 
     NOTICE = 0xE1  # the exchange: win, bill, loss
     PAGE = 0xE2  # the page: impression, click
+    CLICK = 0xE3  # the advertiser, as the id of a click: conversion. Sealed by the tracker, see `click_id`
 
 
 class Key(NamedTuple):
@@ -94,7 +97,9 @@ class Token(msgspec.Struct, frozen=True):
 
     def in_usd(self, paid: int) -> int:
         """A price in the currency of the bid as nano-USD, in the proportion in which we bid; rounded half up."""
-        return paid if not self.asked else (paid * self.bid_price * 2 + self.asked) // (2 * self.asked)
+        if not self.asked:
+            return paid
+        return min((paid * self.bid_price * 2 + self.asked) // (2 * self.asked), MAX_NANO)
 
     @property
     def test(self) -> bool:
@@ -152,6 +157,14 @@ def seal(sealer: Sealer, token_class: TokenClass, token: Token) -> str:
     """The token as it stands in a URL. A bid id seals one token of each class, never two different ones."""
     bid_id, *fields = msgspec.structs.astuple(token)
     return sealer.token(token_class, bid_id, tuple(fields)).decode()
+
+
+def click_id(sealer: Sealer, page: Token) -> str:
+    """The id of a click on the page of this token, for the advertiser to keep and to tell a conversion by.
+
+    Two clicks give one id, so one nonce never seals two texts. By whom caps count is nobody's business there.
+    """
+    return seal(sealer, TokenClass.CLICK, msgspec.structs.replace(page, user=0, user_stamp=0))
 
 
 class Opener:

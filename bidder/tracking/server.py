@@ -26,6 +26,7 @@ from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
+from bidder.tracking.notice import Lives
 from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
 from bidder.tracking.users import TrackedUsers
 
@@ -46,9 +47,8 @@ class Tracker:
         self._keys = KeyFile(state / "keys" / "token.keys", log)
         self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
-        self._desk = Desk(
-            stream, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log
-        )
+        lives = Lives.of(settings.tracking, settings.money.release_after_s)
+        self._desk = Desk(stream, settings.exchanges, lives, log)
         self._users = TrackedUsers(state, settings, log)
         self._desk.settle = self._users.settlement.notice
         self._was_ready = True
@@ -92,16 +92,16 @@ class Tracker:
                     await stop.wait()
 
     async def _refresh(self) -> None:
-        opener = self._keys.refresh()
-        if opener is not None:
-            self._desk.opener = opener
+        keys = self._keys.refresh()
+        if keys is not None:
+            self._desk.use(keys)
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
         self._users.refresh(self._landings.book)
         ready = self._desk.ready
         if ready != self._was_ready:
             say = self._log.info if ready else self._log.error
-            say("ready again" if ready else "not ready", disk=self._stream.failure, keys=self._desk.opener is not None)
+            say("ready again" if ready else "not ready", disk=self._stream.failure, keys=bool(self._desk.kids))
         self._was_ready = ready
 
     async def _drain(self, server: HTTPServer) -> None:
@@ -110,6 +110,7 @@ class Tracker:
         deadline = time.monotonic() + DRAIN_S
         while self._desk.underway and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
+        self._desk.closed = True
         await server.close_all_connections()
         self._log.info("stopped", **self._desk.statistics())
 
@@ -122,7 +123,8 @@ class Tracker:
     def _health(self, request: dict[str, Any]) -> control.Answer:
         return {
             "healthy": self._desk.ready,
-            "keys": self._desk.opener is not None,
+            "keys": bool(self._desk.kids),
+            "kids": list(self._desk.kids),
             "disk": self._stream.failure,
             "stream": self._stream.id,
             "position": self._stream.position,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bidder._fast.book import Book
 from bidder.campaigns.snapshot import Follower
-from bidder.money.tokens import KeyFileError, Opener, load_keys
+from bidder.money.tokens import KeyFileError, Keys, load_keys
 from bidder.ops.log import Log
 from bidder.settings import Exchange
 from bidder.tracking.prices import PriceKeyError, PriceKeys, load_price_keys
@@ -24,8 +24,8 @@ class KeyFile:
         self._log = log
         self._seen: tuple[int, int, int] | None = None
 
-    def refresh(self) -> Opener | None:
-        """An opener for the keys of a file that is new or changed; None: nothing has changed, or nothing usable."""
+    def refresh(self) -> Keys | None:
+        """The keys of a file that is new or changed; None: nothing has changed, or nothing usable."""
         try:
             now = self._path.stat()
         except FileNotFoundError:
@@ -40,7 +40,7 @@ class KeyFile:
             self._log.error("token keys refused; those of before open on", reason=str(error))
             return None
         self._log.info("token keys read", kids=[key.kid for key in keys])
-        return Opener(keys)
+        return keys
 
 
 class PriceKeyFiles:

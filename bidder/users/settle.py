@@ -99,7 +99,7 @@ class Settlement:
         known, was_shown = self._told.add(token.bid_id, shown, now_s)
         subject = (token.user, token.user_stamp, token.minute, token.format, token.campaign, token.creative, now_s)
         if not shown:
-            if not known and token.minute * 60 >= self._told.since_s:
+            if not known and made_s(token) >= self._told.since_s:
                 self.counts["given_back"] += len(self._settler.release(*subject)) > 0
             return
         if was_shown:
@@ -150,6 +150,11 @@ class Settlement:
     def statistics(self) -> dict[str, object]:
         """Counts since the start; campaigns by key."""
         return dict(self.counts) | {"waiting": len(self._waiting), "beyond_by_campaign": dict(self.beyond)}
+
+
+def made_s(token: Token) -> int:
+    """When its bid was made, unix seconds."""
+    return token.minute * 60 + (token.user_stamp >> 2)
 
 
 def _shown(profile: Profile, windows: list[tuple[int, int]], now_s: int) -> bool:

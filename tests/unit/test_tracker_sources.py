@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bidder.campaigns import snapshot
-from bidder.money.tokens import Opener, Sealer, Token, TokenClass, create_keys, seal
+from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, create_keys, seal
 from bidder.ops import log as log_module
 from bidder.tracking.sources import KeyFile, Landings
 from tests import books
@@ -21,8 +21,8 @@ def said(capfd: pytest.CaptureFixture[str], msg: str) -> list[dict[str, object]]
     return [record for line in capfd.readouterr().err.splitlines() if (record := json.loads(line))["msg"] == msg]
 
 
-def opens(opener: Opener | None, sealed: str) -> bool:
-    return opener is not None and opener.open(sealed, TokenClass.NOTICE) == TOKEN
+def opens(keys: Keys | None, sealed: str) -> bool:
+    return keys is not None and Opener(keys).open(sealed, TokenClass.NOTICE) == TOKEN
 
 
 def test_a_new_key_file_is_read_once_and_tokens_of_the_old_key_still_open(tmp_path: Path) -> None:
