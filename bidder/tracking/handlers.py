@@ -6,12 +6,8 @@ Nothing of a request is logged: its URL is a token, its peer a person.
 """
 
 import ipaddress
-<<<<<<< HEAD
-from collections.abc import Awaitable, Callable, Sequence
-=======
 import re
-from collections.abc import Awaitable, Callable
->>>>>>> main
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from tornado.iostream import StreamClosedError
