@@ -181,6 +181,9 @@ cdef class Settler:
                 slots[book.campaigns[slot].key] = slot
         self.book, self.slots = book, slots
 
+    def knows(self, uint32_t campaign):
+        return campaign in self.slots
+
     def learn(self, uint64_t key, int64_t ends_s, uint32_t impressions, int64_t now_s):
         self.table.learn(key, ends_s, impressions, now_s)
 

@@ -28,6 +28,7 @@ REMEMBERED = 200_000  # bids a generation; some 20 MB
 WAITING = 10_000  # impressions that wait for the store
 AT_ONCE = 2  # changes under way: no more than the store's connections
 PAUSE_S = 0.05
+EARLY = 1_000  # notices that wait for the book of their campaign
 
 
 class Told:
@@ -73,6 +74,7 @@ class Settlement:
         self._inode = 0
         self._book: object = None
         self._waiting: deque[tuple[int, list[tuple[int, int]], int]] = deque()
+        self._early: list[tuple[NoticeKind, Token]] = []  # of campaigns that are newer than our book
         self.counts: Counter[str] = Counter()  # shown, beyond, given_back, dropped, stored
         self.beyond: Counter[int] = Counter()  # impressions beyond a cap, by campaign
 
@@ -89,11 +91,19 @@ class Settlement:
         if self._settler is not None and book is not None and book is not self._book:
             self._settler.set_book(book)  # type: ignore[arg-type]
             self._book = book
+            early, self._early = self._early, []
+            for kind, token in early:
+                if self._settler.knows(token.campaign):
+                    self.notice(kind, token)
 
     def notice(self, kind: NoticeKind, token: Token) -> None:
         """A notice that will not be lost any more, of a bid that is no test."""
         shown = kind in CONFIRM or (kind is NoticeKind.WIN and token.exchange in self._by_win)
         if not token.user or self._settler is None or not (shown or kind is NoticeKind.LOSS):
+            return
+        if not self._settler.knows(token.campaign):
+            if len(self._early) < EARLY:
+                self._early.append((kind, token))
             return
         now_s = int(self._wall())
         known, was_shown = self._told.add(token.bid_id, shown, now_s)

@@ -167,6 +167,17 @@ def test_what_is_remembered_reaches_back_to_a_known_second() -> None:
     assert told.add(b"b", False, 110) == (False, False)
 
 
+def test_a_notice_of_a_campaign_that_is_newer_than_the_book_waits_for_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, cap(1))
+    host.world.publish([campaign("newer", "9", frequency=[cap(1)])])
+    host.world.fund("newer", 1_000_000_000)
+    (bid,) = host.bid()
+    host.tell(NoticeKind.LOSS, bid)
+    assert not host.bid()
+    host.settlement.refresh(host.world.book)
+    assert host.bid()
+
+
 def test_without_a_table_nothing_happens(tmp_path: Path) -> None:
     settlement = Settlement(tmp_path, Settings(), None)
     settlement.refresh(None)
