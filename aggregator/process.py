@@ -1,12 +1,14 @@
 """The aggregator's process: counters from the bus and money from the spool into Postgres, for as long as it is wanted.
 
 run() waits for the schema (somebody else migrates), then two loops work side by side, each with a
-connection of its own: aggregator/bus.py and aggregator/money.py. SIGTERM and SIGINT finish what is under way.
+connection of its own: aggregator/bus.py and aggregator/money.py; a third waits for the night. SIGTERM and SIGINT
+finish what is under way.
 Without Postgres both wait and try again, forever.
 """
 
 import asyncio
 import contextlib
+import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from aggregator.dedupe import SPEND_KINDS
 from aggregator.ledger import Ledger
 from aggregator.migrate import MigrationError, missing
 from aggregator.money import MoneyIntake
+from aggregator.nightly import Nightly
 from aggregator.postgres import Backoff, Link
 from aggregator.sources import SpoolSource
 from bidder.events.spool import SpoolReader
@@ -52,6 +55,8 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
     ledger = Ledger(money_link, spend_on, settings.tracking.click_window_s * 1_000)
     money = MoneyIntake(_source(state, settings), ledger, money_link, log)
 
+    nightly = Nightly(state, settings, dsn, spend_on, log, _host(state))
+
     def health(request: dict[str, Any]) -> dict[str, Any]:
         parts = {"counters": counters.health(), "money": money.health()}
         return {"healthy": parts["counters"]["postgres"] and parts["money"]["problem"] is None} | parts
@@ -64,10 +69,17 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_until_failure(counters.run(stop), stop))
                     tasks.create_task(_until_failure(money.run(stop), stop))
+                    tasks.create_task(_until_failure(nightly.run(stop), stop))
             log.info("aggregator stopped")
         finally:
             counters.close()
             await control.close()
+
+
+def _host(state: Path) -> str:
+    """As leases name this host; a machine without bidders has no such name."""
+    path = state / "host"
+    return path.read_text(encoding="ascii").strip() if path.exists() else platform.node()
 
 
 def _source(state: Path, settings: Settings) -> Callable[[], Source]:

@@ -1,6 +1,6 @@
 """Leases of a host: what is known of each, beside the purse that it fills.
 
-The rules, and why, stand in bidder/money/leases.py; here are the record of 72 bytes a lease, what one answer of the
+The rules, and why, stand in bidder/money/leases.py; here are the record of 112 bytes a lease, what one answer of the
 controller changes, and the passes over all of them: once a second for pacing, once a minute for what expires, and when
 something opens or shuts. None of them makes a Python object a lease. Nobody but the supervisor has such a table.
 """
@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 from bidder._fast.atomics cimport atomic_read
 from bidder._fast.pacing cimport pacing_throttle
-from bidder._fast.purses cimport BUCKETS, Purse
+from bidder._fast.purses cimport BUCKETS, Purse, half_lower
 
 cdef enum:
     SPAN = 14                  # minutes back that a bucket can be told from the same of the next round; one ahead is a worker's
@@ -75,6 +75,7 @@ cdef class LeaseTable:
         self.take_in(half, lease, received_at, mark)
         if known:
             self.purses.restore(slot, which, lease.amount, self.credits(half, minute))
+            self.obey(half)
             self.queue(half)
         self.turn_purse(slot, now)
 
@@ -246,17 +247,32 @@ cdef class LeaseTable:
         held.hour_s = lease.hour_s
         held.tilt = min(1.0, max(-1.0, <double> lease.tilt))
         held.even = bool(lease.even)
+        held.passes_on = bool(lease.passes_on)
         held.spent = max(held.spent, spent)
+        held.plan, held.elsewhere, held.price, held.limit = lease.plan, lease.elsewhere, lease.price, lease.limit
         held.mark = mark
         if not held.known:
             return 0
         for minute, nano in lease.closed:
             if minute > held.expired_through:
                 self.close_minute(half, minute, nano)
+        if 0 <= held.limit < amount:           # what was lowered already stays so, though the controller may not know yet
+            amount = min(amount, max(self.half(half).amount, held.limit))
         if self.half(half).amount != amount:
             self.purses.set_amount(half >> 1, half & 1, amount)
             self.queue(half)
+        self.obey(half)
         return 0
+
+    cdef void obey(self, Py_ssize_t half) noexcept:
+        """A budget was cut: what of it is not used goes back, however fast bids take."""
+        cdef Half* purse = self.half(half)
+        cdef int64_t over = purse.amount - self.held[half].limit
+        if self.held[half].limit < 0:
+            return
+        while over > 0 and atomic_read(&purse.left) > 0:
+            half_lower(purse, min(over, max(1, atomic_read(&purse.left))))
+            over = purse.amount - self.held[half].limit
 
     cdef int close_minute(self, Py_ssize_t half, int32_t minute, int64_t nano) except -1:
         """The newest minute of a bucket counts: an older one is out of the window, or our clock was set back."""

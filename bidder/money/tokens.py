@@ -2,11 +2,12 @@
 
 key file -> load_keys -> Sealer (bidder, with the first key) | Opener (tracker, with all)
 
-A key file has a line a key, `kid hex64`: the first seals, all open, so a new key is put
-on top and an old one leaves when its last token has expired. Prices: nano-USD for one impression.
+A key file has a line a key, `kid hex64`, and words `name=value` behind: the first seals, all open. How a new key
+becomes the first and an old one leaves: `keyfile.py`. Prices: nano-USD for one impression.
 Opening never raises: what is not genuine is None.
 """
 
+import base64
 import contextlib
 import os
 import secrets
@@ -32,6 +33,8 @@ __all__ = [
     "TokenClass",
     "click_id",
     "create_keys",
+    "key_of",
+    "kid_of",
     "load_keys",
     "seal",
 ]
@@ -114,7 +117,7 @@ def load_keys(path: Path) -> Keys:
         raise KeyFileError(f"{path}: no such key file; the first start of a host creates it") from None
     except UnicodeDecodeError:
         raise KeyFileError(f"{path}: not a key file: lines of `kid hex64` are wanted") from None
-    keys = [_key(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    keys = [key_of(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not keys:
         raise KeyFileError(f"{path}: it has no key")
     for number, key in enumerate(keys):
@@ -123,15 +126,16 @@ def load_keys(path: Path) -> Keys:
     return tuple(keys)
 
 
-def _key(line: str, where: str) -> Key:
-    kid, _, text = line.strip().partition(" ")
+def key_of(line: str, where: str) -> Key:
+    """One line of a key file, which is not blank."""
+    kid, text, *words = [*line.split(), ""][:2] + line.split()[2:]
     if not kid.isdigit() or int(kid) > 255:
         raise KeyFileError(f"{where}: a kid of 0 to 255 is wanted in front")
     try:
         secret = bytes.fromhex(text)
     except ValueError:
         secret = b""
-    if len(secret) != SECRET_BYTES:
+    if len(secret) != SECRET_BYTES or not all("=" in word for word in words):
         raise KeyFileError(f"{where}: {2 * SECRET_BYTES} hex digits are wanted behind the kid")
     return Key(int(kid), secret)
 
@@ -165,6 +169,14 @@ def click_id(sealer: Sealer, page: Token) -> str:
     Two clicks give one id, so one nonce never seals two texts. By whom caps count is nobody's business there.
     """
     return seal(sealer, TokenClass.CLICK, msgspec.structs.replace(page, user=0, user_stamp=0))
+
+
+def kid_of(token: str) -> int | None:
+    """Of the key that seals a token, if it is one; None for what cannot be."""
+    try:
+        return base64.urlsafe_b64decode(token[:4])[0]
+    except (ValueError, IndexError):
+        return None
 
 
 class Opener:

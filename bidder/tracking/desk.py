@@ -17,7 +17,7 @@ import msgspec
 
 from bidder.events.schema import NoticeFlag, NoticeKind
 from bidder.events.stream import Stream, StreamError
-from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, click_id
+from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, click_id, kid_of
 from bidder.ops.log import Log
 from bidder.settings import Exchange
 from bidder.tracking.booked import Booked
@@ -56,6 +56,7 @@ class Desk:
         log: Log,
         *,
         booked: Booked | None = None,
+        renew: Callable[[], Keys | None] = lambda: None,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.kids: tuple[int, ...] = ()  # of the keys that open, the sealing one first
@@ -69,6 +70,7 @@ class Desk:
         self._stream = stream
         self._exchanges = {row.key: row for row in exchanges.values()}
         self._lives = lives
+        self._renew = renew  # the keys of a file that has changed since they were used last
         self._log = log
         self._booked = Booked() if booked is None else booked
         self._wall_ms = wall_ms
@@ -89,10 +91,11 @@ class Desk:
 
     async def receive(self, kind: NoticeKind, token_text: str, said: Said) -> Receipt:
         """Returns when the notice is durable, or as soon as it is clear that it will not be."""
-        if self._opener is None or self.closed:
+        opener = self._opener_for(token_text)
+        if opener is None or self.closed:
             self._counts["unavailable"] += 1
             return Receipt(Verdict.UNAVAILABLE)
-        token, viewed = self._open(self._opener, kind, token_text)
+        token, viewed = self._open(opener, kind, token_text)
         if token is None:
             self._counts["forged"] += 1
             return Receipt(Verdict.FORGED)
@@ -124,6 +127,14 @@ class Desk:
                 self._notices[kind, str(flag.name).lower()] += 1
         return Receipt(Verdict.TAKEN, token)
 
+    def _opener_for(self, token_text: str) -> Opener | None:
+        """A token of a key that we have not seen may be of one that was added a moment ago."""
+        if kid_of(token_text) not in self.kids:
+            keys = self._renew()
+            if keys is not None:
+                self.use(keys)
+        return self._opener
+
     def _open(self, opener: Opener, kind: NoticeKind, text: str) -> tuple[Token | None, bool]:
         """What a genuine token of this kind says, and whether it is that of a page where a click id was due."""
         if kind in NOTICE_KINDS:
@@ -137,9 +148,10 @@ class Desk:
 
     def player_error(self, token_text: str, code_text: str | None) -> Verdict:
         """A player could not play: counted here by the code that it gives (VAST; 0: none), and nowhere else."""
-        if self._opener is None:
+        opener = self._opener_for(token_text)
+        if opener is None:
             return Verdict.UNAVAILABLE
-        token = self._opener.open(token_text, TokenClass.PAGE)
+        token = opener.open(token_text, TokenClass.PAGE)
         if token is None:
             self._counts["forged"] += 1
             return Verdict.FORGED

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bidder.campaigns import snapshot
+from bidder.money.keyfile import KeyFile
 from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, create_keys, seal
 from bidder.ops import log as log_module
-from bidder.tracking.sources import KeyFile, Landings
+from bidder.tracking.sources import Landings
 from tests import books
 
 TOKEN = Token((30_000_000).to_bytes(4, "big") + bytes(8), exchange=1)
@@ -44,7 +45,7 @@ def test_a_broken_key_file_is_told_once_and_changes_nothing(tmp_path: Path, capf
     path.write_text("nonsense\n")
     assert file.refresh() is None
     assert file.refresh() is None
-    assert len(said(capfd, "token keys refused; those of before open on")) == 1
+    assert len(said(capfd, "token keys refused; those of before stay")) == 1
 
 
 def test_without_a_book_no_click_has_a_target_and_a_broken_one_is_told_once(
