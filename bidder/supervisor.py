@@ -22,7 +22,7 @@ from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
-from bidder.events.outbox import Outbox, OutboxError
+from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
@@ -125,7 +125,8 @@ class Supervisor:
     def _close_window(self) -> bool:
         """One closed window of counters onto the bus; False where a worker stood in the middle of a request."""
         busy = self._outbox.busy
-        deltas = self._outbox.close_window(self._counters, self._workers.rows, int(time.time() * 1000))
+        counting = [*self._workers.rows, TRACKER_ROW]
+        deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
         return self._outbox.busy == busy
 

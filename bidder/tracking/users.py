@@ -11,8 +11,11 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from bidder._fast.acquaintances import Acquaintances
+from bidder._fast.counters import CounterFile, Counters
 from bidder._fast.mapping import MappingError
-from bidder.money.tokens import create_keys
+from bidder.events.outbox import KEY, TRACKER_ROW
+from bidder.events.schema import CapEvent, Kind
+from bidder.money.tokens import Token, create_keys
 from bidder.ops.log import Log
 from bidder.settings import Settings
 from bidder.tracking import visit
@@ -33,7 +36,9 @@ class TrackedUsers:
         self._settings = settings
         self._log = log
         self._store = open_store(settings)
-        self.settlement = Settlement(state, settings, self._store)
+        self._counters: Counters | None = None
+        self._counters_inode = 0
+        self.settlement = Settlement(state, settings, self._store, count=self._cap)
         self._people = People(self._store, user_keys(state), settings.users)
         self._inode = 0
         self._counts: Counter[str] = Counter()
@@ -47,6 +52,29 @@ class TrackedUsers:
             tell=self._count,
         )
 
+    def _cap(self, token: Token, event: CapEvent) -> None:
+        """Onto the bus with the counters of the bidder of this host, if there is one."""
+        if self._counters is None:
+            return
+        key = KEY.pack(
+            Kind.CAP,
+            token.exchange,
+            token.arm,
+            event,
+            0,
+            0,
+            0,
+            0,
+            0,
+            token.campaign,
+            token.creative,
+            0,
+            0,
+            token.minute,
+        )
+        with self._counters:
+            self._counters.count(key, 1)
+
     def _count(self, what: str) -> None:
         self._counts[what] += 1
 
@@ -57,6 +85,7 @@ class TrackedUsers:
     def refresh(self, book: object) -> None:
         """The newest book, and the table that this host's bidder has now."""
         self.settlement.refresh(book)
+        self._refresh_counters(self._state / "shm" / "counters")
         path = self._state / "shm" / "frequency"
         try:
             inode = path.stat().st_ino
@@ -66,6 +95,16 @@ class TrackedUsers:
         except (FileNotFoundError, MappingError):
             self._people.learn = lambda digest: None
             self._inode = 0
+
+    def _refresh_counters(self, path: Path) -> None:
+        """The file that the supervisor has made; it would be another's if we made it."""
+        try:
+            inode = path.stat().st_ino
+            if inode != self._counters_inode:
+                self._counters = CounterFile(path).open_worker(TRACKER_ROW)
+                self._counters_inode = inode
+        except (FileNotFoundError, MappingError):
+            self._counters, self._counters_inode = None, 0
 
     async def run(self) -> None:
         """Until cancelled; an error of ours is said, and the rest goes on."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bidder._fast.caps import Settler
 from bidder._fast.mapping import MappingError
-from bidder.events.schema import NoticeKind
+from bidder.events.schema import CapEvent, NoticeKind
 from bidder.money.tokens import Token
 from bidder.settings import Settings
 from bidder.users.profile import Profile
@@ -63,12 +63,14 @@ class Settlement:
         *,
         wall: Callable[[], float] = time.time,
         told: Told | None = None,
+        count: Callable[[Token, CapEvent], object] = lambda token, event: None,
     ) -> None:
         self._state = state
         self._settings = settings
         self._store = store
         self._by_win = {row.key for row in settings.exchanges.values() if row.spend_on == "win"}
         self._wall = wall
+        self._count = count
         self._told = Told(int(wall())) if told is None else told
         self._settler: Settler | None = None
         self._inode = 0
@@ -76,7 +78,6 @@ class Settlement:
         self._waiting: deque[tuple[int, list[tuple[int, int]], int]] = deque()
         self._early: list[tuple[NoticeKind, Token]] = []  # of campaigns that are newer than our book
         self.counts: Counter[str] = Counter()  # shown, beyond, given_back, dropped, stored
-        self.beyond: Counter[int] = Counter()  # impressions beyond a cap, by campaign
 
     def refresh(self, book: object) -> None:
         """The table that the bidder of this host has now, and the rules of the newest book."""
@@ -109,23 +110,26 @@ class Settlement:
         known, was_shown = self._told.add(token.bid_id, shown, now_s)
         subject = (token.user, token.user_stamp, token.minute, token.format, token.campaign, token.creative, now_s)
         if not shown:
-            if not known and made_s(token) >= self._told.since_s:
-                self.counts["given_back"] += len(self._settler.release(*subject)) > 0
+            if not known and made_s(token) >= self._told.since_s and self._settler.release(*subject):
+                self._note(token, CapEvent.GIVEN_BACK)
             return
         if was_shown:
             return
         rules = self._settler.confirm(*subject)
         if not rules:
             return
-        self.counts["shown"] += 1
+        self._note(token, CapEvent.SHOWN)
         if any(beyond for _, _, beyond in rules):
-            self.counts["beyond"] += 1
-            self.beyond[token.campaign] += 1
+            self._note(token, CapEvent.BEYOND)
         if self._store is not None:
             if len(self._waiting) >= WAITING:
                 self._waiting.popleft()
                 self.counts["dropped"] += 1
             self._waiting.append((token.user, [(key, per_s) for key, per_s, _ in rules], now_s))
+
+    def _note(self, token: Token, event: CapEvent) -> None:
+        self.counts[event.name.lower()] += 1
+        self._count(token, event)
 
     async def run(self) -> None:
         """Into the store, until cancelled."""
@@ -157,9 +161,9 @@ class Settlement:
         while self._waiting:
             await asyncio.sleep(PAUSE_S / 10)
 
-    def statistics(self) -> dict[str, object]:
-        """Counts since the start; campaigns by key."""
-        return dict(self.counts) | {"waiting": len(self._waiting), "beyond_by_campaign": dict(self.beyond)}
+    def statistics(self) -> dict[str, int]:
+        """Counts since the start."""
+        return dict(self.counts) | {"waiting": len(self._waiting)}
 
 
 def made_s(token: Token) -> int:

@@ -91,6 +91,7 @@ def test_a_loss_gives_the_cap_back_and_an_impression_keeps_it(host: Host) -> Non
     assert statistics(host)["caps"]["shown"] == 2
     assert statistics(host)["caps"].get("beyond", 0) == 0
     wait_until(lambda: statistics(host)["caps"].get("stored") == 2, 10, "both impressions to be in the store")
+    assert host.report("caps") == [{"campaign": "c-twice", "shown": 2, "beyond": 0, "given_back": 1}]
 
 
 def test_a_visit_is_targeted_by_the_next_requests(host: Host) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bidder.events.schema import NoticeKind
+from bidder.events.schema import CapEvent, NoticeKind
 from bidder.money.tokens import Token
 from bidder.settings import Settings, Users
 from bidder.users.settle import Settlement, Told
@@ -37,8 +37,13 @@ class Host:
             holds=(HOLD_S,) * 4,
         )
         self.now_s = NOW_S
+        self.counted: list[tuple[int, CapEvent]] = []
         self.settlement = Settlement(
-            directory / "host", Settings(users=Users(banner_hold_s=HOLD_S)), store, wall=lambda: self.now_s
+            directory / "host",
+            Settings(users=Users(banner_hold_s=HOLD_S)),
+            store,
+            wall=lambda: self.now_s,
+            count=lambda token, event: self.counted.append((token.campaign, event)),
         )
         self.settlement.refresh(self.world.book)
 
@@ -116,7 +121,8 @@ def test_an_impression_after_its_time_is_counted_beyond_the_cap_and_reported(tmp
     host.tell(NoticeKind.IMPRESSION, first)
     statistics = host.settlement.statistics()
     assert (statistics["shown"], statistics["beyond"]) == (2, 1)
-    assert statistics["beyond_by_campaign"] == {host.world.keys["capped"]: 1}
+    capped = host.world.keys["capped"]
+    assert host.counted == [(capped, CapEvent.SHOWN), (capped, CapEvent.SHOWN), (capped, CapEvent.BEYOND)]
     host.at(DAY_S - 1)
     assert not host.bid()
 
