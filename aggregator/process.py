@@ -24,8 +24,10 @@ from aggregator.money import MoneyIntake
 from aggregator.nightly import Nightly
 from aggregator.postgres import Backoff, Link
 from aggregator.sources import SpoolSource
+from aggregator.spool_keeper import SpoolKeeper
 from bidder.events.spool import SpoolReader
 from bidder.events.stream import Source
+from bidder.events.targets import target_of
 from bidder.ops import log as logs
 from bidder.ops.control import ControlError, serve
 from bidder.ops.presence import Presence
@@ -54,11 +56,13 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
     spend_on = {row.key: SPEND_KINDS[row.spend_on] for row in settings.exchanges.values()}
     ledger = Ledger(money_link, spend_on, settings.tracking.click_window_s * 1_000)
     money = MoneyIntake(_source(state, settings), ledger, money_link, log)
-
+    keeper = _keeper(state, settings, money, log)
     nightly = Nightly(state, settings, dsn, spend_on, log, _host(state))
 
     def health(request: dict[str, Any]) -> dict[str, Any]:
         parts = {"counters": counters.health(), "money": money.health()}
+        if keeper is not None:
+            parts["spool"] = keeper.health()
         return {"healthy": parts["counters"]["postgres"] and parts["money"]["problem"] is None} | parts
 
     with Presence(state, ROLE):
@@ -69,6 +73,8 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_until_failure(counters.run(stop), stop))
                     tasks.create_task(_until_failure(money.run(stop), stop))
+                    if keeper is not None:
+                        tasks.create_task(_until_failure(keeper.run(stop), stop))
                     tasks.create_task(_until_failure(nightly.run(stop), stop))
             log.info("aggregator stopped")
         finally:
@@ -90,6 +96,14 @@ def _source(state: Path, settings: Settings) -> Callable[[], Source]:
 
         return lambda: KinesisSource(settings.stream.kinesis_stream, client("kinesis", settings.stream))
     return lambda: SpoolSource(SpoolReader(state / "spool"))
+
+
+def _keeper(state: Path, settings: Settings, money: MoneyIntake, log: logs.Log) -> SpoolKeeper | None:
+    """Of this host's spool, where that is the stream."""
+    if settings.stream.backend != "spool":
+        return None
+    target = target_of(settings.stream)
+    return SpoolKeeper(state / "spool", target, settings.stream.keep_s, lambda: money.position, log)
 
 
 async def _until_failure(work: Any, stop: asyncio.Event) -> None:
