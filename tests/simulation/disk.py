@@ -8,9 +8,11 @@ of the numbers that were written to it since it was last synced.
 import errno
 import os
 import random
+import threading
 from pathlib import Path
+from unittest import mock
 
-from bidder.events import segments
+from bidder.events import segments, spool
 from bidder.events.spool import Spool
 
 
@@ -74,17 +76,25 @@ class Disk:
                 path.unlink()
 
 
+class NoThreads:
+    """What the spool takes from `threading`, but that no thread begins."""
+
+    Condition = threading.Condition
+
+    class Thread:
+        def __init__(self, **how: object) -> None: ...
+        def start(self) -> None: ...
+
+
 class InlineSpool(Spool):
     """Production, but that commits happen when `commit` is called, by whoever calls it."""
 
     def __init__(self, disk: Disk, segment_bytes: int) -> None:
         self._disk = disk
         self.hung = False
-        super().__init__(disk.spool, segment_bytes, sync=disk.sync, monotonic=lambda: 0.0)
+        with mock.patch.object(spool, "threading", NoThreads):
+            super().__init__(disk.spool, segment_bytes, sync=disk.sync, monotonic=lambda: 0.0)
         disk.opened()
-
-    def _run(self) -> None:
-        """The writer's thread has nothing to do."""
 
     @property
     def healthy(self) -> bool:

@@ -16,11 +16,13 @@ import psycopg2
 from aggregator.inbox import Inbox
 from aggregator.ledger import Batch
 from aggregator.money import MoneyIntake
+from aggregator.sources import SpoolSource
 from bidder._fast.counters import CounterFile, Counters
 from bidder._fast.purses import Purses
 from bidder.events.outbox import KEY, Outbox
-from bidder.events.schema import Deltas, Kind, NoticeFlag
+from bidder.events.schema import Deltas, Kind, Notice, NoticeFlag
 from bidder.events.spool import SpoolError, SpoolReader
+from bidder.events.stream import Place
 from bidder.money.leases import LeaseKeeper
 from bidder.money.tokens import Token
 from bidder.money.wire import LeaseState
@@ -47,6 +49,19 @@ class Quiet:
     def error(self, *said: Any, **more: Any) -> None: ...
 
 
+class Reader(SpoolReader):
+    """Production, but that it does not look at the files where it is known that nothing is new in them."""
+
+    def __init__(self, host: "Host") -> None:
+        super().__init__(host.disk.spool)
+        self._host = host
+
+    def read(self, position: int, max_bytes: int) -> tuple[list[tuple[int, Notice]], int]:
+        if self._host.tracker is not None and position >= self._host.tracker.durable:
+            return [], position
+        return super().read(position, max_bytes)
+
+
 class Ledger:
     """The bank as MoneyIntake knows Postgres: it may be away, and its client may die before or after a commit."""
 
@@ -56,10 +71,9 @@ class Ledger:
     def broken(self) -> None:
         """Of the link."""
 
-    def position(self, stream: str) -> int:
+    def place(self, stream: str, exclusive: bool = False) -> Place:
         self._world.need_postgres()
-        found: int = self._world.bank.position(stream)
-        return found
+        return Place(self._world.bank.position(stream))
 
     def commit(self, batch: Batch) -> None:
         world = self._world
@@ -311,7 +325,8 @@ class Host:
     def start_aggregator(self) -> None:
         self.inbox = Inbox()
         self.intake = MoneyIntake(
-            lambda: SpoolReader(self.disk.spool), Ledger(self.world), Ledger(self.world), Quiet(), self.mono  # type: ignore[arg-type]
+            lambda: SpoolSource(Reader(self), self.mono), Ledger(self.world), Ledger(self.world),  # type: ignore[arg-type]
+            Quiet(), self.mono,  # type: ignore[arg-type]
         )
 
     def pump(self) -> None:
