@@ -6,9 +6,12 @@ A half of a purse is named by one number: 2 * slot + which. At most one lease a 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from bidder._fast.purses cimport Half, Purses
 
-cdef struct Held:              # 72 bytes
+cdef struct Held:              # 104 bytes
     int64_t lease              # 0: none
     int64_t spent              # billed so far, nano-USD
+    int64_t plan               # of the hour, for all hosts; 0: it is not shared
+    int64_t elsewhere          # of it, what other leases have used
+    int64_t price              # the most that one bid may cost
     double begins_at           # monotonic seconds, as all times here
     double take_until
     double settle_until        # it closes then; of two that are over, the one that closes first makes room
@@ -22,6 +25,7 @@ cdef struct Held:              # 72 bytes
     uint8_t open
     uint8_t even
     uint8_t queued             # it stands in `shut`
+    uint8_t passes_on          # what is left of it in its last seconds, the next lease needs
 
 cdef struct Closed:            # reservations that were billed or lost, by minute of the bid (minute % 16)
     Py_ssize_t half

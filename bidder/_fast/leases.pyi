@@ -1,7 +1,7 @@
 """Leases of a host: what is known of each, beside the purse that it fills. For bidder/money/leases.py, with its rules.
 
 A half of a purse is named by one number: 2 * slot + which. Money: nano-USD. Times: monotonic seconds; minutes: UTC
-since 1970. 72 bytes a half, and 200 more for each lease whose notices have closed something in an open minute.
+since 1970. 104 bytes a half, and 200 more for each lease whose notices have closed something in an open minute.
 `mark`: number of the listing in which a lease was named last.
 """
 

@@ -1,6 +1,6 @@
 """Leases of a host: what is known of each, beside the purse that it fills.
 
-The rules, and why, stand in bidder/money/leases.py; here are the record of 72 bytes a lease, what one answer of the
+The rules, and why, stand in bidder/money/leases.py; here are the record of 104 bytes a lease, what one answer of the
 controller changes, and the passes over all of them: once a second for pacing, once a minute for what expires, and when
 something opens or shuts. None of them makes a Python object a lease. Nobody but the supervisor has such a table.
 """
@@ -246,7 +246,9 @@ cdef class LeaseTable:
         held.hour_s = lease.hour_s
         held.tilt = min(1.0, max(-1.0, <double> lease.tilt))
         held.even = bool(lease.even)
+        held.passes_on = bool(lease.passes_on)
         held.spent = max(held.spent, spent)
+        held.plan, held.elsewhere, held.price = lease.plan, lease.elsewhere, lease.price
         held.mark = mark
         if not held.known:
             return 0

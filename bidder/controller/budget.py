@@ -34,7 +34,7 @@ class Budget:
     even: bool
     flight_end: datetime | None
     committed_total: int
-    committed_day: int
+    committed_day: int  # `committed_hour` among it
     committed_hour: int
 
 
@@ -47,11 +47,13 @@ def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int) -> int:
         limits.append(budget.hourly - budget.committed_hour)
     if budget.daily is not None:
         left = budget.daily - budget.committed_day
-        limits.append(-(-left // hour.left_in_day) if budget.even else left)
+        if budget.even:  # of the hour's part, some may be other hosts'
+            left = -(-(left + budget.committed_hour) // hour.left_in_day) - budget.committed_hour
+        limits.append(left)
     if budget.total is not None:
         left = budget.total - budget.committed_total
         if budget.even and budget.daily is None and budget.flight_end is not None:
             hours = max(1, -(-(budget.flight_end - hour.start) // timedelta(hours=1)))
-            left = -(-left // hours)
+            left = -(-(left + budget.committed_hour) // hours) - budget.committed_hour
         limits.append(left)
     return max(0, min(limits))

@@ -26,10 +26,12 @@ from collections.abc import Callable, Collection
 
 from bidder._fast.leases import SPAN_MINUTES, LeaseTable
 from bidder._fast.purses import Purses
+from bidder._fast.wants import Wants
 from bidder.money.wire import Lease, LeaseState
 
 FRESH_S = 3.0
 CEILINGS = 4_000  # told in one question at most
+WANTS = 4_000  # likewise
 MAX_RELEASE_S = (SPAN_MINUTES - 2) * 60
 
 
@@ -44,6 +46,8 @@ class LeaseKeeper:
         self.seen = ""  # to be told in the next question
         self._purses = purses
         self._table = LeaseTable(purses)
+        self._wants = Wants(self._table)
+        self._hosts = 1  # that share budgets with this one, itself among them
         self._release_after_s = release_after_s
         self._clock = clock
         self._received_at = float("-inf")
@@ -87,6 +91,10 @@ class LeaseKeeper:
         """
         return self._table.ceilings(now, CEILINGS)
 
+    def wants(self, now: float) -> list[tuple[int, int, int]]:
+        """For the next question: see bidder.money.wire.LeaseSync. What it hands back has left the purses then."""
+        return self._wants.ask(now, self._hosts, WANTS)
+
     def ready(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease in its purse, or been refused one?"""
         if not self.surveyed or not self._listed:
@@ -107,6 +115,8 @@ class LeaseKeeper:
             self._listing += 1
         self._listed = state.ends or (self._listed and not state.begins)
         self._received_at, self.seen = received_at, state.seen
+        self._hosts = state.hosts
+        self._wants.heard(state.heard)
         self._whole = whole = self._listed and not state.partial
         self._fresh = whole and not state.stale
         self._complete = self._listed and complete and not state.more

@@ -45,6 +45,7 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     plan: int = 0  # nano-USD, what all hosts together may spend in that hour; 0: not shared, `amount` is all there is
     elsewhere: int = 0  # nano-USD of it that other leases have spent or reserved, roughly and some seconds ago
     price: int = 0  # nano-USD, the most that one bid of this campaign may cost
+    passes_on: bool = False  # what it does not need at its end, the next hour's lease has at its beginning
 
 
 class LeaseState(msgspec.Struct, array_like=True, frozen=True):

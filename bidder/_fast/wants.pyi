@@ -1,0 +1,13 @@
+"""Wants: how much a host would like each of its open leases to have. For bidder/money/leases.py; rules: docs/leases.md."""
+
+from bidder._fast.leases import LeaseTable
+
+class Wants:
+    def __init__(self, table: LeaseTable) -> None: ...
+    def ask(self, now: float, hosts: int, most: int) -> list[tuple[int, int, int]]:
+        """(lease, amount, used) as bidder.money.wire.LeaseSync.wants has them, of open leases of which there is news.
+
+        What is handed back has left the purse then. `hosts` share each budget. `now`: monotonic seconds. nano-USD.
+        """
+    def heard(self, heard: bool) -> None:
+        """Was the last question taken in? What was not is said again."""
