@@ -72,6 +72,11 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
 
 def _source(state: Path, settings: Settings) -> Callable[[], Source]:
     """How to begin reading the stream that the settings name."""
+    if settings.stream.backend == "kinesis":
+        from bidder.events.aws import client
+        from bidder.events.kinesis_source import KinesisSource
+
+        return lambda: KinesisSource(settings.stream.kinesis_stream, client("kinesis", settings.stream))
     return lambda: SpoolSource(SpoolReader(state / "spool"))
 
 

@@ -16,6 +16,11 @@ from reporting.queries import Question, ReportError, build
 OPTIONS = "-c role=analyst -c default_transaction_read_only=on -c statement_timeout=60s -c TimeZone=UTC"
 POLL_S = 0.05
 
+REACHED = """
+SELECT name, epoch, position FROM report.data_status
+UNION ALL SELECT stream || '/' || shard, NULL, sequence FROM report.shard_status
+"""
+
 Rows = tuple[list[str], list[tuple[Any, ...]]]  # columns, rows
 
 LISTS = {
@@ -30,7 +35,7 @@ LISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A position that `report.data_status` is to reach. `epoch`: of a producer of counters."""
+    """A position that `report.data_status` or `report.shard_status` is to reach. `epoch`: of a producer of counters."""
 
     name: str
     epoch: int | None
@@ -73,7 +78,7 @@ class Reader:
         """Until every goal is reached; what is not in time."""
         deadline = clock() + timeout_s
         while True:
-            _, rows = self._rows("SELECT name, epoch, position FROM report.data_status", None)
+            _, rows = self._rows(REACHED, None)
             reached = {(name, epoch): position for name, epoch, position in rows}
             left = [goal for goal in goals if reached.get((goal.name, goal.epoch), 0) < goal.position]
             if not left or clock() >= deadline:

@@ -15,6 +15,7 @@ from bidder.cli.context import CliError
 from bidder.cli.context import load as load_context
 
 if TYPE_CHECKING:
+    from bidder.settings import Settings
     from reporting.queries import Question
     from reporting.reading import Goal, Reader
 
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         zone_name = zone(args.tz)
         question = _question(args, zone_name) if args.report not in _LISTS else None
         with Reader(context.analyst_dsn or context.dsn) as reader:
-            if args.flush and not _flush(args.state, reader, args.timeout):
+            if args.flush and not _flush(args.state, context.settings, reader, args.timeout):
                 return NOT_REACHED
             columns, rows = reader.listing(args.report) if question is None else reader.answer(question)
     except ReportError as error:
@@ -99,10 +100,10 @@ def _question(args: argparse.Namespace, zone_name: str) -> "Question":
     )
 
 
-def _flush(state: Path, reader: "Reader", timeout_s: float) -> bool:
+def _flush(state: Path, settings: "Settings", reader: "Reader", timeout_s: float) -> bool:
     """Close what is open, wait for it; False (and a line on stderr) if it does not arrive in time."""
     deadline = time.monotonic() + timeout_s
-    goals = [goal for goal in (_counters_goal(state, deadline), _money_goal(state, deadline)) if goal is not None]
+    goals = [*_counters_goals(state, deadline), *_money_goals(state, settings, deadline)]
     left = reader.wait_for(goals, max(0.0, deadline - time.monotonic()))
     for goal in left:
         print(
@@ -113,31 +114,37 @@ def _flush(state: Path, reader: "Reader", timeout_s: float) -> bool:
     return not left
 
 
-def _counters_goal(state: Path, deadline: float) -> "Goal | None":
+def _counters_goals(state: Path, deadline: float) -> "list[Goal]":
     from reporting.reading import Goal
 
     answer = _ask(state, "supervisor", deadline)
     if answer is None:
         print(f"outbid {NAME}: no supervisor runs; counters may still be in its outbox", file=sys.stderr)
-        return None
-    return Goal(str(answer["producer"]), int(answer["epoch"]), int(answer["seq"]))
+        return []
+    return [Goal(str(answer["producer"]), int(answer["epoch"]), int(answer["seq"]))]
 
 
-def _money_goal(state: Path, deadline: float) -> "Goal | None":
-    """Also without a tracker: what it acknowledged lies in its spool."""
+def _money_goals(state: Path, settings: "Settings", deadline: float) -> "list[Goal]":
+    """Also without a tracker: what it acknowledged lies in its spool, or where other hosts have it too."""
     from bidder.events.spool import SpoolError, SpoolReader
     from reporting.reading import Goal
 
     answer = _ask(state, "tracker", deadline)
     if answer is not None:
-        return Goal(str(answer["stream"]), None, int(answer["position"]))
+        shards = answer.get("shards")
+        if shards is None:
+            return [Goal(str(answer["stream"]), None, int(answer["position"]))]
+        return [Goal(f"{answer['stream']}/{shard}", None, int(sequence)) for shard, sequence in shards.items()]
+    if settings.stream.backend != "spool":
+        print(f"outbid {NAME}: no tracker runs; what it sent last may not be booked yet", file=sys.stderr)
+        return []
     print(f"outbid {NAME}: no tracker runs; waiting for what its spool holds", file=sys.stderr)
     try:
         spool = SpoolReader(state / "spool")
-        return Goal(spool.id, None, spool.durable)
+        return [Goal(spool.id, None, spool.durable)]
     except SpoolError as error:
         print(f"outbid {NAME}: {error}", file=sys.stderr)
-        return None
+        return []
 
 
 def _ask(state: Path, role: str, deadline: float) -> dict[str, Any] | None:
