@@ -24,8 +24,10 @@ UNION ALL SELECT stream || '/' || shard, NULL, sequence FROM report.shard_status
 Rows = tuple[list[str], list[tuple[Any, ...]]]  # columns, rows
 
 LISTS = {
-    "ledger": "SELECT account, kind, campaign, exchange, debits_usd, credits_usd, balance_usd FROM report.ledger"
-    " ORDER BY kind, abs(balance_nano_usd) DESC, account",
+    "accounts": "SELECT account, kind, advertiser, campaign, exchange, debits_usd, credits_usd, balance_usd"
+    " FROM report.ledger ORDER BY kind, abs(balance_nano_usd) DESC, account",
+    "suspense": "SELECT bid_id, received_at, minute, exchange, campaign, price_usd, state, reviewed_at,"
+    " reviewed_by, note FROM report.suspense ORDER BY state = 'open' DESC, received_at",
     "status": "SELECT source, name, epoch, position, complete_through, lag_s, lost_windows FROM report.data_status"
     " ORDER BY source, name, epoch",
     "budget": "SELECT campaign, advertiser, status, total_usd, daily_usd, hourly_usd, spend_usd, spend_today_usd,"
@@ -67,6 +69,12 @@ class Reader:
     def listing(self, name: str) -> Rows:
         """One of LISTS."""
         return self._rows(LISTS[name], None)
+
+    def balance(self) -> tuple[int, int]:
+        """What all accounts add up to, in nano-USD, and how many there are."""
+        _, rows = self._rows("SELECT coalesce(sum(balance_nano_usd), 0)::bigint, count(*) FROM report.ledger", None)
+        total, accounts = rows[0]
+        return int(total), int(accounts)
 
     def wait_for(
         self,

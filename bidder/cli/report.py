@@ -1,7 +1,8 @@
 """`outbid report`: what was spent, delivered and not bid on, as analysts see it.
 
 arguments -> reporting.queries.Question -> rows -> table, CSV or JSON on stdout.
-Exit codes: 0 done, 1 Postgres or the question, 3 --flush did not see everything arrive in time.
+Exit codes: 0 done, 1 Postgres or the question (or accounts that do not add up to zero), 3 --flush did not see
+everything arrive in time.
 """
 
 import argparse
@@ -28,9 +29,11 @@ NOT_REACHED = 3
 
 _LISTS = {
     "budget": "budgets of all campaigns and what was spent of them",
-    "ledger": "balances of all accounts",
+    "accounts": "balances of all accounts of the ledger",
+    "suspense": "bills that came after the life of their token, and what became of them",
     "status": "how far the facts reach, and what is missing",
 }
+_BALANCED = ("ledger", "accounts")  # reports that also say whether the ledger adds up
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("spend", "campaign", "what campaigns spent, most first"),
         ("delivery", "total", "requests, bids, wins, impressions, clicks, conversions, spend"),
         ("nobids", "reason", "requests without a bid, by reason"),
+        ("ledger", "campaign", "granted, returned, spent, late, overspent, in suspense, charged"),
     ):
         asked = kinds.add_parser(kind, parents=[shared], help=text, description=_description(kind))
         asked.add_argument("--by", metavar="DIM[,DIM]", help=f"dimensions; total: none (default: {default})")
@@ -80,9 +84,22 @@ def run(args: argparse.Namespace) -> int:
             if args.flush and not _flush(args.state, context.settings, reader, args.timeout):
                 return NOT_REACHED
             columns, rows = reader.listing(args.report) if question is None else reader.answer(question)
+            balance = reader.balance() if args.report in _BALANCED else None
     except ReportError as error:
         raise CliError(str(error)) from None
     print(render(*with_dollars(columns, rows), args.format, zone_name))
+    return 0 if balance is None else _balanced(*balance, args.format)
+
+
+def _balanced(total_nano: int, accounts: int, form: str) -> int:
+    """The line below a table of balances; exit code."""
+    from bidder.money.units import usd_text
+
+    if total_nano != 0:
+        print(f"outbid {NAME}: all {accounts} accounts add up to {usd_text(total_nano)}, not to zero", file=sys.stderr)
+        return 1
+    if form == "table":
+        print(f"\nAll {accounts} accounts add up to {usd_text(total_nano)}.")
     return 0
 
 
