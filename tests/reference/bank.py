@@ -1,25 +1,32 @@
 """Postgres and the lease office in memory: every table that money needs, every transaction whole. Slow and obvious.
 
-sync() is bidder.controller.leases.LeaseOffice without its short cuts: it looks at all campaigns each time, and works every
-sum out anew. commit() is aggregator.ledger.Ledger, apply() aggregator.writer.Writer. Money: int nano-USD. Times: seconds
-since 1970; `now` of the caller's clock, `clock` is the database's own.
+sync() is bidder.controller.leases.LeaseOffice with the SQL taken out: it looks at all campaigns each time, and adds every sum
+up anew; what is pure of it (shares.py, and who gets what of an Account) is production. commit() is aggregator.ledger.Ledger,
+apply() aggregator.writer.Writer. Money: int nano-USD. Times: seconds since 1970; `now` is the caller's clock, `clock` the
+database's own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-from aggregator.dedupe import BidState, Booking, book, bookable
+from aggregator.dedupe import BidState, Booking, book
 from aggregator.fold import Loss, advance, fold
 from aggregator.inbox import SourceKey
 from aggregator.ledger import Batch, StreamMoved
-from bidder.controller.budget import Budget, BudgetHour, amount_of
+from bidder.controller import due
+from bidder.controller.budget import BudgetHour
+from bidder.controller.hosts import AGAIN, LIVES
+from bidder.controller.leases import FRESH_S, LeaseOffice, _take_in
+from bidder.controller.shares import Account, Out
+from bidder.controller.shares import Campaign as Shared
+from bidder.controller.streams import CLOSES_S, RELEASES_S, WARM_UP_S
 from bidder.events.schema import Deltas, Notice, NoticeKind
 from bidder.money.wire import Lease, LeaseState, LeaseSync
+from bidder.settings import Money
 
-AHEAD_S = 20.0
-FRESH_S = 5.0
+RECENT = timedelta(hours=2)
 
 
 @dataclass
@@ -27,6 +34,7 @@ class Campaign:
     """A row of `config.campaign`, as far as money asks."""
 
     key: int
+    price: int
     total: int | None = None
     daily: int | None = None
     hourly: int | None = None
@@ -39,19 +47,24 @@ class Campaign:
 
 @dataclass
 class Granted:
-    """A row of `ledger.lease`."""
+    """A row of `ledger.lease`; `changed`: version of the bank when it last did."""
 
-    id: int
     campaign: int
-    host: str
-    hour: float
-    day: date
-    amount: int
-    take_until: float
-    settle_until: float
-    revision: int
+    out: Out
     changed: int
-    closed: bool = False
+
+    @property
+    def id(self) -> int:
+        assert self.out.lease is not None
+        return self.out.lease
+
+    @property
+    def closed(self) -> bool:
+        return not self.out.open
+
+    @property
+    def amount(self) -> int:
+        return self.out.amount
 
 
 @dataclass
@@ -59,7 +72,8 @@ class Stream:
     """A row of `ops.stream`."""
 
     position: int = 0
-    checked_at: float | None = None
+    checked_at: float = 0.0
+    updated_at: float = 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -67,19 +81,23 @@ def _hour(minute: int, timezone: str) -> BudgetHour:
     return BudgetHour.at(datetime.fromtimestamp(60 * minute, UTC), timezone)
 
 
-def hours_of(now: float, timezone: str) -> list[BudgetHour]:
-    """This one, and the next shortly before it begins."""
-    current = _hour(int(now // 60), timezone)
-    end = current.end.timestamp()
-    return [current, *([_hour(int(end // 60), timezone)] * (end - now <= AHEAD_S))]
+def _hours(now: datetime, timezone: str) -> list[BudgetHour]:
+    """due.hours_of(), remembered."""
+    current = _hour(int(now.timestamp() // 60), timezone)
+    near = (current.end - now).total_seconds() <= due.AHEAD_S
+    return [current, *([_hour(int(current.end.timestamp() // 60), timezone)] * near)]
+
+
+def _told(out: Out) -> tuple[object, ...]:
+    """What a host is told of a lease, but for its spending."""
+    return (out.amount, out.take_until, out.settle_until, out.revision, out.open, out.plan, out.elsewhere)
 
 
 class Bank:
     """All of it. `page`: leases in one answer."""
 
     def __init__(
-        self, spend_on: Mapping[int, NoticeKind], clock: Callable[[], float], *,
-        take_for_s: int = 3_600, settle_for_s: int = 1_800, release_after_s: int = 600, unbudgeted: int = 10**12,
+        self, spend_on: Mapping[int, NoticeKind], clock: Callable[[], float], money: Money, *, unbudgeted: int = 10**12,
         page: int = 4_000,
     ) -> None:  # fmt: skip
         self.campaigns: dict[int, Campaign] = {}
@@ -95,12 +113,15 @@ class Bank:
         self.progress: dict[SourceKey, tuple[int, int]] = {}
         self.traffic: dict[tuple[int, ...], list[int]] = {}
         self.gaps: list[tuple[str, int, int, int]] = []
-        self.epoch = 1
+        self.version = 1
+        self._hosts: dict[str, datetime] = {}  # when each asked for leases last, as written down
+        self._office = LeaseOffice(money)
         self._spend_on = dict(spend_on)
         self._clock = clock
-        self._take_for_s, self._settle_for_s, self._release_after_s = take_for_s, settle_for_s, release_after_s
-        self._unbudgeted, self._page = unbudgeted, page
-        self.version = 1
+        self._money, self._unbudgeted, self._page = money, unbudgeted, page
+        self._epoch = 0
+        self._spent: dict[int, int] = {}
+        self.forget()
 
     # -- campaigns
 
@@ -112,97 +133,163 @@ class Bank:
     # -- the lease office
 
     def forget(self) -> None:
-        """The controller has started anew."""
-        self.epoch += 1
+        """The controller has started anew, or lost its connection."""
+        self._epoch += 1
+        self._asked: dict[str, datetime] = {}
+        self._turns: dict[str, int] = {}
+        self._first: float | None = None
 
     def sync(self, request: LeaseSync, now: float) -> LeaseState:
         """Answer one host."""
-        self._free(request, now)
-        for campaign in self.campaigns.values():
-            runs = campaign.active and (campaign.flight_end is None or campaign.flight_end > now)
-            for hour in hours_of(now, campaign.timezone) if runs else ():
-                self._due(campaign, hour, request, now)
-        return self._tell(request, now, self.stale(now))
+        wall, host = datetime.fromtimestamp(now, UTC), request.host
+        epoch, version, last, then, told_turn = (int(part) for part in (request.seen or "0.0.0.0.0").split("."))
+        if epoch != self._epoch:
+            version = last = then = told_turn = 0
+        turn = self._turns.get(host, 0)
+        heard = turn > 0 and told_turn == turn
+        hosts = self._count(host, wall)
+        behind_s, closes_behind_s = self.behind_s(now)
+        self._free(host, request.ceilings if heard else [], closes_behind_s, wall)
+        wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
+        self._grant(request, wants, hosts if request.wants is not None else 1, wall)
+        self._turns[host] = turn + 1
+        return self._tell(request, (version, last, then, turn + 1), behind_s > FRESH_S, hosts, heard, now)
 
-    def stale(self, now: float) -> bool:
-        """Are the totals behind what trackers have acknowledged?"""
-        checked = [stream.checked_at for stream in self.streams.values() if stream.checked_at is not None]
-        return not checked or now - max(checked) > FRESH_S
+    def behind_s(self, now: float) -> tuple[float, float]:
+        """How old totals are where reservations come back, and where leases close."""
+        if self._first is None or now < self._first:
+            self._first = now
+        if now - self._first < WARM_UP_S:
+            return float("inf"), float("inf")
+        clock = self._clock()
+        behind = [(clock - stream.updated_at, clock - stream.checked_at) for stream in self.streams.values()]
+        releases = max((old for silent, old in behind if silent < RELEASES_S), default=float("inf"))
+        closes = max((old for silent, old in behind if silent < CLOSES_S), default=float("inf") if behind else 0.0)
+        return releases, closes
 
     def spent(self, lease: int) -> int:
         """Of all minutes."""
-        return sum(spent for spent, _ in self.minutes.get(lease, {}).values())
+        return self._spent.get(lease, 0)
 
     def cost(self, lease: Granted) -> int:
         """Open: all that it may cost, and what late bills added; closed: what it did cost."""
         return self.spent(lease.id) if lease.closed else max(lease.amount, self.spent(lease.id))
 
-    def _free(self, request: LeaseSync, now: float) -> None:
+    def _count(self, host: str, now: datetime) -> int:
+        """Hosts that have asked within half a minute; each is written down every five seconds."""
+        asked = self._asked.get(host)
+        if asked is None or not timedelta(0) <= now - asked < AGAIN:
+            self._hosts[host] = now
+            self._asked = {each: at for each, at in self._hosts.items() if at > now - LIVES}
+        return sum(abs(now - at) < LIVES for at in self._asked.values())
+
+    def _free(self, host: str, ceilings: Sequence[tuple[int, int]], behind_s: float, now: datetime) -> None:
         freed = set()
-        for lease in self._of(request.host):
-            if lease.settle_until <= now:
+        for lease in [lease for lease in self._of(host) if behind_s < float("inf")]:
+            if lease.out.settle_until <= now - timedelta(seconds=max(0.0, behind_s - FRESH_S)):
                 self._move(lease, -max(0, lease.amount - self.spent(lease.id)))
-                lease.closed = True
-                self._touch(lease)
+                self._change(lease, open=False)
                 freed.add(lease.campaign)
-        for id, ceiling in request.ceilings:
+        for id, ceiling in ceilings:
             lease = self.leases[id]
-            if (
-                lease.host == request.host and not lease.closed and lease.take_until <= now
-                and lease.amount > max(0, ceiling)
-            ):  # fmt: skip
-                self._set(lease, max(0, ceiling), lease.revision)
+            mine = lease.out.host == host and lease.out.open and lease.out.take_until <= now
+            if mine and lease.amount > max(0, ceiling):
+                self._move(lease, max(0, ceiling) - lease.amount)
+                self._change(lease, amount=max(0, ceiling))
                 freed.add(lease.campaign)
+        self._hungry(freed, now)
+
+    def _hungry(self, freed: Iterable[int], now: datetime) -> None:
+        """Money has come free for these campaigns: leases that would like some are worked out again."""
+        campaigns = set(freed)
         for lease in self.leases.values():
-            if lease.campaign in freed and not lease.closed and lease.take_until > now:
-                lease.revision = 0
+            out = lease.out
+            wants = out.wanted is None or out.wanted > out.amount
+            if lease.campaign in campaigns and out.open and out.take_until > now and wants:
+                self._change(lease, revision=0)
+
+    def _grant(self, request: LeaseSync, wants: Mapping[int, tuple[int, int]], hosts: int, now: datetime) -> None:
+        freed = []
+        for key, campaign in self.campaigns.items():
+            hours = _hours(now, campaign.timezone)
+            if not self._asks(campaign, hours, request, wants, now):
+                continue
+            account = self._account(campaign, now)
+            mine = [out for out in account.outs if out.host == request.host and out.open]
+            told = {out.hour for out in mine if out.lease in wants}
+            if _take_in(mine, dict(wants)):
+                freed.append(key)
+            if account.campaign.runs and request.healthy:
+                self._office._renew(mine, hours, now)
+            if account.campaign.runs:
+                told |= self._office._work_out(account, mine, hours, request, True, hosts, now)
+            for hour in hours:
+                if hour.start in told:
+                    account.tell(hour)
+            self._write(key, account.outs)
+        self._hungry(freed, now)
+
+    def _asks(
+        self, campaign: Campaign, hours: list[BudgetHour], request: LeaseSync, wants: Mapping[int, tuple[int, int]],
+        now: datetime,
+    ) -> bool:  # fmt: skip
+        """Is there anything to do for it? Only so that schedules are cheap."""
+        mine = {x.out.hour: x for x in self.leases.values() if x.campaign == campaign.key and x.out.host == request.host}
+        for hour in hours:
+            lease = mine.get(hour.start)
+            if lease is None or lease.closed or lease.out.revision < campaign.revision or lease.id in wants:
+                return True
+        return self._money.take_for_s < due.HOUR_S or any(lease.id in wants for lease in mine.values())
+
+    def _account(self, campaign: Campaign, now: datetime) -> Account:
+        end = None if campaign.flight_end is None else datetime.fromtimestamp(campaign.flight_end, UTC)
+        shared = Shared(
+            campaign.key, campaign.total, campaign.daily, campaign.hourly, campaign.even, campaign.timezone, end,
+            campaign.revision, campaign.price, campaign.active and (end is None or end > now),
+        )  # fmt: skip
+        account = Account(shared, self._unbudgeted)
+        settled: dict[date, int] = {}
+        for lease in self.leases.values():
+            if lease.campaign != campaign.key:
+                continue
+            if lease.out.open or lease.out.hour > now - RECENT:
+                out = replace(lease.out)
+                out.takes, out.spent = out.open and out.take_until > now, self.spent(lease.id)
+                account.outs.append(out)
+            else:
+                settled[lease.out.day] = settled.get(lease.out.day, 0) + self.spent(lease.id)
+        account.settled = settled
+        return account
+
+    def _write(self, campaign: int, outs: Iterable[Out]) -> None:
+        for out in outs:
+            if out.lease is None:
+                out.lease = len(self.leases) + 1
+                self.version += 1
+                self.leases[out.lease] = Granted(campaign, out, self.version)
+                self._move(self.leases[out.lease], out.amount)
+                continue
+            lease = self.leases[out.lease]
+            moved, told = out.amount - lease.amount, _told(out) != _told(lease.out)
+            lease.out = out
+            self._move(lease, moved)
+            if told:
                 self._touch(lease)
 
-    def _due(self, campaign: Campaign, hour: BudgetHour, request: LeaseSync, now: float) -> None:
-        start = hour.start.timestamp()
-        all_mine = [x for x in self.leases.values() if (x.campaign, x.host, x.hour) == (campaign.key, request.host, start)]
-        mine = next((lease for lease in all_mine if lease.take_until > now), None)
-        if (mine.revision if mine else 0) >= campaign.revision or (mine is None and not request.healthy):
-            return
-        apart = [lease for lease in self.leases.values() if lease.campaign == campaign.key and lease is not mine]
-        end = campaign.flight_end
-        budget = Budget(
-            total=campaign.total,
-            daily=campaign.daily,
-            hourly=campaign.hourly,
-            even=campaign.even,
-            flight_end=None if end is None else datetime.fromtimestamp(end, UTC),
-            committed_total=sum(self.cost(lease) for lease in apart),
-            committed_day=sum(self.cost(lease) for lease in apart if lease.day == hour.day),
-            committed_hour=sum(self.cost(lease) for lease in apart if lease.hour == start),
-        )
-        amount = amount_of(budget, hour, self._unbudgeted)
-        if mine is not None:
-            self._set(mine, max(amount, self.spent(mine.id)), campaign.revision)
-        elif not all_mine:  # else `take_for_s` ended before the hour
-            take_until = min(hour.end.timestamp(), max(start, now) + self._take_for_s)
-            id = len(self.leases) + 1
-            self.version += 1
-            self.leases[id] = Granted(
-                id, campaign.key, request.host, start, hour.day, amount, take_until, take_until + self._settle_for_s,
-                campaign.revision, self.version,
-            )  # fmt: skip
-            self._move(self.leases[id], amount)
-
-    def _set(self, lease: Granted, amount: int, revision: int) -> None:
-        self._move(lease, amount - lease.amount)
-        lease.amount, lease.revision = amount, revision
-        self._touch(lease)
+    def _change(self, lease: Granted, **columns: object) -> None:
+        before = _told(lease.out)
+        for name, value in columns.items():
+            setattr(lease.out, name, value)
+        if _told(lease.out) != before:
+            self._touch(lease)
 
     def _move(self, lease: Granted, nano: int) -> None:
         """Between a campaign and its lease."""
         ends = (f"campaign:{lease.campaign}", f"lease:{lease.id}")
         if nano:
-            key = (*ends, "grant") if nano > 0 else (*reversed(ends), "return")
-            self._transfer(key, abs(nano))
+            self._transfer(*(ends if nano > 0 else ends[::-1]), "grant" if nano > 0 else "return", abs(nano))
 
-    def _transfer(self, key: tuple[str, ...], nano: int) -> None:
-        debit, credit, reason = key
+    def _transfer(self, debit: str, credit: str, reason: str, nano: int) -> None:
         self.transfers[debit, credit, reason] = self.transfers.get((debit, credit, reason), 0) + nano
 
     def _touch(self, lease: Granted) -> None:
@@ -210,42 +297,48 @@ class Bank:
         lease.changed = self.version
 
     def _of(self, host: str) -> list[Granted]:
-        return [lease for lease in self.leases.values() if lease.host == host and not lease.closed]
+        return [lease for lease in self.leases.values() if lease.out.host == host and lease.out.open]
 
-    def _tell(self, request: LeaseSync, now: float, stale: bool) -> LeaseState:
+    def _tell(
+        self, request: LeaseSync, seen: tuple[int, int, int, int], stale: bool, hosts: int, heard: bool, now: float
+    ) -> LeaseState:
         """What changed since `seen`, or the next page of a listing."""
-        epoch, version, last, then = (int(part) for part in (request.seen or "0.0.0.0").split("."))
-        if epoch != self.epoch:
-            version = last = then = 0
+        version, last, then, turn = seen
         first, listing = last == 0, version == 0
-        mine = [lease for lease in self.leases.values() if lease.host == request.host and lease.changed > version]
+        mine = [x for x in self.leases.values() if x.out.host == request.host and x.changed > version]
         ended = [(lease.id, lease.campaign) for lease in mine if lease.closed and first and not listing]
         left = [lease for lease in mine if not lease.closed and lease.id > last]
         named = [self._wire(lease, now) for lease in left[: self._page]]
         then = self.version if first else then
         partial = len(named) == self._page
-        reached = f"{self.epoch}.{version}.{named[-1].id}.{then}" if partial else f"{self.epoch}.{then}.0.0"
+        place = f"{version}.{named[-1].id}.{then}" if partial else f"{then}.0.0"
         return LeaseState(
-            named, stale, self.revision, ended, listing and first, listing and not partial, partial, reached, partial
-        )
+            named, stale, self.revision, ended, listing and first, listing and not partial, partial,
+            f"{self._epoch}.{place}.{turn}", partial, hosts, heard,
+        )  # fmt: skip
 
     def _wire(self, lease: Granted, now: float) -> Lease:
-        open_minute = int((now - self._release_after_s) // 60) - 1
+        open_minute = int((now - self._money.release_after_s) // 60) - 1
         closed = [
             (minute, nano)
             for minute, (_, nano) in sorted(self.minutes.get(lease.id, {}).items())
             if minute >= open_minute and nano > 0
         ]
+        campaign, out = self.campaigns[lease.campaign], lease.out
+        times = (out.hour.timestamp() - now, out.take_until.timestamp() - now, out.settle_until.timestamp() - now)
         return Lease(
-            lease.id, lease.campaign, lease.amount, lease.hour - now, lease.take_until - now, lease.settle_until - now,
-            3_600.0, self.campaigns[lease.campaign].even, self.spent(lease.id), closed,
+            lease.id, lease.campaign, lease.amount, *times, 3_600.0, campaign.even, self.spent(lease.id), closed,
+            plan=out.plan, elsewhere=out.elsewhere, price=campaign.price,
+            passes_on=not campaign.even and campaign.hourly is None,
         )  # fmt: skip
 
     # -- money events
 
     def position(self, stream: str) -> int:
         """Where to read on."""
-        return self.streams.setdefault(stream, Stream()).position
+        row = self.streams.setdefault(stream, Stream())
+        row.updated_at = self._clock()
+        return row.position
 
     def commit(self, batch: Batch) -> Booking:
         """Book a batch, and move the position, or nothing of both."""
@@ -255,12 +348,10 @@ class Bank:
         states = {n.bid_id: self.bids[n.bid_id] for n in batch.notices if n.bid_id in self.bids}
         booking = book(batch.notices, states, self._spend_on)
         stream.position = batch.after
+        stream.updated_at = self._clock()
         if batch.checked_s_ago is not None:
             stream.checked_at = self._clock() - batch.checked_s_ago
         self.post(booking)
-        for notice in batch.notices:
-            if bookable(notice):
-                self.bids.setdefault(notice.bid_id, BidState())
         return booking
 
     def post(self, booking: Booking) -> None:
@@ -271,9 +362,11 @@ class Bank:
         self.flagged += sum(n for (n,) in booking.flagged.values())
         for (id, minute), sums in booking.leases.items():
             _add(self.minutes.setdefault(id, {}).setdefault(minute, [0, 0]), sums)
+            self._spent[id] = self._spent.get(id, 0) + sums[0]
             self._touch(self.leases[id])
-        for (debit, credit, reason, _), (nano,) in booking.transfers.items():
-            self._transfer((debit, credit, reason), nano)
+        for (campaign, id, exchange, *_), (nano, fee, _, _) in booking.spends.items():
+            self._transfer(f"lease:{id}", f"media:{exchange}", "media", nano)
+            self._transfer("advertiser:1", f"campaign:{campaign}", "charge", nano + fee)
         for bid, notice in booking.suspense.items():
             self.suspense.setdefault(bid, notice)
 

@@ -5,13 +5,16 @@ reservation comes back whose bill was acknowledged in time and is not booked yet
 once, in every book alike; counters are complete or declared; purses hold what the ledger leaves them.
 A bill is late where it is acknowledged later than the reservation's time after its bid (less GRACE_S, which totals may be
 old); so is one of a bid that the exchange called lost before. Where clocks have jumped, also one whose reservation was
-given back, or whose lease was closed, by such a clock. Money: int nano-USD.
+given back, or whose lease was closed, by such a clock. And one that a host acknowledged which could not reach Postgres
+for longer than bidder/controller/streams.py waits. Money: int nano-USD.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bidder._fast.purses import HalfView
+from bidder.controller.streams import CLOSES_S, RELEASES_S
 from bidder.events.schema import NoticeKind
 from tests.reference.bank import Campaign
 from tests.simulation.exchange import SPEND_KIND, Bid
@@ -51,7 +54,7 @@ def is_late(world: "World", bid: Bid) -> bool:
     told = bid.durable.get(kind, bid.heard.get(kind, world.now))
     if told > bid.at + world.plan.release_after_s - GRACE_S or bid.heard.get(NoticeKind.LOSS, told + 1) <= told:
         return True
-    return world.jumped and (bid.released or world.bank.leases[bid.lease].closed)
+    return bid.excused or world.jumped and (bid.released or world.bank.leases[bid.lease].closed)
 
 
 def budgets(world: "World") -> None:
@@ -62,8 +65,8 @@ def budgets(world: "World") -> None:
         cost, excused = world.bank.cost(lease), world.excused.get(lease.id, 0)
         key = lease.campaign
         for scope, limit in (
-            ((key, "hour", lease.hour), limits.hourly[key]),
-            ((key, "day", lease.day), limits.daily[key]),
+            ((key, "hour", lease.out.hour), limits.hourly[key]),
+            ((key, "day", lease.out.day), limits.daily[key]),
             ((key, "total"), limits.total[key]),
         ):
             if limit is not None:
@@ -103,13 +106,33 @@ def given_back(world: "World", host: "Host", before: dict[int, HalfView]) -> Non
         for bid in world.by_lease.get(lease, ()):
             if bid.minute % BUCKETS not in emptied or bid.released:
                 continue
-            kind = SPEND_KIND[bid.exchange]
-            if kind in bid.durable and kind not in bid.heard and not is_late(world, bid) and not world.jumped:
+            if _owed(world, bid) and not _excused(world, bid, RELEASES_S):
                 world.violated(
                     f"{host.name} gives back what bid {bid.id.hex()} reserved: its bill was acknowledged at"
-                    f" {bid.durable[kind]:.2f} s, and is not booked"
+                    f" {bid.durable[SPEND_KIND[bid.exchange]]:.2f} s, and is not booked"
                 )
             bid.released = True
+
+
+def closed(world: "World", leases: Iterable[int]) -> None:
+    """These leases have just been closed: no bill of theirs was acknowledged in time and is not booked."""
+    for lease in leases:
+        for bid in world.by_lease.get(lease, ()):
+            if _owed(world, bid) and not _excused(world, bid, CLOSES_S):
+                world.violated(f"lease {lease} is closed, and an acknowledged bill of bid {bid.id.hex()} is not booked")
+
+
+def _owed(world: "World", bid: Bid) -> bool:
+    """Its bill was acknowledged in time, and is not booked."""
+    kind = SPEND_KIND[bid.exchange]
+    return kind in bid.durable and kind not in bid.heard and not is_late(world, bid) and not world.jumped
+
+
+def _excused(world: "World", bid: Bid, silent_s: float) -> bool:
+    """The host that acknowledged it has been cut off from Postgres for so long (or always was)."""
+    stream = world.bank.streams.get(f"{bid.where:016x}")
+    bid.excused = stream is None or world.plan.start + world.now - stream.updated_at >= silent_s
+    return bid.excused
 
 
 def at_the_end(world: "World") -> None:
@@ -132,8 +155,9 @@ def _notices(world: "World") -> None:
         due = bid.paid if SPEND_KIND[bid.exchange] in bid.durable else 0
         if spent != due:
             world.violated(f"bid {bid.id.hex()} has cost {spent}, its exchange says {due}")
-    counted = [sum(measures[at] for measures in bank.rollup.values()) for at in range(6)]
-    bits = [sum(state.kinds >> at & 1 for state in bank.bids.values()) for at in range(6)]
+    kinds = range(len(NoticeKind))
+    counted = [sum(measures[at] for measures in bank.rollup.values()) for at in kinds]
+    bits = [sum(state.kinds >> at & 1 for state in bank.bids.values()) for at in kinds]
     if counted != bits:
         world.violated(f"the rollup counts {counted} by kind, there are {bits}")
 

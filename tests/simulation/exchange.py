@@ -34,6 +34,8 @@ class Bid:
     paid: int = 0  # what its bill says; 0: none was sent
     durable: dict[int, float] = field(default_factory=dict)  # kind -> when a tracker first acknowledged it
     heard: dict[int, float] = field(default_factory=dict)  # kind -> when the bank first had it
+    where: int = 0  # host whose tracker first acknowledged what it costs
+    excused: bool = False  # its reservation came back while that host had been cut off for long
     released: bool = False  # its reservation came back for want of a notice
 
 

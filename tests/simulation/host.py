@@ -83,11 +83,11 @@ class Ledger:
             world.crash_in_ledger = None
         else:
             crash = None
-        if crash == "before":
+        if crash == "before" and not world.bugs.move_first:
             raise Crash
         if crash == "lost":
             raise psycopg2.OperationalError("server closed the connection unexpectedly")
-        world.book(batch)
+        world.book(batch, crash)
         if crash == "after":
             raise Crash
         if crash == "unknown":
@@ -126,6 +126,8 @@ class Host:
         (place / "outbox").mkdir()
         self._counters_path = counters
         self._written: dict[Path, float] = {}  # messages of the outbox, for the order in which they are found again
+        self._on_disk = b""  # the purses, as the kernel has written them back last
+        self._pumped_at = -1.0
         self._known = 0  # seq of the newest window of this boot
         self._begin_epoch()
         file = CounterFile(counters, boot=self.boot)
@@ -159,7 +161,8 @@ class Host:
     # -- supervisor and worker
 
     def start_supervisor(self) -> None:
-        self.purses = Purses(self.place / "purses", 4, boot=self.boot)
+        boot = FIRST_BOOT if self.world.bugs.believe_purses else self.boot
+        self.purses = Purses(self.place / "purses", 4, boot=boot)
         self.keeper = self.world.make_keeper(self.purses, self.wall)
         for path, at in self._written.items():
             if path.exists():
@@ -206,6 +209,7 @@ class Host:
         """A message for the bus; None where the supervisor is away, or dies over it."""
         if self.keeper is None:
             return None
+        self._on_disk = (self.place / "purses").read_bytes()
         try:
             return self.outbox.close_window(self.counters, [], int(self.wall() * 1_000))
         except Crash:
@@ -312,7 +316,7 @@ class Host:
             return self.world.down(self, "tracker", 1.0)
         waiting, self.waiting = self.waiting, []
         for future, message, key, counts in waiting:
-            if future.exception() is not None:
+            if future.exception() is not None and not self.world.bugs.keep_refused:
                 self.world.refuse(message)
                 continue
             if counts:
@@ -331,8 +335,9 @@ class Host:
 
     def pump(self) -> None:
         """What the aggregator does all the time: notices and windows into the bank."""
-        if self.intake is None or self.stalled:
+        if self.intake is None or self.stalled or self.world.now - self._pumped_at < 0.3:
             return
+        self._pumped_at = self.world.now
         try:
             for _ in range(50):
                 if self.intake.attempt() != 0.0:
@@ -367,13 +372,11 @@ class Host:
         self.disk.system_dies(dice)
         self.world.lost_requests += self.counted - self.told_windows
         self.counted = self.told_windows = self._known = 0
-        if dice.random() < 0.3:
+        luck = dice.random()
+        if luck < 0.2:
             (self.place / "purses").unlink()
-        elif dice.random() < 0.5:  # pages of some earlier time
-            path = self.place / "purses"
-            data = bytearray(path.read_bytes())
-            data[4096:] = bytes(len(data) - 4096)
-            path.write_bytes(data)
+        elif luck < 0.8 and self._on_disk:  # pages of some earlier time
+            (self.place / "purses").write_bytes(self._on_disk)
         for path in (self.place / "outbox").glob("*.msg"):
             if dice.random() < 0.2:
                 path.unlink()

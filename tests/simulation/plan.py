@@ -97,7 +97,7 @@ def plan(seed: int) -> Plan:
         if dice.random() < often:
             what = dice.choices([*faults], [weight / total for weight in faults.values()])[0]
         else:
-            what = dice.choices(("bids", "window"), (6, 1))[0]
+            what = dice.choices(("bids", "questions", "window"), (12, 3, 2))[0]
         steps.append(Step(round(_wait(dice, pace), 3), what, dice.randrange(1_000), round(dice.random(), 6)))
     release_after_s = dice.choice((120, 600, 600))
     rare = dice.choice((0.0, 0.0, 0.1, 0.3))
@@ -124,8 +124,8 @@ def plan(seed: int) -> Plan:
 
 
 def _terms(dice: random.Random) -> Terms:
-    hourly = dice.choice((0, 3, 10, 30))
-    daily = dice.choice((0, 5, 20, 60)) if hourly else dice.choice((5, 20, 60))
+    hourly = dice.choice((0, 3, 10, 30, 100))
+    daily = dice.choice((0, 5, 20, 60, 200)) if hourly else dice.choice((5, 20, 60, 200))
     return Terms(
         price=dice.choice((1, 1_000, 2_400_000)),
         hourly=hourly,

@@ -22,11 +22,13 @@ from bidder._fast.purses import Purses
 from bidder.events.schema import Deltas, Resend
 from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import LeaseState, LeaseSync
+from bidder.settings import Money
 from tests.reference.bank import Bank, Campaign
 from tests.simulation import checks
+from tests.simulation.disk import Crash
 from tests.simulation.exchange import SPEND_KIND, Bid, Message, fate
 from tests.simulation.host import Host
-from tests.simulation.mutations import NONE, Bugs
+from tests.simulation.mutations import NONE, Bugs, plant
 from tests.simulation.plan import Plan, Step
 
 TIMEOUT_S = 5.0  # of a question to the controller
@@ -70,15 +72,18 @@ class World:
         self._checked = 0  # version of the bank
         self._unsent = 0  # messages that nobody has acknowledged
         self.bank = bank(
-            SPEND_KIND, lambda: plan.start + self.now, take_for_s=plan.take_for_s, settle_for_s=plan.settle_for_s,
-            release_after_s=plan.release_after_s, page=plan.page,
-        )  # fmt: skip
+            SPEND_KIND,
+            lambda: plan.start + self.now,
+            Money(take_for_s=plan.take_for_s, settle_for_s=plan.settle_for_s, release_after_s=plan.release_after_s),
+            page=plan.page,
+        )
+        plant(self.bank, bugs)
         self.limits = checks.Limits()
         for at, terms in enumerate(plan.campaigns):
             price = terms.price
             self.set_budget(
                 Campaign(
-                    CAMPAIGN + at, total=price * terms.total or None, daily=price * terms.daily or None,
+                    CAMPAIGN + at, price, total=price * terms.total or None, daily=price * terms.daily or None,
                     hourly=price * terms.hourly or None, even=terms.even, timezone=terms.timezone,
                 )
             )  # fmt: skip
@@ -118,7 +123,7 @@ class World:
         self.fates = self.fates._replace(lost=0.0, twice=0.0)
         self.crash_in_ledger = self.crash_in_office = None
         self.bus_loses = 0.0
-        self.postgres_up = True
+        self._postgres_back()
         for host in self.hosts:
             host.reachable = True
             host.crash_in, host.crash_in_outbox = None, 0
@@ -170,19 +175,24 @@ class World:
             return self._bids(host, step)
         if what == "window":
             return self._publish(host)
+        if what == "questions":  # as often as in production, for a few seconds
+            for n in range(2 + int(by * 8)):
+                for each in self.hosts:
+                    self.later(0.5 * n + 0.1 * each.number, self._question, each)
+            return None
         self.say(f"{what} ({host.name}, {by:.3f})")
         down_s = 1.0 if by < 0.5 else (by - 0.5) * 2 * 4_000
-        away_s = by * by * 7_200
+        away_s = by**3 * 7_200  # mostly short
         if what in ("kill worker", "kill supervisor", "kill tracker", "kill aggregator"):
             self.down(host, what.removeprefix("kill "), down_s)
         elif what == "reboot host":
-            self._reboot(host, 30 + away_s)
+            self._reboot(host, 20 + away_s)
         elif what == "kill controller":
             self.controller_up = False
             self.later(down_s, self._controller_starts)
         elif what == "Postgres away":
             self.postgres_up = False
-            self.later(away_s, setattr, self, "postgres_up", True)
+            self.later(away_s, self._postgres_back)
         elif what == "aggregator stalls":
             host.stalled = True
             self.later(away_s, setattr, host, "stalled", False)
@@ -223,7 +233,7 @@ class World:
         dearest = self.plan.campaigns[which].price
         if step.at % 3:
             host.tick()
-        for n in range(1 + int(step.by * 8)):
+        for n in range(1 + int(step.by * step.by * 20)):
             dice = random.Random(f"{self.plan.seed} {step} {n}")
             price = dearest if dice.random() < 0.6 else dice.randint(1, dearest)
             taken = host.take(CAMPAIGN + which, price)
@@ -279,6 +289,11 @@ class World:
         self.controller_up = True
         self.bank.forget()
 
+    def _postgres_back(self) -> None:
+        if not self.postgres_up:
+            self.postgres_up = True
+            self.bank.forget()  # the controller has another connection
+
     def _disk_works(self, host: Host) -> None:
         host.disk.fails = False
         if host.tracker is not None:
@@ -314,7 +329,11 @@ class World:
 
     def acknowledge(self, message: Message, host: Host) -> None:
         """The tracker has said 204, whether or not that arrives."""
-        message.bid.durable.setdefault(message.kind, self.now)
+        bid = message.bid
+        if message.kind not in bid.durable:
+            bid.durable[message.kind] = self.now
+            if message.kind == SPEND_KIND[bid.exchange]:
+                bid.where = host.number
         if not message.acknowledged and self.dice.random() >= self.fates.lost:
             message.acknowledged = True
             self._unsent -= 1
@@ -325,13 +344,14 @@ class World:
     # -- leases
 
     def make_keeper(self, purses: Purses, clock: Callable[[], float]) -> LeaseKeeper:
-        if self.bugs.skip_survey:
-            purses.mark_surveyed()
         return LeaseKeeper(purses, release_after_s=self.plan.release_after_s, clock=clock)
 
     def _turn(self, host: Host) -> None:
         """Every `sync_s`."""
         self.later(self.sync_s, self._turn, host)
+        self._question(host)
+
+    def _question(self, host: Host) -> None:
         for each in self.hosts:
             each.pump()
         host.tick()
@@ -348,13 +368,15 @@ class World:
         complete = host.healthy and keeper.surveyed
         question = LeaseSync(
             host=host.name, healthy=complete, revision=self.bank.revision, held=[],
-            ceilings=keeper.ceilings(host.mono()), seen=keeper.seen,
+            ceilings=keeper.ceilings(host.mono()), seen=keeper.seen, wants=keeper.wants(host.mono()),
         )  # fmt: skip
         if host.reachable and self.dice.random() >= self.fates.lost:
             self.later(self._latency(), self._answer, host, number, msgspec.msgpack.encode(question), complete)
 
     def _latency(self) -> float:
-        return 0.002 if self.dice.random() < 0.9 else self.dice.uniform(0.0, 4.0)
+        """Sometimes longer than anybody waits for it: a later question overtakes it then."""
+        luck = self.dice.random()
+        return 0.002 if luck < 0.9 else self.dice.uniform(0.0, 4.0 if luck < 0.96 else 20.0)
 
     def _give_up(self, host: Host, number: int) -> None:
         if host.asking == number:
@@ -366,9 +388,9 @@ class World:
         if not self.controller_up or not self.postgres_up or crash == "before":
             return
         wall = self.plan.start + self.now + self.skew
+        open_before = {id for id, lease in self.bank.leases.items() if not lease.closed}
         state = self.bank.sync(msgspec.msgpack.decode(question, type=LeaseSync), wall)
-        if self.bugs.never_stale:
-            state = msgspec.structs.replace(state, stale=False)
+        checks.closed(self, [id for id in open_before if self.bank.leases[id].closed])
         if self.bank.version != self._checked:
             self._checked = self.bank.version
             checks.budgets(self)
@@ -394,7 +416,7 @@ class World:
         if not self.postgres_up:
             raise psycopg2.OperationalError("connection refused")
 
-    def book(self, batch: Batch) -> None:
+    def book(self, batch: Batch, crash: str | None) -> None:
         for notice in batch.notices:
             bid = self.bids.get(notice.bid_id)
             if bid is None:
@@ -403,8 +425,9 @@ class World:
                 bid.heard[notice.kind] = self.now
                 if notice.kind == SPEND_KIND[bid.exchange] and checks.is_late(self, bid):
                     self.excused[bid.lease] = self.excused.get(bid.lease, 0) + notice.price
-        if self.bugs.book_twice:
-            self.bank.bids.clear()
+        if self.bugs.move_first and crash == "before":
+            self.bank.streams[batch.stream].position = batch.after
+            raise Crash
         self.bank.commit(batch)
 
     def count(self, windows: Sequence[Deltas], losses: Sequence[Loss]) -> dict[SourceKey, int]:
