@@ -29,6 +29,7 @@ VERBS = (
     "start",
     "exchange",
     "lint",
+    "simulate",
     "bidder",
     "worker",
     "tracker",
