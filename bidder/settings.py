@@ -43,8 +43,13 @@ class Tracker:
 @dataclass(frozen=True, slots=True)
 class Tracking:
     public_url: str = "http://127.0.0.1:8001"  # every notice, pixel and click URL begins with it
-    token_ttl_s: int = 259_200  # 72 h
+    token_ttl_s: int = 259_200  # 72 h: what comes later is for review
+    banner_ttl_s: int = 0  # of bids of that format; 0: token_ttl_s. The next three as well
+    video_ttl_s: int = 0
+    audio_ttl_s: int = 0
+    native_ttl_s: int = 0
     click_window_s: int = 2_592_000  # 30 days: so long after its click a conversion counts
+    view_window_s: int = 0  # and so long after its bid one that the page's own token tells of; 0: none does
 
 
 @dataclass(frozen=True, slots=True)

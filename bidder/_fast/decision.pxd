@@ -25,7 +25,7 @@ cdef class Decider(BidHandler):
     cdef Purses purses
     cdef Board board
     cdef Counters counters
-    cdef Sealer sealer
+    cdef public Sealer sealer
     cdef BidIds bid_ids
     cdef Clock clock
     cdef Writer writer

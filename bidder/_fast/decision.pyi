@@ -26,6 +26,8 @@ class Decider(BidHandler):
     """Answered so far, tests and no-bids included; unknown exchanges not."""
     bids: int
     """In those answers, of tests too."""
+    sealer: Sealer
+    """Of tokens; another may take its place between two requests."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ FROM config.campaign c WHERE key = ANY(%(keys)s)
 _OUTS = """
 SELECT l.campaign, l.id, l.host, l.hour, l.day, l.take_until, l.settle_until, l.closed_at IS NULL,
     l.closed_at IS NULL AND l.take_until > %(now)s, l.amount_nano, coalesce(m.spent, 0), l.revision, l.wanted_nano,
-    l.used_nano, l.plan_nano, l.elsewhere_nano
+    l.used_nano, l.limit_nano, l.plan_nano, l.elsewhere_nano
 FROM ledger.lease l
 LEFT JOIN LATERAL (SELECT sum(spent_nano)::bigint AS spent FROM ledger.lease_minute WHERE lease = l.id) m ON true
 WHERE l.id IN (
@@ -32,9 +32,7 @@ WHERE l.id IN (
 ) ORDER BY l.id
 """
 _SPENT = """
-SELECT l.campaign, l.day, sum(m.spent_nano)::bigint
-FROM ledger.lease l JOIN ledger.lease_minute m ON m.lease = l.id
-WHERE l.campaign = ANY(%(keys)s) GROUP BY 1, 2
+SELECT campaign, day, sum(spent_nano)::bigint FROM ledger.campaign_day WHERE campaign = ANY(%(keys)s) GROUP BY 1, 2
 """
 _INSERT = """
 INSERT INTO ledger.lease (campaign, host, hour, day, amount_nano, take_until, settle_until, revision, plan_nano,
@@ -43,8 +41,10 @@ VALUES %s
 """
 _UPDATE = """
 UPDATE ledger.lease l SET amount_nano = v.amount, take_until = v.take_until, settle_until = v.settle_until,
-    revision = v.revision, wanted_nano = v.wanted, used_nano = v.used, plan_nano = v.plan, elsewhere_nano = v.elsewhere
-FROM (VALUES %s) AS v (id, amount, take_until, settle_until, revision, wanted, used, plan, elsewhere) WHERE l.id = v.id
+    revision = v.revision, wanted_nano = v.wanted, used_nano = v.used, limit_nano = v.most, plan_nano = v.plan,
+    elsewhere_nano = v.elsewhere
+FROM (VALUES %s) AS v (id, amount, take_until, settle_until, revision, wanted, used, most, plan, elsewhere)
+WHERE l.id = v.id
 """
 
 
@@ -62,16 +62,16 @@ def read(cursor: Any, keys: Iterable[int], now: datetime, unbudgeted: int) -> Bo
     cursor.execute(_CAMPAIGNS, ask)
     accounts = {row[0]: Account(Campaign(*row), unbudgeted) for row in cursor.fetchall()}
     settled: dict[int, dict[date, int]] = {key: {} for key in accounts}
-    cursor.execute(_SPENT, ask)
-    for key, day, spent in cursor.fetchall():
-        settled[key][day] = spent
-    cursor.execute(_OUTS, ask)
     before = {}
+    cursor.execute(_OUTS, ask)
     for key, *columns in cursor.fetchall():
         out = Out(*columns)
         accounts[key].outs.append(out)
         settled[key][out.day] = settled[key].get(out.day, 0) - out.spent
         before[columns[0]] = copy.copy(out)
+    cursor.execute(_SPENT, ask)  # last: what is booked meanwhile counts twice for a moment, not never
+    for key, day, spent in cursor.fetchall():
+        settled[key][day] = settled[key].get(day, 0) + spent
     for key, account in accounts.items():
         account.settled = settled[key]
     return Books(accounts, before)
@@ -87,9 +87,10 @@ def write(cursor: Any, books: Books) -> None:
                 key = account.campaign.key
                 fresh.append((key, out.host, out.hour, out.day, out.amount, *times, out.plan, out.elsewhere))
             elif out != books.before[out.lease]:
-                changed.append((out.lease, out.amount, *times, out.wanted, out.used, out.plan, out.elsewhere))
+                said = (out.wanted, out.used, out.limit)
+                changed.append((out.lease, out.amount, *times, *said, out.plan, out.elsewhere))
     if fresh:
         execute_values(cursor, _INSERT, fresh, page_size=1_000)
     if changed:
-        template = "(%s, %s, %s::timestamptz, %s::timestamptz, %s, %s::bigint, %s, %s, %s)"
+        template = "(%s, %s, %s::timestamptz, %s::timestamptz, %s, %s::bigint, %s, %s, %s, %s)"
         execute_values(cursor, _UPDATE, changed, template=template, page_size=1_000)

@@ -12,6 +12,7 @@ The cost of a sync goes with what has changed (due.py, listing.py) and what host
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,8 +35,9 @@ CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are 
 
 _CLOSE = """
 UPDATE ledger.lease SET closed_at = %(now)s WHERE id IN (
-    SELECT id FROM ledger.lease WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(booked)s LIMIT %(most)s)
-RETURNING campaign
+    SELECT id FROM ledger.lease
+    WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(booked)s LIMIT %(most)s)
+RETURNING campaign, hour + interval '1 hour' > %(now)s
 """
 _CEILINGS = """
 UPDATE ledger.lease l SET amount_nano = v.ceiling FROM (VALUES %s) AS v (id, ceiling, host, now)
@@ -76,12 +78,13 @@ class LeaseOffice:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
             hosts = self._hosts.count(cursor, host, now)
             behind_s, closes_behind_s = self._streams.behind_s(cursor, now)
-            crowded = self._free(cursor, host, request.ceilings if heard else [], closes_behind_s, now)
+            crowded, early = self._free(cursor, host, request.ceilings if heard else [], closes_behind_s, now)
             before = self._looked.get(host, due.Looked())
+            before = replace(before, waiting=[*before.waiting, *early])
             renewed_s = self._money.take_for_s / 2 if self._money.take_for_s < due.HOUR_S else None
             look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None, renewed_s)
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
-            self._grant(cursor, request, look.campaigns, wants, hosts if request.wants is not None else 1, now)
+            self._grant(cursor, request, look.campaigns, wants, hosts, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
         self._looked[host] = look.after  # not before it is committed
@@ -102,23 +105,24 @@ class LeaseOffice:
 
     def _free(
         self, cursor: Any, host: str, ceilings: list[tuple[int, int]], behind_s: float, now: datetime
-    ) -> bool:
+    ) -> tuple[bool, set[int]]:
         """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again.
 
-        True: there are more to close than fit into one sync.
+        Are there more to close than fit into one sync? And campaigns whose lease was closed before its hour is over.
         """
-        crowded, freed = False, set[int]()
+        closed = []
         if behind_s < float("inf"):
             booked = now - timedelta(seconds=max(0.0, behind_s - FRESH_S))
             cursor.execute(_CLOSE, {"now": now, "booked": booked, "host": host, "most": CLOSINGS})
-            crowded = cursor.rowcount == CLOSINGS
-            freed = {campaign for (campaign,) in cursor.fetchall()}
+            closed = cursor.fetchall()
+        crowded = len(closed) == CLOSINGS
+        freed = {campaign for campaign, _ in closed}
         if ceilings:
             rows = [(lease, max(0, ceiling), host, now) for lease, ceiling in ceilings]
             freed |= {campaign for (campaign,) in execute_values(cursor, _CEILINGS, rows, fetch=True)}
         if freed:
             cursor.execute(_HUNGRY, (sorted(freed), now))
-        return crowded
+        return crowded, {campaign for campaign, early in closed if early}
 
     def _grant(
         self, cursor: Any, request: LeaseSync, campaigns: set[int], wants: dict[int, tuple[int, int]], hosts: int,
@@ -131,6 +135,8 @@ class LeaseOffice:
             keys |= {campaign for _, campaign in cursor.fetchall()}
         if not keys:
             return
+        if request.wants is None:
+            hosts = 1  # it never asks for more
         books = accounts.read(cursor, keys, now, self._unbudgeted)
         zones = {account.campaign.timezone for account in books.accounts.values()}
         hours = {zone: due.hours_of(now, zone) for zone in zones}
@@ -181,7 +187,7 @@ class LeaseOffice:
                 continue
             asks = out.hungry and out.wanted is not None and request.healthy
             if out.takes and (out.revision < account.campaign.revision or asks):
-                account.rework(out, hour, hosts)
+                account.rework(out, hour, hosts, request.wants is not None)
                 done.add(hour.start)
         return done
 

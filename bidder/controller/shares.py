@@ -60,6 +60,7 @@ class Out:
     revision: int  # of the campaign when the amount was worked out; 0: it must be again
     wanted: int | None = None  # None: whatever it can get
     used: int = 0
+    limit: int = -1  # >= 0: its host was told to lower it to this, as far as it is not used
     plan: int = 0
     elsewhere: int = 0
 
@@ -106,9 +107,16 @@ class Account:
         )
         return amount_of(budget, hour, self.unbudgeted)
 
-    def rework(self, out: Out, hour: BudgetHour, hosts: int) -> None:
-        """Give the lease what it wants, as far as the budget has it; take away what the budget has not any more."""
+    def rework(self, out: Out, hour: BudgetHour, hosts: int, adapts: bool) -> None:
+        """Give the lease what it wants, as far as the budget has it; ask back what the budget has not any more.
+
+        Bids are out that only the host knows of: where it `adapts`, nothing of its lease is free before it says so.
+        """
         most = self.most(hour, [out])
+        out.revision = self.campaign.revision
+        out.limit = most if most < out.amount and adapts else -1
+        if out.limit >= 0:
+            return
         free = max(0, most - out.amount)
         if out.wanted is None:
             aim = most if hosts <= 1 or not self.campaign.budgeted else room(most, hosts, self.campaign.price)
@@ -117,7 +125,6 @@ class Account:
         if self.campaign.budgeted and hosts > 1:  # others may ask at this moment
             aim = min(aim, out.amount + max(free // 2, min(free, BIDS * self.campaign.price)))
         out.amount = max(min(most, max(aim, out.amount)), out.spent)
-        out.revision = self.campaign.revision
 
     def tell(self, hour: BudgetHour) -> None:
         """Let the hour's leases say what their hosts should know of it, where that has moved by enough."""

@@ -35,17 +35,22 @@ pytestmark = pytest.mark.faults
 class Process:
     """A tracker that a test started, and its answers."""
 
-    def __init__(self, state: Path, port: int) -> None:
+    def __init__(self, state: Path, port: int, log: Path | None = None) -> None:
+        """`log`: a file that it writes to; otherwise `end` gives what it said."""
         self.state, self.port = state, port
+        self._log = log
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", TRACKER, str(self.state), f"127.0.0.1:{self.port}"]
-        return subprocess.Popen(command, stderr=subprocess.PIPE)
+        if self._log is None:
+            return subprocess.Popen(command, stderr=subprocess.PIPE)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, stderr=log)
 
-    def status(self, path: str) -> int:
+    def status(self, path: str, timeout_s: float = 5.0) -> int:
         """0: no connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request("GET", path)
             return connection.getresponse().status
@@ -65,7 +70,7 @@ class Process:
         """Exit code, and what it logged."""
         self.process.send_signal(number)
         said = self.process.communicate(timeout=20)[1]
-        return self.process.returncode, [json.loads(line) for line in said.splitlines()]
+        return self.process.returncode, [json.loads(line) for line in (said or b"").splitlines()]
 
 
 @pytest.fixture
