@@ -90,7 +90,7 @@ def _hours(now: datetime, timezone: str) -> list[BudgetHour]:
 
 def _told(out: Out) -> tuple[object, ...]:
     """What a host is told of a lease, but for its spending."""
-    return (out.amount, out.take_until, out.settle_until, out.revision, out.open, out.plan, out.elsewhere)
+    return (out.amount, out.limit, out.take_until, out.settle_until, out.revision, out.open, out.plan, out.elsewhere)
 
 
 class Bank:
@@ -151,7 +151,7 @@ class Bank:
         behind_s, closes_behind_s = self.behind_s(now)
         self._free(host, request.ceilings if heard else [], closes_behind_s, wall)
         wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
-        self._grant(request, wants, hosts if request.wants is not None else 1, wall)
+        self._grant(request, wants, hosts, wall)
         self._turns[host] = turn + 1
         return self._tell(request, (version, last, then, turn + 1), behind_s > FRESH_S, hosts, heard, now)
 
@@ -210,6 +210,8 @@ class Bank:
 
     def _grant(self, request: LeaseSync, wants: Mapping[int, tuple[int, int]], hosts: int, now: datetime) -> None:
         freed = []
+        if request.wants is None:
+            hosts = 1
         for key, campaign in self.campaigns.items():
             hours = _hours(now, campaign.timezone)
             if not self._asks(campaign, hours, request, wants, now):
@@ -328,7 +330,7 @@ class Bank:
         times = (out.hour.timestamp() - now, out.take_until.timestamp() - now, out.settle_until.timestamp() - now)
         return Lease(
             lease.id, lease.campaign, lease.amount, *times, 3_600.0, campaign.even, self.spent(lease.id), closed,
-            plan=out.plan, elsewhere=out.elsewhere, price=campaign.price,
+            plan=out.plan, elsewhere=out.elsewhere, price=campaign.price, limit=out.limit,
             passes_on=not campaign.even and campaign.hourly is None,
         )  # fmt: skip
 

@@ -26,8 +26,8 @@ from bidder.events.stream import Place
 from bidder.money.leases import LeaseKeeper
 from bidder.money.tokens import Token
 from bidder.money.wire import LeaseState
-from bidder.tracking.desk import Booked
-from bidder.tracking.notice import read_notice
+from bidder.tracking.booked import Booked
+from bidder.tracking.notice import Said, read_notice
 from tests.simulation.disk import Crash, Disk, InlineSpool
 from tests.simulation.exchange import EXCHANGES, Bid, Message
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 ROW = 0  # of the one worker
 SEGMENT_BYTES = 2_000  # a dozen notices
 KEEP_WINDOWS = 6
-TOKEN_TTL_S = 72 * 3_600
 FIRST_BOOT = bytes(15) + b"\x01"
 
 
@@ -284,10 +283,10 @@ class Host:
             bid_id=bid.id, exchange=bid.exchange, campaign=bid.campaign, creative=1, lease=bid.lease,
             bid_price=bid.price, taken=bid.taken,
         )  # fmt: skip
+        said = Said(price=message.price_text, reason="1")
         notice = read_notice(
-            message.kind, token, EXCHANGES[bid.exchange], message.price_text, "1", int(self.wall() * 1_000),
-            self.world.plan.release_after_s * 1_000, TOKEN_TTL_S * 1_000,
-        )  # fmt: skip
+            message.kind, token, EXCHANGES[bid.exchange], said, int(self.wall() * 1_000), self.world.lives
+        )
         counts = notice.flags & ~NoticeFlag.LATE == 0
         self.waiting.append((self.tracker.append(msgspec.msgpack.encode(notice)), message, key, counts))
         if self.world.bugs.acknowledge_early:

@@ -22,7 +22,8 @@ from bidder._fast.purses import Purses
 from bidder.events.schema import Deltas, Resend
 from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import LeaseState, LeaseSync
-from bidder.settings import Money
+from bidder.settings import Money, Tracking
+from bidder.tracking.notice import Lives
 from tests.reference.bank import Bank, Campaign
 from tests.simulation import checks
 from tests.simulation.disk import Crash
@@ -52,6 +53,7 @@ class World:
         self.now = 0.0
         self.dice = random.Random(plan.seed ^ 0x5EED)
         self.fates = plan.fates
+        self.lives = Lives.of(Tracking(), plan.release_after_s)
         self.skew = 0.0  # of the controller's clock
         self.jumped = False  # some clock did
         self.controller_up = True
