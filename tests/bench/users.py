@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         memcached.start()
         try:
             with in_front_of(memcached.address) as proxy:
-                os.environ["OUTBID_MEMCACHED_SERVERS"] = proxy.address
+                os.environ |= {"OUTBID_MEMCACHED_SERVERS": proxy.address, "OUTBID_USERS_FRESH_S": "1"}
                 mix = wrk.write_bodies(Path(name) / "mix", servers.bodies())
                 with servers.outbid(Path(name), args.campaigns, free_port_base()) as server:
                     plan = openloop.Plan(args.rate, args.seconds, 64, 16, deadline_ms=PATIENCE_MS)
@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
                         rows.append(row | {name: after[name] - before[name] for name in COUNTS})
                         proxy.delay_s = 0.0
         finally:
-            os.environ.pop("OUTBID_MEMCACHED_SERVERS", None)
+            for variable in ("OUTBID_MEMCACHED_SERVERS", "OUTBID_USERS_FRESH_S"):
+                os.environ.pop(variable, None)
             memcached.stop()
     facts |= {"campaigns": args.campaigns, "rate": args.rate, "seconds": args.seconds}
     table.show(args.json, facts, rows)
