@@ -26,6 +26,7 @@ from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
+from bidder.tracking.door import Door
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.notice import Lives
 from bidder.tracking.sources import Landings, PriceKeyFiles
@@ -57,8 +58,9 @@ class Tracker:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._refresh()
+        shared = Shared(self._desk, self._landings.url, self._log)
         server = HTTPServer(
-            application(Shared(self._desk, self._landings.url, self._log)),
+            Door(shared, application(shared)),
             max_header_size=MAX_HEADER,
             max_body_size=MAX_BODY,
             max_buffer_size=MAX_HEADER + MAX_BODY,
