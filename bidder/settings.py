@@ -6,6 +6,7 @@ the wrong type are refused by name with the place they stand in.
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -146,6 +147,21 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long facts stay in Postgres; totals of money always do (docs/ledger.md). 0: for ever."""
+
+    bids_days: int = 14  # what repeats of notices are recognised by; bids that were clicked: the click window longer
+    leases_days: int = 60  # after they were closed; then they are folded into their campaigns
+    rollup_days: int = 400
+    transfers_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Nightly:
+    at: str = "03:10"  # UTC: the aggregator reconciles and gives up what is old; empty: not by itself
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     bidder: Bidder = field(default_factory=Bidder)
     tracker: Tracker = field(default_factory=Tracker)
@@ -159,6 +175,8 @@ class Settings:
     money: Money = field(default_factory=Money)
     currency: Currency = field(default_factory=Currency)
     consent: Consent = field(default_factory=Consent)
+    retention: Retention = field(default_factory=Retention)
+    nightly: Nightly = field(default_factory=Nightly)
     exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
 
 
@@ -259,6 +277,24 @@ def _check_consent(consent: Consent, where: str) -> None:
         raise SettingsError(f"{where}: purpose {min(both)} is declared on consent or on interest, not on both")
 
 
+def _check_retention(settings: Settings, place: str) -> None:
+    kept, day = settings.retention, 86_400
+    for key, least_s in (
+        ("bids_days", settings.tracking.token_ttl_s + day),
+        ("leases_days", (kept.bids_days + 1) * day),
+    ):
+        days = getattr(kept, key)
+        if days and days * day < least_s:
+            raise SettingsError(f"{place}: retention.{key}: {-(-least_s // day)} at least (or 0), not {days}")
+    for key in ("rollup_days", "transfers_days"):
+        days = getattr(kept, key)
+        if days < 0 or 0 < days <= kept.bids_days:
+            raise SettingsError(f"{place}: retention.{key}: longer than bids_days (or 0) is wanted, not {days}")
+    at = settings.nightly.at
+    if at and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", at):
+        raise SettingsError(f"{place}: nightly.at: a time of the day as 03:10 is wanted, not {at!r}")
+
+
 def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from a TOML document and `OUTBID_<SECTION>_<KEY>` variables; `place` stands in errors."""
     settings = Settings()
@@ -285,6 +321,7 @@ def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | 
             settings, **{section: _section(getattr(settings, section), {key: text}, variable, from_text=True)}
         )
     _check_consent(settings.consent, f"{place}: consent")
+    _check_retention(settings, place)
     return settings
 
 

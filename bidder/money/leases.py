@@ -152,7 +152,7 @@ class LeaseKeeper:
 
     def pace(self, now: float) -> None:
         """Once a second: how freely may each campaign spend now? See bidder/_fast/pacing.pyx."""
-        self._table.pace(now)
+        self._table.pace(now, self._minute())
 
     def _watch(self, now: float) -> None:
         """Has the wall clock been set?"""
