@@ -25,6 +25,7 @@ VERBS = (
     "sql",
     "status",
     "switch",
+    "segment",
     "keys",
     "explain",
     "stop",

@@ -66,6 +66,7 @@ class Desk:
         self._opener: Opener | None = None
         self._sealer: Sealer | None = None
         self.price_keys: Mapping[int, tuple[PriceKeys, ...]] = {}  # by key of the exchange
+        self.settle: Callable[[NoticeKind, Token], None] = lambda kind, token: None  # the caps of its bid
         self.draining = False  # the process ends: no connection is kept
         self.closed = False  # nor anything taken that could not be answered any more
         self.underway = 0  # notices that came and are not answered yet
@@ -122,6 +123,7 @@ class Desk:
         if not notice.flags & WRONG:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
+            self.settle(kind, token)
         if notice.flags:
             for flag, name in FLAGS:
                 if notice.flags & flag:
