@@ -1,8 +1,8 @@
 """The door for notices: paths and answers as in docs/tracking.md. It translates; the desk decides.
 
 HTTPServer -> Door: /{kind}/{token}?... -> Desk.receive -> answer; every other path -> the tracker's Tornado Application
-204 taken | 200 one transparent pixel, for what a page or player tells | 302 to the landing page | 400 forged
-404 no book has the creative | 405 | 503 try again
+204 taken | 200 one transparent pixel, for what a page or player tells, or the tag | 302 to the landing page
+400 forged | 404 no book has the creative | 405 | 503 try again
 A delegate of Tornado's HTTP server, without its RequestHandler, which cost more than all the rest of a notice. GET and
 POST are the same: all that counts is in the URL, or in a form that is posted. Nothing of a request is logged: its URL
 is a token, its peer a person.
@@ -31,12 +31,14 @@ from bidder.money.tokens import Token
 from bidder.tracking.desk import NOTICE_KINDS, Verdict
 from bidder.tracking.handlers import PIXEL, Shared
 from bidder.tracking.notice import Said
+from bidder.tracking.tag import TAG
 
 KINDS = {
     "win": NoticeKind.WIN,
     "bill": NoticeKind.BILL,
     "loss": NoticeKind.LOSS,
     "imp": NoticeKind.IMPRESSION,
+    "tag": NoticeKind.IMPRESSION,  # the same, by a script that also says when the ad was in view
     "view": NoticeKind.VIEWABLE,
     "start": NoticeKind.START,
     "q1": NoticeKind.FIRST_QUARTILE,
@@ -98,6 +100,7 @@ class _Request(HTTPMessageDelegate):
             self._other = self._door.rest.start_request(self._server_conn, self._connection)
             return self._other.headers_received(start_line, headers)
         self._kind, self._token = KINDS[parts[1]], parts[2]
+        self._scripted = parts[1] == "tag"
         self._method = start_line.method
         if self._method == "POST" and headers.get("Content-Type", "").partition(";")[0].strip().lower() == FORM:
             self._form = []
@@ -164,6 +167,8 @@ class _Request(HTTPMessageDelegate):
         receipt = await desk.receive(self._kind, token, told)
         if receipt.token is None:
             return REFUSALS[receipt.verdict], {}, b""
+        if self._scripted:
+            return 200, {"Content-Type": "text/javascript; charset=utf-8"}, TAG
         if self._kind in SEEN:
             return 200, {"Content-Type": "image/gif"}, PIXEL
         return await self._redirect(receipt.token) if self._kind is NoticeKind.CLICK else (204, {}, b"")
