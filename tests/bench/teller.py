@@ -52,6 +52,9 @@ class _Connection(asyncio.Protocol):
         self.notice = notice
         self._transport.write(self._teller.requests[notice.number])
 
+    def close(self) -> None:
+        self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         self._said += data
         end = self._said.find(b"\r\n\r\n")
@@ -82,9 +85,8 @@ class _Teller:
 
     async def run(self, host: str, port: int, connections: int, begin: float) -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(connections):
-            _, connection = await loop.create_connection(lambda: _Connection(self), host, port)
-            self._free.append(connection)
+        made = [(await loop.create_connection(lambda: _Connection(self), host, port))[1] for _ in range(connections)]
+        self._free.extend(made)
         last = self._planned[-1].due + PATIENCE_S
         while self.left and time.monotonic() < last:
             now = time.monotonic()
@@ -95,7 +97,12 @@ class _Teller:
                     self._free.popleft().send(notice)
                 else:
                     self._ready.append(notice)
+            while self._ready and self._free:
+                self._free.popleft().send(self._ready.popleft())
             await asyncio.sleep(TICK_S)
+        self.left = 0
+        for connection in made:
+            connection.close()
 
     def answered(self, connection: _Connection, notice: _Notice, status: int) -> None:
         now = time.monotonic()
