@@ -4,6 +4,7 @@ A half of a purse is named by one number: 2 * slot + which. At most one lease a 
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from bidder._fast.pacing cimport Pace
 from bidder._fast.purses cimport Half, Purses
 
 cdef struct Held:              # 112 bytes
@@ -38,6 +39,7 @@ cdef class LeaseTable:
     cdef readonly Py_ssize_t count   # leases held
     cdef Held* held            # by half; owned
     cdef Py_ssize_t halves
+    cdef Pace* paces           # by slot; owned
     cdef Closed* closed        # blocks 1..blocks, in no order; owned
     cdef Py_ssize_t blocks, room_of_closed
     cdef Py_ssize_t* shut      # halves that may have a ceiling to tell; owned
@@ -56,4 +58,5 @@ cdef class LeaseTable:
     cdef void obey(self, Py_ssize_t half) noexcept
     cdef int turn_purse(self, Py_ssize_t slot, double now) except -1
     cdef int shut_half(self, Py_ssize_t half, double now) except -1
+    cdef int pace_even(self, Py_ssize_t half, double now, int64_t minute) except -1
     cdef int queue(self, Py_ssize_t half) except -1

@@ -67,10 +67,8 @@ class LeaseTable:
         """Open and shut by the clock. Costs nothing while nothing is due."""
     def expire(self, minute: int, due: int) -> None:
         """Give back what minutes up to `due` still hold, of every lease that is known."""
-    def pace(self, now: float) -> None:
+    def pace(self, now: float, minute: int) -> None:
         """Throttle and multiplier of every purse that is being taken from."""
-    def ceilings(self, now: float, most: int) -> list[tuple[int, int]]:
-        """(lease, what it can still cost) of known ones that take no more, where that is well below their amount."""
     def held_leases(self) -> list[int]: ...
     def covers(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease?"""
