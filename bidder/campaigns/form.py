@@ -162,6 +162,8 @@ def campaign_check(exchanges: Collection[str]) -> Check:
         body = whole(value, at, report)
         if len(report) == before:
             _across(body, report)
+            if body["conversion"] is None:
+                del body["conversion"]
         return body
 
     return check
