@@ -1,5 +1,6 @@
 """The tables of users while processes that use them are killed, and while readers look at what is being written."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -22,7 +23,7 @@ def _bid_and_settle(path: Path, seed: int, now_s: int, begun: Event) -> None:
     table = FrequencyTable(path)
     mine: list[int] = []
     turn = seed
-    while True:
+    for number in itertools.count():
         turn = (turn * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
         key = KEYS[(turn >> 33) % len(KEYS)]
         if table.count(key, now_s, PER_S, CAP, HOLD_S):
@@ -33,6 +34,7 @@ def _bid_and_settle(path: Path, seed: int, now_s: int, begun: Event) -> None:
                 table.lost(gone, now_s, now_s + 1, PER_S, HOLD_S)
             else:
                 table.shown(gone, now_s, now_s + 1, PER_S, HOLD_S)
+        if number == 300:
             begun.set()
 
 
