@@ -178,6 +178,8 @@ cdef class LeaseTable:
         cdef Standing now_is
         cdef uint32_t throttle, multiplier
         now_is.amount = mine.amount
+        now_is.plan = held.plan if held.plan > 0 else mine.amount
+        now_is.elsewhere = held.elsewhere
         now_is.spent = held.spent
         now_is.pending = mine.amount - atomic_read(&mine.left) - held.spent
         if pace.at == 0 and now_is.spent == 0 and now_is.pending == 0 and purse.pace == 0:

@@ -7,7 +7,9 @@ cdef enum:
     ALWAYS = 0xFFFFFFFF        # throttle: every bid
 
 cdef struct Standing:          # of one lease, now; nano-USD
-    int64_t amount
+    int64_t amount             # of the lease
+    int64_t plan               # of its hour, for all hosts
+    int64_t elsewhere          # of that, what other hosts have used
     int64_t spent              # billed
     int64_t pending            # reserved, and neither billed nor lost so far
     int64_t taken              # reserved since the last step, whatever became of it

@@ -2,7 +2,8 @@
 
 plan - committed -> wanted rate; takes -> demand -> throttle (fast) and multiplier (slow) -> purse; bids read the two
 
-Plan: a line, tilted as the traffic is, from LEAD_S of its hour at the start to the whole amount.
+Plan: a line, tilted as the traffic is, from LEAD_S of its hour at the start to the whole amount; what other hosts have
+used of it is theirs. With several, each wants all of the plan's rate, and gets what the others leave of the plan.
 Committed: billed, and of what is reserved the share that is billed in the end, as observed: so notices that come late,
 and losses that nobody tells, do not look like spend.
 Demand: what the campaign would spend a second if it placed every bid, as observed while it placed some.
@@ -57,7 +58,7 @@ cdef inline double tilt_of(const Standing* lease) noexcept nogil:
 cdef double planned(const Standing* lease) noexcept nogil:
     cdef double x = into_of(lease)
     cdef double lead = <double> LEAD_S / 3600
-    return lease.amount * (lead + (1 - lead) * x * (1 + tilt_of(lease) * (1 - x)))
+    return lease.plan * (lead + (1 - lead) * x * (1 + tilt_of(lease) * (1 - x))) - lease.elsewhere
 
 
 cdef inline double second_of(const Standing* lease) noexcept nogil:
@@ -67,7 +68,7 @@ cdef inline double second_of(const Standing* lease) noexcept nogil:
 cdef inline double rate(const Standing* lease) noexcept nogil:
     """Of the plan, nano-USD a second; never nothing, so that everything can be told in it."""
     cdef double steep = fmax(0.05, 1 + tilt_of(lease) * (1 - 2 * into_of(lease)))
-    return fmax(1e-3, lease.amount * steep * 1000.0 / lease.hour_ms)
+    return fmax(1e-3, lease.plan * steep * 1000.0 / lease.hour_ms)
 
 
 cdef inline double billed_share(const Pace* pace) noexcept nogil:
@@ -175,7 +176,7 @@ cdef void pace_step(Pace* pace, const Standing* lease, int64_t id, double now) n
 cdef uint32_t throttle_of(const Pace* pace, const Standing* lease) noexcept nogil:
     """The share, less what the band takes: above the plan by BAND_S worth nothing may go."""
     cdef double over = committed(pace, lease) - planned(lease)
-    cdef double band = fmax(1.0, lease.amount * <double> BAND_S / 3600)
+    cdef double band = fmax(1.0, lease.plan * <double> BAND_S / 3600)
     cdef double share = pace.share * within(1 - over / band, 0.0, 1.0)
     return ALWAYS if share >= 1 else <uint32_t> (share * 4294967295.0)
 
@@ -208,7 +209,7 @@ cdef class Pacer:
         cdef Standing standing
         if amount < 0 or hour_ms <= 0 or now <= 0:
             raise ValueError(f"amount={amount} hour_ms={hour_ms} now={now}")
-        standing = Standing(amount, spent, pending, taken, into_ms, hour_ms, tilt)
+        standing = Standing(amount, amount, 0, spent, pending, taken, into_ms, hour_ms, tilt)
         pace_step(&self.pace, &standing, lease, now)
         return throttle_of(&self.pace, &standing), multiplier_of(&self.pace)
 
@@ -237,5 +238,5 @@ def plan(int64_t amount, int64_t into_ms, int64_t hour_ms, double tilt=0.0):
     cdef Standing standing
     if amount < 0 or hour_ms <= 0:
         raise ValueError(f"amount={amount} hour_ms={hour_ms}")
-    standing = Standing(amount, 0, 0, 0, into_ms, hour_ms, tilt)
+    standing = Standing(amount, amount, 0, 0, 0, 0, into_ms, hour_ms, tilt)
     return planned(&standing)

@@ -17,6 +17,7 @@ cdef enum:
     PARTS = 8                  # as bidder.controller.shares has them
     BIDS = 10
     TOLD = 8
+    EVENLY = 64
     WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
     SPARE = 64                 # a host alone asks for what is missing from this part on
 
@@ -118,6 +119,8 @@ cdef class Wants:
 
     cdef bint news(self, const Need* need, const Held* held, int64_t amount, int64_t used, int hosts) noexcept:
         cdef int64_t step = max(held.plan - held.elsewhere - used, BIDS * held.price) // TOLD
+        if held.even:                          # others pace by it
+            step = max(held.plan // (EVENLY * hosts), BIDS * held.price)
         if held.limit >= 0 and need.wish != amount:
             return True
         if not need.said:
