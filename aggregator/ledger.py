@@ -8,14 +8,18 @@ first with a bid that was new to both, the batch is done once more.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from aggregator import posting, stage
 from aggregator.dedupe import CLICK_WINDOW_MS, SPEND_KINDS, BidState, Booking, book, bookable
-from aggregator.postgres import Link
-from bidder.events.schema import Notice, NoticeKind
+from aggregator.postgres import BOOKING_LOCK, Link
+from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.events.stream import Mark, Place
 
+minute_of = attrgetter("minute")
 ATTEMPTS = 10  # at one batch, where others bring in the same bids
 
 
@@ -55,6 +59,7 @@ class Ledger:
         self._link = link
         self._click_window_ms = click_window_ms
         self._spend_on = dict(spend_on)
+        self._horizon = (0, 0)  # minutes: bids before the first, and clicks before the second, were given up
 
     def place(self, stream: str, exclusive: bool = False) -> Place:
         """Where to read on. `exclusive`: hold the stream while this connection lives; StreamBusy if another does."""
@@ -81,7 +86,10 @@ class Ledger:
                 with self._link.connection() as db, db.cursor() as cursor:
                     self._move(cursor, batch)
                     _mark(cursor, batch)
-                    return self._book(cursor, batch.notices) if batch.notices else Booking()
+                    if not batch.notices:
+                        return Booking()
+                    self._look_at_horizon(cursor)
+                    return self._book(cursor, self._in_time(batch.notices))
             except _NotFirst:
                 continue
         raise StreamMoved(f"stream {batch.stream}: others bring in the same bids all the time")
@@ -99,10 +107,29 @@ class Ledger:
         raise StreamMoved("a stream brings in the same bids all the time")
 
     def _ensure_leaves(self, notices: Sequence[Notice]) -> None:
-        self._link.ensure_hours(notice.minute for notice in notices if bookable(notice))
+        self._link.ensure_hours(notice.minute for notice in self._in_time(notices) if bookable(notice))
         self._link.ensure_days(notice.minute for notice in notices)
         if notices:
             self._link.ensure_transfers()
+
+    def _in_time(self, notices: Sequence[Notice]) -> Sequence[Notice]:
+        """What speaks of bids that were given up counts as expired: whether it is the first nobody knows any more."""
+        bids, clicks = self._horizon
+        if min(map(minute_of, notices), default=bids) >= bids:
+            return notices
+        return [
+            replace(notice, flags=notice.flags | NoticeFlag.EXPIRED)
+            if notice.minute < (clicks if notice.kind == NoticeKind.CONVERSION else bids)
+            else notice
+            for notice in notices
+        ]
+
+    def _look_at_horizon(self, cursor: Any) -> None:
+        """It stays where it is until the end of the transaction."""
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (BOOKING_LOCK,))
+        cursor.execute("SELECT minute FROM ops.horizon WHERE what IN ('bids', 'clicks') ORDER BY what")
+        (bids,), (clicks,) = cursor.fetchall()
+        self._horizon = (bids, clicks)
 
     def _book(self, cursor: Any, notices: Sequence[Notice]) -> Booking:
         """Everything but the position; tables in this order, rows in the order of their keys."""
