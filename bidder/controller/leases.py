@@ -21,9 +21,11 @@ from psycopg2.extras import execute_values
 
 from bidder.controller import accounts, due, listing
 from bidder.controller.budget import BudgetHour
+from bidder.controller.curves import FLAT, Curves
 from bidder.controller.hosts import Hosts
 from bidder.controller.listing import Seen
 from bidder.controller.shares import Account, Out, room
+from bidder.controller.streams import Streams
 from bidder.money.units import nano_from_usd
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
@@ -34,7 +36,8 @@ CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are 
 
 _CLOSE = """
 UPDATE ledger.lease SET closed_at = %(now)s WHERE id IN (
-    SELECT id FROM ledger.lease WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(now)s LIMIT %(most)s)
+    SELECT id FROM ledger.lease
+    WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(booked)s LIMIT %(most)s)
 RETURNING campaign, hour + interval '1 hour' > %(now)s
 """
 _CEILINGS = """
@@ -63,6 +66,12 @@ class LeaseOffice:
         self._looked: dict[str, due.Looked] = {}
         self._turns: dict[str, int] = {}  # of the last answer given to each host
         self._hosts = Hosts()
+        self._curves = Curves()
+        self._streams = Streams()
+
+    def learned(self) -> None:
+        """Traffic curves are not what they were: they are read again when they are needed."""
+        self._curves = Curves()
 
     def sync(self, db: Connection, request: LeaseSync, now: datetime) -> LeaseState:
         """Answer one host. `now`: aware, of the controller's clock; hosts get durations only."""
@@ -74,21 +83,21 @@ class LeaseOffice:
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
             hosts = self._hosts.count(cursor, host, now)
-            crowded, early = self._free(cursor, host, request.ceilings if heard else [], now)
+            behind_s, closes_behind_s = self._streams.behind_s(cursor, now)
+            crowded, early = self._free(cursor, host, request.ceilings if heard else [], closes_behind_s, now)
             before = self._looked.get(host, due.Looked())
             before = replace(before, waiting=[*before.waiting, *early])
             renewed_s = self._money.take_for_s / 2 if self._money.take_for_s < due.HOUR_S else None
             look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None, renewed_s)
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
             self._grant(cursor, request, look.campaigns, wants, hosts, now)
-            stale = self._stale(cursor, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
         self._looked[host] = look.after  # not before it is committed
         self._turns[host] = turn + 1
         return LeaseState(
             leases=told.leases,
-            stale=stale,
+            stale=behind_s > FRESH_S,
             revision=look.after.reworked,
             ended=told.ended,
             begins=told.begins,
@@ -100,14 +109,19 @@ class LeaseOffice:
             heard=heard,
         )
 
-    def _free(self, cursor: Any, host: str, ceilings: list[tuple[int, int]], now: datetime) -> tuple[bool, set[int]]:
+    def _free(
+        self, cursor: Any, host: str, ceilings: list[tuple[int, int]], behind_s: float, now: datetime
+    ) -> tuple[bool, set[int]]:
         """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again.
 
         Are there more to close than fit into one sync? And campaigns whose lease was closed before its hour is over.
         """
-        cursor.execute(_CLOSE, {"now": now, "host": host, "most": CLOSINGS})
-        crowded: bool = cursor.rowcount == CLOSINGS
-        closed = cursor.fetchall()
+        closed = []
+        if behind_s < float("inf"):
+            booked = now - timedelta(seconds=max(0.0, behind_s - FRESH_S))
+            cursor.execute(_CLOSE, {"now": now, "booked": booked, "host": host, "most": CLOSINGS})
+            closed = cursor.fetchall()
+        crowded = len(closed) == CLOSINGS
         freed = {campaign for campaign, _ in closed}
         if ceilings:
             rows = [(lease, max(0, ceiling), host, now) for lease, ceiling in ceilings]
@@ -130,10 +144,12 @@ class LeaseOffice:
         if request.wants is None:
             hosts = 1  # it never asks for more
         books = accounts.read(cursor, keys, now, self._unbudgeted)
+        curves = self._curves.of(cursor, [key for key, account in books.accounts.items() if account.campaign.even])
         zones = {account.campaign.timezone for account in books.accounts.values()}
         hours = {zone: due.hours_of(now, zone) for zone in zones}
         freed = []
         for key, account in books.accounts.items():
+            account.curve = curves.get(key, FLAT)
             coming = hours[account.campaign.timezone]
             mine = [out for out in account.outs if out.host == request.host and out.open]
             told = {out.hour for out in mine if out.lease in wants}
@@ -195,16 +211,11 @@ class LeaseOffice:
             settle_until=take_until + timedelta(seconds=self._money.settle_for_s),
             open=True,
             takes=True,
+            tilt=account.curve.tilt(hour.start),
             amount=room(most, hosts, account.campaign.price) if account.campaign.budgeted else most,
             spent=0,
             revision=account.campaign.revision,
         )
-
-    def _stale(self, cursor: Any, now: datetime) -> bool:
-        """Are the totals behind what this host's tracker has acknowledged?"""
-        cursor.execute("SELECT max(checked_at) FROM ops.stream")
-        checked: datetime | None = cursor.fetchone()[0]
-        return checked is None or (now - checked).total_seconds() > FRESH_S
 
 
 def _take_in(mine: Iterable[Out], wants: dict[int, tuple[int, int]]) -> bool:
