@@ -11,7 +11,7 @@ cdef struct Odds:              # of one campaign; all zeros: nothing known yet
     double at                  # of the last step, monotonic seconds; 0: none
     int64_t lease[2]           # of its halves, then
     int64_t spent[2]           # billed of each
-    int64_t taken_here, taken_before   # in the buckets of `minute` and the one before, of the open half
+    int64_t taken_here, taken_before, taken_coming     # in the buckets of `minute`, the one before and the next
     int64_t open_lease
     uint32_t minute
     double young[16]           # full prices of bids by minute (minute % 16), that are not old enough for a sum

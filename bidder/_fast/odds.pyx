@@ -45,7 +45,10 @@ cdef void odds_placed(Odds* odds, Half* half, int64_t lease, int64_t minute, uin
         passed = 0
         odds.minute = <uint32_t> minute
     elif odds.open_lease == lease:
-        taken = here + before - odds.taken_here - (odds.taken_before if passed == 0 else 0) if passed < 2 else 0
+        if passed == 0:
+            taken = here - odds.taken_here + before - odds.taken_before
+        elif passed == 1:      # while totals are stale the bucket still holds what was taken a round ago
+            taken = here - odds.taken_coming + before - odds.taken_here
     while odds.minute < minute:
         odds.minute += 1
         odds.placed_short += odds.young[(odds.minute - SHORT_LAG) % OLDEST]
@@ -59,6 +62,7 @@ cdef void odds_placed(Odds* odds, Half* half, int64_t lease, int64_t minute, uin
     odds.open_lease = lease
     odds.taken_here = here
     odds.taken_before = before
+    odds.taken_coming = atomic_read(&half.taken[(minute + 1) % BUCKETS])
 
 
 cdef uint16_t odds_unreserved(const Odds* odds, const Room* room, uint16_t unreserved) noexcept nogil:
