@@ -113,6 +113,20 @@ def test_who_has_the_traffic_gets_the_money(db: Connection, tmp_path: Path, coun
     assert refused <= bids // 50
 
 
+def test_hosts_of_unlike_traffic_follow_one_even_plan_together(db: Connection, tmp_path: Path) -> None:
+    store.import_campaigns(db, [campaign(budget={"hourly_usd": "6", "pacing": "even"})])
+    hosts, chance = hosts_of(db, tmp_path, 4), random.Random(3)
+    for now in range(300):
+        for place, host in enumerate(hosts):
+            host.sync(float(now))
+            host.keeper.pace(float(now))
+            throttle = host.purses.purse(host.purses.slot_of(1)).throttle
+            host.bid(sum(chance.random() * 2**32 <= throttle for _ in range(4 if place else 12)))
+    plan = 6 * NANO_PER_USD * (120 + 58 * 15) // 60 // 60  # two minutes ahead, then a line; a quarter is over
+    minute = 6 * NANO_PER_USD // 60  # so much they hear late of each other
+    assert plan - minute < sum(host.taken for host in hosts) < plan + 2 * minute
+
+
 def test_a_dead_host_strands_no_more_than_its_lease(db: Connection, tmp_path: Path) -> None:
     store.import_campaigns(db, [campaign(budget={"hourly_usd": "1"})])
     living, dead = hosts_of(db, tmp_path, 2, LeaseOffice(Money(take_for_s=60, settle_for_s=60)))

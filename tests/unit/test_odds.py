@@ -28,7 +28,7 @@ class Campaign:
         self._due: list[tuple[float, int, int]] = []  # when, minute of the bid, reserved
         self._chance = random.Random(1)
 
-    def run(self, seconds: int, wins: float) -> None:
+    def run(self, seconds: int, wins: float, stale: bool = False) -> None:
         """So many seconds, of whose bids this part wins."""
         host = self.host
         for _ in range(seconds):
@@ -37,7 +37,7 @@ class Campaign:
                 _, minute, taken = self._due.pop(0)
                 self.spent += PRICE
                 self.closed[minute] = self.closed.get(minute, 0) + taken
-            host.hear(self._lease())
+            host.hear(self._lease(), stale=stale)
             host.keeper.pace(host.now)
             for _ in range(BIDS_A_SECOND):
                 got = host.purses.take(host.slot, PRICE, host.minute)
@@ -88,6 +88,15 @@ def test_bids_that_win_more_often_are_reserved_more_of_within_minutes(tmp_path: 
     campaign.run(2_400, 0.05)
     campaign.run(240, 0.3)
     assert campaign.reserved > 0.2
+
+
+def test_bids_of_a_round_of_buckets_ago_do_not_count_again_while_totals_are_stale(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, 1_000_000 * PRICE)
+    campaign.run(2_400, 0.4)
+    before = campaign.reserved
+    assert 0.4 < before < 0.6
+    campaign.run(1_500, 0.4, stale=True)
+    assert 0.4 < campaign.reserved < before
 
 
 def test_the_last_stretch_is_reserved_in_full(tmp_path: Path) -> None:
