@@ -26,7 +26,7 @@ from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENS
 from bidder._fast.book_probe cimport near_bit
 from bidder._fast.memory cimport fetch
 from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
-from bidder._fast.purses cimport Half
+from bidder._fast.purses cimport Half, reserved
 from bidder._fast.request cimport MEDIA_AUDIO, MEDIA_VIDEO, Media, pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
@@ -76,7 +76,7 @@ cdef const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept 
 
 cdef inline bint holds(const Purse* purse, int64_t price) noexcept nogil:
     cdef const Half* half = &purse.half[purse.active & 1]
-    return half.lease > 0 and half.left >= price
+    return half.lease > 0 and half.left >= reserved(purse, price)
 
 
 cdef inline int64_t deal_floor(const Deal* deal, const Imp* imp, uint32_t* currency) noexcept nogil:

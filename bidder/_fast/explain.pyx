@@ -20,7 +20,7 @@ from bidder._fast.caps cimport LEVEL_CREATIVE
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.outcome cimport REASON_MALFORMED, REASON_NONE, REASON_TARGETING
-from bidder._fast.purses cimport Half, Purse, Purses
+from bidder._fast.purses cimport Half, Purse, Purses, reserved
 from bidder._fast.request cimport Deal
 from bidder._fast.rules cimport creative_reason
 
@@ -158,7 +158,7 @@ cdef class Explainer(Decider):
         if purse is not NULL:
             half = &purse.half[purse.active & 1]
             held = {"off": purse.off != 0, "throttle": purse.throttle, "multiplier": purse.multiplier,
-                    "lease": half.lease > 0, "left": half.left}
+                    "lease": half.lease > 0, "left": half.left, "wanted": reserved(purse, price)}
         return {
             "price": campaign.price, "full": full, "paced": price, "purse": held,
             "draw": <uint32_t>(draw_of(self.desk.auction.terms.seed, campaign) >> 32),
