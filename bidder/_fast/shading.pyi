@@ -1,7 +1,7 @@
 """Shading: what part of its value should a campaign bid where the winner pays what it bids? A file all workers map.
 
-A class of placements is an exchange, a format (mtype) and a size, as half the bits of its area. Values: nano-USD for one
-impression, in 64 steps of a quarter of a doubling from 2**12 on.
+A class of placements is an exchange, a format (mtype) and a size, as half the bits of its area. Values: nano-USD for
+one impression, in 64 steps of a quarter of a doubling from 2**12 on.
 """
 
 from collections.abc import Collection, Sequence

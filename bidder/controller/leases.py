@@ -24,6 +24,7 @@ from bidder.controller.budget import BudgetHour
 from bidder.controller.curves import FLAT, Curves
 from bidder.controller.hosts import Hosts
 from bidder.controller.listing import Seen
+from bidder.controller.shades import ShadeTable
 from bidder.controller.shares import Account, Out, room
 from bidder.money.units import nano_from_usd
 from bidder.money.wire import LeaseState, LeaseSync
@@ -65,6 +66,7 @@ class LeaseOffice:
         self._turns: dict[str, int] = {}  # of the last answer given to each host
         self._hosts = Hosts()
         self._curves = Curves()
+        self._shades = ShadeTable()
 
     def learned(self) -> None:
         """Traffic curves are not what they were: they are read again when they are needed."""
@@ -89,6 +91,7 @@ class LeaseOffice:
             self._grant(cursor, request, look.campaigns, wants, hosts, now)
             stale = self._stale(cursor, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
+            shades = self._shades.current(cursor, now) if request.shades is not None else None
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
         self._looked[host] = look.after  # not before it is committed
         self._turns[host] = turn + 1
@@ -104,6 +107,7 @@ class LeaseOffice:
             partial=told.more,
             hosts=hosts,
             heard=heard,
+            shades=shades if shades is not None and shades.version != request.shades else None,
         )
 
     def _free(self, cursor: Any, host: str, ceilings: list[tuple[int, int]], now: datetime) -> tuple[bool, set[int]]:

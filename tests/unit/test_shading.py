@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bidder._fast.mapping import MappingError
 from bidder._fast.shading import Shading, key_of
 from bidder.outcome import Reason
+from tests.explained import explained, verdict
 from tests.worlds import EXCHANGES, World, campaign, imp, request
 
 HALF = 32_768
@@ -110,23 +111,23 @@ def test_ours_are_ranked_by_what_they_bid(tmp_path: Path) -> None:
     assert (bid["cid"], bid["price"]) == ("shy", 4)
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Shading:
+    return Shading(tmp_path_factory.mktemp("shading") / "shading", make=True)
+
+
 @given(st.integers(1, 2**40), st.lists(st.integers(0, 65_535), min_size=64, max_size=64))
-def test_a_value_finds_the_share_of_its_quarter_of_a_doubling(value: int, shares: list[int]) -> None:
-    shading.put(BANNER, shares)
+def test_a_value_finds_the_share_of_its_quarter_of_a_doubling(table: Shading, value: int, shares: list[int]) -> None:
+    table.put(BANNER, shares)
     steps = [int(2**12 * 2 ** (step // 4) * (1 + step % 4 / 4)) for step in range(64)]
     share = shares[max([step for step in range(64) if steps[step] <= value], default=0)]
-    expected = max(1, (value * share) >> 16) if share else value
-    assert shading.shade(BANNER, value) in ({expected} if share == 0 else {expected, expected - 1} - {0})
-
-
-@pytest.fixture(autouse=True, scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> None:
-    global shading  # hypothesis takes no fixture of a function's own
-    shading = Shading(tmp_path_factory.mktemp("shading") / "shading", make=True)
+    assert table.shade(BANNER, value) == (max(1, (value * share) >> 16) if share else value)
 
 
 def test_classes_are_told_apart_by_exchange_format_and_size(tmp_path: Path) -> None:
-    keys = {key_of(e, f, w, h) for e in (1, 2) for f in (1, 2) for w, h in ((0, 0), (320, 50), (300, 250), (1920, 1080))}
+    keys = {
+        key_of(e, f, w, h) for e in (1, 2) for f in (1, 2) for w, h in ((0, 0), (320, 50), (300, 250), (1920, 1080))
+    }
     assert len(keys) == 16
     assert key_of(1, 1, 300, 250) == key_of(1, 1, 336, 280)
     for exchange, format in ((1 << 16, 1), (1, 16)):
@@ -159,3 +160,18 @@ def test_what_is_no_class_or_no_table_is_refused(tmp_path: Path) -> None:
     for key, shares in ((5, [0] * 64), (BANNER, [0] * 63)):
         with pytest.raises(ValueError, match=f"key={key}"):
             table.put(key, shares)
+
+
+def test_explanations_say_what_was_shaded(tmp_path: Path) -> None:
+    world = shading_world(tmp_path, shaded("shy", "4"), campaign("plain", "3"))
+    asked = request([imp()], at=1)
+    assert (
+        verdict(explained(world, asked), "shy").predicate
+        == "price: 2.00 < 3.00 USD of plain; shading: 2.00 of 4.00 USD"
+    )
+    assert verdict(explained(world, asked), "plain").predicate == ""
+    world.fund("plain", 0)
+    assert (verdict(explained(world, asked), "shy").outcome, verdict(explained(world, asked), "shy").predicate) == (
+        "wins",
+        "shading: 2.00 of 4.00 USD",
+    )
