@@ -29,7 +29,7 @@ class Backoff:
     def failed(self) -> float:
         """Seconds until the next try."""
         self.failures += 1
-        return float(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** (self.failures - 1)))
+        return min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self.failures - 1, 30))  # 2**1024 is no float
 
     def succeeded(self) -> None:
         """The next error is a first one."""

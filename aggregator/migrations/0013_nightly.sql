@@ -2,6 +2,25 @@
 
 GRANT INSERT, UPDATE ON ops.shard TO bookkeeper;
 
+-- As in 0002, but whoever waited for another to make the leaf sees it for certain: what to_regclass once did not find it may not
+-- find again until the next statement; a query looks anew.
+CREATE OR REPLACE FUNCTION ops.ensure_partition(parent regclass, leaf text, low text, high text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    space text := (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = parent);
+BEGIN
+    IF EXISTS (SELECT FROM pg_class WHERE relname = leaf AND relnamespace = space::regnamespace) THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('ops.ensure_partition'), hashtext(leaf));
+    IF EXISTS (SELECT FROM pg_class WHERE relname = leaf AND relnamespace = space::regnamespace) THEN
+        RETURN; -- another aggregator was first
+    END IF;
+    EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL) WITH (fillfactor = 80)', space, leaf, parent);
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)', parent, space, leaf, low, high);
+END
+$$;
+
 -- Bids of minutes before these are given up: `bids` for all notices but conversions, `clicks` for conversions. What still speaks of
 -- them counts as expired. `transfers`: those of minutes before it may be gone. A horizon is raised before anything is dropped, while nobody books (advisory lock 0x0B1D001).
 CREATE TABLE ops.horizon (

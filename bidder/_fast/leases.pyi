@@ -69,8 +69,6 @@ class LeaseTable:
         """Give back what minutes up to `due` still hold, of every lease that is known."""
     def pace(self, now: float, minute: int) -> None:
         """Throttle and multiplier of every purse that is being taken from."""
-    def ceilings(self, now: float, most: int) -> list[tuple[int, int]]:
-        """(lease, what it can still cost) of known ones that take no more, where that is well below their amount."""
     def held_leases(self) -> list[int]: ...
     def covers(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease?"""

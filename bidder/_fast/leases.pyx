@@ -17,7 +17,6 @@ from bidder._fast.purses cimport BUCKETS, Purse, half_lower
 
 cdef enum:
     SPAN = 14                  # minutes back that a bucket can be told from the same of the next round; one ahead is a worker's
-    WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
 
 SPAN_MINUTES = SPAN
 cdef double QUIET_S = 1.0      # no bid that began before a half was shut is still in it then
@@ -178,31 +177,6 @@ cdef class LeaseTable:
         purse.pace = kept(pace)
         if moved(purse.throttle, throttle) or moved(purse.multiplier, multiplier):
             self.purses.set_pacing(half >> 1, throttle, multiplier)
-
-    def ceilings(self, double now, Py_ssize_t most):
-        cdef Py_ssize_t i, half, kept = 0
-        cdef Held* held
-        cdef Half* purse
-        cdef int64_t left
-        cdef list found = []
-        for i in range(self.queued):
-            half = self.shut[i]
-            held = &self.held[half]
-            held.queued = 0
-            if held.lease == 0 or not held.known or held.open:
-                continue
-            if held.take_until <= now and now >= held.quiet_at:
-                purse = self.half(half)
-                left = atomic_read(&purse.left)
-                if left <= purse.amount // WORTH_SAYING:
-                    continue
-                if len(found) < most:
-                    found.append((held.lease, purse.amount - left))
-            held.queued = 1
-            self.shut[kept] = half
-            kept += 1
-        self.queued = kept
-        return found
 
     # -- all of them, for who asks
 

@@ -9,5 +9,7 @@ class Wants:
 
         What is handed back has left the purse then. `hosts` share each budget. `now`: monotonic seconds. nano-USD.
         """
+    def ceilings(self, now: float, most: int) -> list[tuple[int, int]]:
+        """(lease, what it can still cost) of known ones that take no more, where that is well below their amount."""
     def heard(self, heard: bool) -> None:
         """Was the last question taken in? What was not is said again."""

@@ -17,6 +17,7 @@ cdef enum:
     PARTS = 8                  # as bidder.controller.shares has them
     BIDS = 10
     TOLD = 8
+    WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
     SPARE = 64                 # a host alone asks for what is missing from this part on
 
 cdef double HORIZON_S = 10.0   # so long a room should last
@@ -85,6 +86,32 @@ cdef class Wants:
                 self.needs[slot].said = 0
                 self.needs[slot].again_at = 0
         self.sent = []
+
+    def ceilings(self, double now, Py_ssize_t most):
+        cdef LeaseTable table = self.table
+        cdef Py_ssize_t i, half, kept = 0
+        cdef Held* held
+        cdef Half* purse
+        cdef int64_t left
+        cdef list found = []
+        for i in range(table.queued):
+            half = table.shut[i]
+            held = &table.held[half]
+            held.queued = 0
+            if held.lease == 0 or not held.known or held.open:
+                continue
+            if held.take_until <= now and now >= held.quiet_at:
+                purse = table.half(half)
+                left = atomic_read(&purse.left)
+                if left <= purse.amount // WORTH_SAYING:
+                    continue
+                if len(found) < most:
+                    found.append((held.lease, purse.amount - left))
+            held.queued = 1
+            table.shut[kept] = half
+            kept += 1
+        table.queued = kept
+        return found
 
     cdef bint lacks(self, int64_t left, int64_t target, const Held* held, int hosts) noexcept:
         return left < target - (held.plan // SPARE if hosts <= 1 else target // 2)

@@ -2,8 +2,8 @@
 
 learn() once an hour: rollup.traffic_minute -> curves of (exchange, country), and where each campaign bids
 Curves.of(): a campaign's curve is that of the places where it bids, each as likely to get a bid as it was so far, so
-its own pacing does not teach it when traffic comes. A campaign that never bid has the pool's curve: all traffic. With less
-than a day learned, every curve is flat. An hour of the week not seen yet is as the same hour of other days.
+its own pacing does not teach it when traffic comes. A campaign that never bid has the pool's curve: all traffic. With
+less than a day learned, every curve is flat. An hour of the week not seen yet is as the same hour of other days.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

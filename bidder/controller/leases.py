@@ -26,6 +26,7 @@ from bidder.controller.hosts import Hosts
 from bidder.controller.listing import Seen
 from bidder.controller.shades import ShadeTable
 from bidder.controller.shares import Account, Out, room
+from bidder.controller.streams import Streams
 from bidder.money.units import nano_from_usd
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
@@ -36,7 +37,8 @@ CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are 
 
 _CLOSE = """
 UPDATE ledger.lease SET closed_at = %(now)s WHERE id IN (
-    SELECT id FROM ledger.lease WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(now)s LIMIT %(most)s)
+    SELECT id FROM ledger.lease
+    WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(booked)s LIMIT %(most)s)
 RETURNING campaign, hour + interval '1 hour' > %(now)s
 """
 _CEILINGS = """
@@ -67,6 +69,7 @@ class LeaseOffice:
         self._hosts = Hosts()
         self._curves = Curves()
         self._shades = ShadeTable()
+        self._streams = Streams()
 
     def learned(self) -> None:
         """Traffic curves are not what they were: they are read again when they are needed."""
@@ -82,14 +85,14 @@ class LeaseOffice:
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbid leases'))")
             hosts = self._hosts.count(cursor, host, now)
-            crowded, early = self._free(cursor, host, request.ceilings if heard else [], now)
+            behind_s, closes_behind_s = self._streams.behind_s(cursor, now)
+            crowded, early = self._free(cursor, host, request.ceilings if heard else [], closes_behind_s, now)
             before = self._looked.get(host, due.Looked())
             before = replace(before, waiting=[*before.waiting, *early])
             renewed_s = self._money.take_for_s / 2 if self._money.take_for_s < due.HOUR_S else None
             look = due.look(cursor, host, request.healthy, now, before, BATCH if in_parts else None, renewed_s)
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
             self._grant(cursor, request, look.campaigns, wants, hosts, now)
-            stale = self._stale(cursor, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
             shades = self._shades.current(cursor, now) if request.shades is not None else None
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
@@ -97,7 +100,7 @@ class LeaseOffice:
         self._turns[host] = turn + 1
         return LeaseState(
             leases=told.leases,
-            stale=stale,
+            stale=behind_s > FRESH_S,
             revision=look.after.reworked,
             ended=told.ended,
             begins=told.begins,
@@ -110,14 +113,19 @@ class LeaseOffice:
             shades=shades if shades is not None and shades.version != request.shades else None,
         )
 
-    def _free(self, cursor: Any, host: str, ceilings: list[tuple[int, int]], now: datetime) -> tuple[bool, set[int]]:
+    def _free(
+        self, cursor: Any, host: str, ceilings: list[tuple[int, int]], behind_s: float, now: datetime
+    ) -> tuple[bool, set[int]]:
         """What ended leases will not cost is free for the leases that are open, whose amounts are worked out again.
 
         Are there more to close than fit into one sync? And campaigns whose lease was closed before its hour is over.
         """
-        cursor.execute(_CLOSE, {"now": now, "host": host, "most": CLOSINGS})
-        crowded: bool = cursor.rowcount == CLOSINGS
-        closed = cursor.fetchall()
+        closed = []
+        if behind_s < float("inf"):
+            booked = now - timedelta(seconds=max(0.0, behind_s - FRESH_S))
+            cursor.execute(_CLOSE, {"now": now, "booked": booked, "host": host, "most": CLOSINGS})
+            closed = cursor.fetchall()
+        crowded = len(closed) == CLOSINGS
         freed = {campaign for campaign, _ in closed}
         if ceilings:
             rows = [(lease, max(0, ceiling), host, now) for lease, ceiling in ceilings]
@@ -212,12 +220,6 @@ class LeaseOffice:
             spent=0,
             revision=account.campaign.revision,
         )
-
-    def _stale(self, cursor: Any, now: datetime) -> bool:
-        """Are the totals behind what this host's tracker has acknowledged?"""
-        cursor.execute("SELECT max(checked_at) FROM ops.stream")
-        checked: datetime | None = cursor.fetchone()[0]
-        return checked is None or (now - checked).total_seconds() > FRESH_S
 
 
 def _take_in(mine: Iterable[Out], wants: dict[int, tuple[int, int]]) -> bool:

@@ -92,7 +92,7 @@ class LeaseKeeper:
 
         What was spent and what is reserved; absolute, so that it may be said twice. Not all of very many at once.
         """
-        return self._table.ceilings(now, CEILINGS)
+        return self._wants.ceilings(now, CEILINGS)
 
     def wants(self, now: float) -> list[tuple[int, int, int]]:
         """For the next question: see bidder.money.wire.LeaseSync. What it hands back has left the purses then."""

@@ -31,7 +31,7 @@ def wider(key: int) -> int:
 
 
 def shares(auctions: Mapping[int, float]) -> list[int] | None:
-    """Of a landscape by bin: for each step of the value, what to bid of it in 65536ths, 0 all; None: too little seen."""
+    """Of a landscape by bin: for each step of the value, what to bid of it in 65536ths, 0 all; None: too few."""
     if sum(auctions.values()) < LEAST_SEEN:
         return None
     landscape = Landscape(2**12, 2**28)
