@@ -127,8 +127,19 @@ cdef class Explainer(Decider):
         step[0] = EXAMINED
         why[0] = auction.examine(slot)
         if why[0] == REASON_NONE:
-            candidates.append((slot, found.standing, found.price, found.tie, found.deal))
+            candidates.append((slot, found.standing, found.price, found.tie, found.deal, self.unshaded(slot)))
         auction.count = 0
+
+    cdef int64_t unshaded(self, uint32_t slot):
+        """What it would bid if it did not shade its bids."""
+        cdef Auction auction = self.desk.auction
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const Purse* purse = purse_of(self.purses, campaign)
+        cdef int64_t full = auction.matcher.price_of(slot)
+        cdef Candidate found
+        auction.choose(slot, full, paced(full, 65536 if purse is NULL else purse.multiplier),
+                       draw_of(auction.terms.seed, campaign), &found)
+        return found.price
 
     def bid(self, uint32_t number):
         cdef uint8_t why

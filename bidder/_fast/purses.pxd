@@ -6,6 +6,7 @@ Money: int64 nano-USD for one impression.
 """
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from bidder._fast.shading cimport Shading
 
 cdef enum:
     BUCKETS = 16               # minutes for which what was taken is kept apart
@@ -48,6 +49,7 @@ cdef class Purses:
     cdef readonly bint private          # what is taken here stays here
     cdef readonly bint created # by this opening: books compiled before name slots of another file
     cdef object _map           # keeps the mapping alive
+    cdef public Shading shading  # how campaigns that shade their bids do so on this host; None: not at all
     cdef char* head            # first page of the file
     cdef readonly object path
     cdef uint32_t* table       # campaign -> slot + 1 of the first `indexed` slots; NULL until the first `slot_of`

@@ -10,6 +10,8 @@ from collections.abc import Collection
 from os import PathLike
 from typing import NamedTuple
 
+from bidder._fast.shading import Shading
+
 class PursesFull(Exception):
     """As many campaigns have had a purse as a file can hold; stop outbid on this host and remove the file."""
 
@@ -32,6 +34,8 @@ class PurseView(NamedTuple):
 class Purses:
     capacity: int
     private: bool
+    shading: Shading | None
+    """How campaigns that shade their bids do so on this host."""
     created: bool
     """This opening made the file: books compiled before name slots of another one and must be compiled again."""
 

@@ -24,6 +24,7 @@ from bidder.controller.budget import BudgetHour
 from bidder.controller.curves import FLAT, Curves
 from bidder.controller.hosts import Hosts
 from bidder.controller.listing import Seen
+from bidder.controller.shades import ShadeTable
 from bidder.controller.shares import Account, Out, room
 from bidder.controller.streams import Streams
 from bidder.money.units import nano_from_usd
@@ -72,6 +73,7 @@ class LeaseOffice:
         self._turns: dict[str, int] = {}  # of the last answer given to each host
         self._hosts = Hosts()
         self._curves = Curves()
+        self._shades = ShadeTable()
         self._streams = Streams()
 
     def learned(self) -> None:
@@ -97,6 +99,7 @@ class LeaseOffice:
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
             self._grant(cursor, request, look.campaigns, wants, hosts, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
+            shades = self._shades.current(cursor, now) if request.shades is not None else None
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
         self._looked[host] = look.after  # not before it is committed
         self._turns[host] = turn + 1
@@ -112,6 +115,7 @@ class LeaseOffice:
             partial=told.more,
             hosts=hosts,
             heard=heard,
+            shades=shades if shades is not None and shades.version != request.shades else None,
         )
 
     def _free(
