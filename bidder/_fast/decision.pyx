@@ -91,6 +91,8 @@ cdef class Decider(BidHandler):
             if row is NULL:
                 return 404
             self.look(desk, row, body, body_n)
+            if desk.reason == REASON_NONE:
+                self.open(desk)
         status = self.conclude(desk)
         self.packs = desk.row.gzip
         if status == 200:
@@ -123,12 +125,18 @@ cdef class Decider(BidHandler):
         desk = <Desk>self.desks[self.taken]
         self.taken += 1
         self.look(desk, row, body, body_n)
-        if desk.opened >= 0:
-            desk.auction.fetch_campaigns()
         return self.taken
 
     cdef void batch_named(self) noexcept:
+        cdef Desk desk
         cdef int i
+        # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
+        for i in range(self.taken):
+            desk = <Desk>self.desks[i]
+            if desk.reason == REASON_NONE:
+                self.open(desk)
+                if desk.opened >= 0:
+                    desk.auction.fetch_campaigns()
         for i in range(self.taken):
             if (<Desk>self.desks[i]).opened >= 0:
                 (<Desk>self.desks[i]).auction.fetch_purses()
@@ -177,8 +185,6 @@ cdef class Decider(BidHandler):
                 desk.reason = REASON_OVERLOAD
             else:
                 desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
-            if desk.reason == REASON_NONE:
-                self.open(desk)
 
     cdef uint8_t gate(self, Desk desk) noexcept nogil:
         """What concerns the request as a whole."""
