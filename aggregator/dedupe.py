@@ -3,28 +3,32 @@
 notices + what each bid has booked already -> book() -> rows of the rollups, lease totals, transfers, new bid states
 The first notice of each (bid, kind) counts. Spend is the price of the kind that the exchange's row names, once a bid.
 A reservation is closed once, by the bid's spend or its loss, whichever comes first.
-A flagged notice (but LATE) counts as flagged only: it books nothing and uses up no key.
+A flagged notice (but LATE) counts as flagged only: it books nothing and uses up no key; so does a conversion that came
+longer after its click than conversions count. Where no click is booked (yet) it counts: only a click gives its id away.
 Money: int nano-USD. Minutes: UTC minutes since 1970, of the bid.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 
 SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
-MEASURES = (
-    *(NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS),
-    *(NoticeKind.IMPRESSION, NoticeKind.CLICK, NoticeKind.CONVERSION),
-)  # in the order of the rollup's columns; spend follows
+MEASURES = tuple(NoticeKind)  # in the order of the rollup's columns; the value of conversions and spend follow
+CLICK_WINDOW_MS = 30 * 86_400_000
+MAX_MS = 1 << 62  # no click is known: nothing is too late
 _DIMENSIONS = slice(6, 17)  # of a Notice: exchange to inventory
 _WRONG = ~int(NoticeFlag.LATE)  # plain ints: enums cost ten times as much, and this is asked for every notice
 
 
 class UnknownExchange(Exception):
     """A notice of an exchange that neither `config.exchange` nor the settings name: how it books is not known."""
+
+
+class UnknownKind(Exception):
+    """A notice of a kind that only a newer build knows: it waits for that build."""
 
 
 @dataclass(slots=True)
@@ -35,13 +39,14 @@ class BidState:
     closed: bool = False
     spent: int = 0
     spent_ms: int | None = None  # receipt of the notice that was booked
+    clicked_ms: int | None = None  # receipt of its click
 
 
 @dataclass(slots=True)
 class Booking:
     """All that one batch changes."""
 
-    rollup: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # measures, then spend
+    rollup: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # MEASURES, value, spend
     flagged: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # minute, exchange, campaign, kind, flags
     leases: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # (lease, minute): spent, closed
     transfers: dict[tuple[str, str, str, int], list[int]] = field(default_factory=dict)
@@ -54,24 +59,38 @@ def bookable(notice: Notice) -> bool:
     return notice.flags & _WRONG == 0
 
 
-def book(notices: Iterable[Notice], states: Mapping[bytes, BidState], spend_on: Mapping[int, NoticeKind]) -> Booking:
+def book(
+    notices: Iterable[Notice],
+    states: Mapping[bytes, BidState],
+    spend_on: Mapping[int, NoticeKind],
+    click_window_ms: int = CLICK_WINDOW_MS,
+) -> Booking:
     """What `notices`, in their order, change on top of `states` (which are left as they are).
 
     `spend_on`: key of the exchange -> the kind that books its spend. UnknownExchange where it has none.
+    UnknownKind for one of a newer build. `click_window_ms`: so long after its click a conversion counts.
     """
     booking = Booking()
     for notice in notices:
         spend_kind = spend_on.get(notice.exchange)
         if spend_kind is None:
             raise UnknownExchange(f"exchange {notice.exchange} is not in config.exchange")
+        if notice.kind > len(MEASURES):
+            raise UnknownKind(f"notices of kind {notice.kind} need a newer build of the aggregator")
         before = booking.bids.get(notice.bid_id) or states.get(notice.bid_id) or BidState()
         if not bookable(notice):
             _flag(booking, notice, before, spend_kind)
             continue
+        if (
+            notice.kind == NoticeKind.CONVERSION
+            and notice.received_ms - (before.clicked_ms or MAX_MS) > click_window_ms
+        ):
+            _flag(booking, replace(notice, flags=notice.flags | NoticeFlag.EXPIRED), before, spend_kind)
+            continue
         bit = 1 << (notice.kind - 1)
         if before.kinds & bit:
             continue
-        after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms)
+        after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms, before.clicked_ms)
         _count(booking, notice, after, spend_kind)
         booking.bids[notice.bid_id] = after
     return booking
@@ -88,8 +107,12 @@ def _flag(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeK
 def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind) -> None:
     """The first of its kind: the rollup, and, where it is about money, lease, ledger and the state of the bid."""
     key = (notice.minute, *astuple(notice)[_DIMENSIONS])
-    measures = booking.rollup.setdefault(key, [0] * (len(MEASURES) + 1))
-    measures[MEASURES.index(NoticeKind(notice.kind))] += 1
+    measures = booking.rollup.setdefault(key, [0] * (len(MEASURES) + 2))
+    measures[notice.kind - 1] += 1
+    if notice.kind == NoticeKind.CLICK:
+        state.clicked_ms = notice.received_ms
+    elif notice.kind == NoticeKind.CONVERSION:
+        measures[-2] += notice.price
     spends = notice.kind == spend_kind and not state.spent and notice.price > 0
     closes = not state.closed and notice.kind in (spend_kind, NoticeKind.LOSS)
     spent = notice.price if spends else 0

@@ -1,7 +1,7 @@
-"""Money: the notices of this host's durable stream into the ledger, a moment after they were acknowledged.
+"""Money: the notices of a durable stream into the ledger, a moment after they were acknowledged.
 
-StreamReader -> Batch (up to 5,000 notices, or what there is) -> Ledger.commit() -> position
-The position lies in Postgres and moves with what was booked, so nothing is lost or booked twice, whoever dies when.
+Source -> Batch (up to 5,000 notices, or what there is) -> Ledger.commit() -> place
+The place lies in Postgres and moves with what was booked, so nothing is lost or booked twice, whoever dies when.
 What cannot be booked yet (Postgres away, stream damaged, exchange unknown) stops the stream and is said; nothing is
 passed over.
 Times: monotonic seconds.
@@ -15,45 +15,44 @@ from typing import Any
 
 import psycopg2
 
-from aggregator.dedupe import UnknownExchange
-from aggregator.ledger import Batch, Ledger, StreamMoved
+from aggregator.dedupe import UnknownExchange, UnknownKind
+from aggregator.ledger import Batch, Ledger, StreamBusy, StreamMoved
 from aggregator.postgres import Backoff, Link
-from bidder.events.schema import Notice
-from bidder.events.stream import StreamError, StreamReader
+from bidder.events.stream import Place, Source, StreamError
 from bidder.ops.log import Log
 
 BATCH_NOTICES = 5_000
-READ_BYTES = 512 * 1024
 POLL_S = 0.1
+STANDBY_S = 0.5  # between looks whether the one who books is still there
 CHECK_EVERY_S = 0.5  # how often an idle stream is said to be complete
-KEEP_S = 7 * 86_400.0  # what was booked stays in the stream so long, to be looked at
-TRIM_EVERY_S = 3_600.0
+TIDY_EVERY_S = 60.0
 
 
 class MoneyIntake:
-    """One stream of one host."""
+    """One stream, by one reader at a time."""
 
     def __init__(
         self,
-        open_stream: Callable[[], StreamReader],
+        open_source: Callable[[], Source],
         ledger: Ledger,
         link: Link,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`open_stream` raises StreamError as long as there is no stream: the tracker makes it."""
-        self._open_stream = open_stream
+        """`open_source` raises StreamError as long as there is no stream."""
+        self._open_source = open_source
         self._ledger = ledger
         self._link = link
         self._log = log
         self._clock = clock
         self._backoff = Backoff()
-        self._reader: StreamReader | None = None
-        self._position: int | None = None
+        self._source: Source | None = None
+        self._place: Place | None = None
         self._checked_at = -CHECK_EVERY_S
-        self._trimmed_at = clock()
+        self._tidied_at = clock()
         self._booked = 0
         self._problem: str | None = "it has not begun"
+        self._standby = False  # another process books this stream; this one takes over when that one ends
 
     async def run(self, stop: asyncio.Event) -> None:
         """Book until `stop` is set; the batch under way is finished first."""
@@ -66,8 +65,11 @@ class MoneyIntake:
 
     def health(self) -> dict[str, Any]:
         """For the control socket."""
-        return {"stream": self._reader.id if self._reader else None, "position": self._position} | {
+        return {
+            "stream": self._source.id if self._source else None,
+            "position": self._place.position if self._place else None,
             "booked": self._booked,
+            "standby": self._standby,
             "problem": self._problem,
         }
 
@@ -75,49 +77,45 @@ class MoneyIntake:
         """step(), where known troubles become a line in the log and a pause; seconds until the next."""
         try:
             more = self.step()
-        except (psycopg2.Error, StreamError, UnknownExchange, StreamMoved) as error:
+        except StreamBusy as busy:
+            if not self._standby:
+                self._log.info("another aggregator books this stream; standing by", stream=str(busy))
+            self._problem, self._standby = None, True
+            return STANDBY_S
+        except (psycopg2.Error, StreamError, UnknownExchange, UnknownKind, StreamMoved) as error:
             if isinstance(error, psycopg2.Error):
                 self._link.broken()
-            self._position = None  # read again where it stands
+            self._place = None  # read again where it stands
             delay = self._backoff.failed()
             self._problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self._log.warning("money waits", problem=self._problem, retry_s=delay)
             return delay
         if self._backoff.failures:
-            self._log.info("money is booked again", position=self._position)
+            self._log.info("money is booked again", position=self._place.position if self._place else None)
         self._backoff.succeeded()
-        self._problem = None
+        if self._standby:
+            self._log.info("this aggregator books the stream now")
+        self._problem, self._standby = None, False
         return 0.0 if more else POLL_S
 
     def step(self) -> bool:
-        """Read and book one batch; True if there is more. Raises what `attempt` handles."""
-        if self._reader is None:
-            self._reader = self._open_stream()
-        if self._position is None:
-            self._position = self._ledger.position(self._reader.id)
-        notices, after, checked_at = self._read(self._reader, self._position)
+        """Take and book one batch; True if there is more. Raises what `attempt` handles."""
+        if self._source is None:
+            self._source = self._open_source()
+        if self._place is None:
+            self._place = self._ledger.place(self._source.id, exclusive=self._source.shared)
+            self._source.resume(self._place)
+        notices, after, complete_at = self._source.take(BATCH_NOTICES)
         now = self._clock()
-        if not notices and now - self._checked_at < CHECK_EVERY_S:
+        if not (notices or after.marks) and now - self._checked_at < CHECK_EVERY_S:
             return False
-        checked_s_ago = None if checked_at is None else now - checked_at
-        self._ledger.commit(Batch(self._reader.id, self._position, after, notices, checked_s_ago))
-        self._position = after
+        checked_s_ago = None if complete_at is None else now - complete_at
+        before = self._place.position
+        self._ledger.commit(Batch(self._source.id, before, after.position, notices, checked_s_ago, after.marks))
+        self._place = after
         self._booked += len(notices)
-        self._checked_at = now if checked_at is None else checked_at
-        if now - self._trimmed_at >= TRIM_EVERY_S:
-            self._trimmed_at = now
-            self._reader.trim(after, KEEP_S)
-        return checked_at is None
-
-    def _read(self, reader: StreamReader, position: int) -> tuple[list[Notice], int, float | None]:
-        """Notices, the position after them, and when the end of what is durable was seen (None: there is more)."""
-        notices: list[Notice] = []
-        while len(notices) < BATCH_NOTICES:
-            asked_at = self._clock()
-            read, position_after = reader.read(position, READ_BYTES)
-            if not read:
-                return notices, position, asked_at
-            room = BATCH_NOTICES - len(notices)
-            notices += [notice for _, notice in read[:room]]
-            position = position_after if len(read) <= room else read[room - 1][0]
-        return notices, position, None
+        self._checked_at = now if complete_at is None else complete_at
+        if now - self._tidied_at >= TIDY_EVERY_S:
+            self._tidied_at = now
+            self._source.tidy(after.position)
+        return complete_at is None and bool(notices)

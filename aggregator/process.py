@@ -8,6 +8,7 @@ Without Postgres both wait and try again, forever.
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from aggregator.ledger import Ledger
 from aggregator.migrate import MigrationError, missing
 from aggregator.money import MoneyIntake
 from aggregator.postgres import Backoff, Link
+from aggregator.sources import SpoolSource
 from bidder.events.spool import SpoolReader
+from bidder.events.stream import Source
 from bidder.ops import log as logs
 from bidder.ops.control import ControlError, serve
 from bidder.ops.presence import Presence
@@ -46,7 +49,8 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
     counters_link, money_link = Link(dsn, f"outbid {ROLE} counters"), Link(dsn, f"outbid {ROLE} money")
     counters = CounterIntake(settings.bus.hosts or (settings.bidder.bus_listen,), counters_link, log)
     spend_on = {row.key: SPEND_KINDS[row.spend_on] for row in settings.exchanges.values()}
-    money = MoneyIntake(lambda: SpoolReader(state / "spool"), Ledger(money_link, spend_on), money_link, log)
+    ledger = Ledger(money_link, spend_on, settings.tracking.click_window_s * 1_000)
+    money = MoneyIntake(_source(state, settings), ledger, money_link, log)
 
     def health(request: dict[str, Any]) -> dict[str, Any]:
         parts = {"counters": counters.health(), "money": money.health()}
@@ -64,6 +68,11 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
         finally:
             counters.close()
             await control.close()
+
+
+def _source(state: Path, settings: Settings) -> Callable[[], Source]:
+    """How to begin reading the stream that the settings name."""
+    return lambda: SpoolSource(SpoolReader(state / "spool"))
 
 
 async def _until_failure(work: Any, stop: asyncio.Event) -> None:

@@ -36,7 +36,10 @@ LATENCY = Table("rollup.latency_minute", ("minute", "exchange", "arm", "bucket")
 NOTICES = Table(
     "rollup.notice_minute",
     ("minute", "exchange", "arm", *_DIMENSIONS),
-    ("wins", "bills", "losses", "impressions", "clicks", "conversions", "spend_nano"),
+    (
+        *("wins", "bills", "losses", "impressions", "clicks", "conversions", "viewable"),
+        *("starts", "first_quartiles", "midpoints", "third_quartiles", "completes", "conversion_nano", "spend_nano"),
+    ),
     clock="minute",
 )
 FLAGGED = Table("rollup.flagged_minute", ("minute", "exchange", "campaign", "kind", "flags"), ("n",), clock="minute")

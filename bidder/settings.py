@@ -44,6 +44,7 @@ class Tracker:
 class Tracking:
     public_url: str = "http://127.0.0.1:8001"  # every notice, pixel and click URL begins with it
     token_ttl_s: int = 259_200  # 72 h
+    click_window_s: int = 2_592_000  # 30 days: so long after its click a conversion counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,18 @@ A half of a purse is named by one number: 2 * slot + which. At most one lease a 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from bidder._fast.purses cimport Half, Purses
 
-cdef struct Held:              # 64 bytes
+cdef struct Held:              # 72 bytes
     int64_t lease              # 0: none
     int64_t spent              # billed so far, nano-USD
     double begins_at           # monotonic seconds, as all times here
     double take_until
+    double settle_until        # it closes then; of two that are over, the one that closes first makes room
     double quiet_at            # a bid may have been in the middle of it until then; outlives the lease
     int32_t expired_through    # minutes up to this one have been given back
     uint32_t closed            # of its block; 0: nothing of an open minute is known to be closed
     uint32_t mark              # of the listing in which it was last named
     float hour_s
+    float tilt                 # of the plan's pace over the hour, -1 to 1
     uint8_t known              # 0: invariant 5 of bidder/money/leases.py, it is never opened
     uint8_t open
     uint8_t even

@@ -1,7 +1,7 @@
 """Leases of a host: what is known of each, beside the purse that it fills. For bidder/money/leases.py, with its rules.
 
 A half of a purse is named by one number: 2 * slot + which. Money: nano-USD. Times: monotonic seconds; minutes: UTC
-since 1970. 64 bytes a half, and 200 more for each lease whose notices have closed something in an open minute.
+since 1970. 72 bytes a half, and 200 more for each lease whose notices have closed something in an open minute.
 `mark`: number of the listing in which a lease was named last.
 """
 
@@ -35,6 +35,8 @@ class LeaseTable:
         """0: none."""
     def is_over(self, half: int, now: float) -> bool:
         """Of the half's lease: its time to take has passed."""
+    def closes_at(self, half: int) -> float:
+        """When the half's lease closes."""
     def is_quiet(self, half: int, now: float) -> bool:
         """No bid is in the middle of it: it was shut a second ago, or never open."""
     def place(

@@ -1,6 +1,6 @@
 """Leases of a host: what is known of each, beside the purse that it fills.
 
-The rules, and why, stand in bidder/money/leases.py; here are the record of 64 bytes a lease, what one answer of the
+The rules, and why, stand in bidder/money/leases.py; here are the record of 72 bytes a lease, what one answer of the
 controller changes, and the passes over all of them: once a second for pacing, once a minute for what expires, and when
 something opens or shuts. None of them makes a Python object a lease. Nobody but the supervisor has such a table.
 """
@@ -42,6 +42,9 @@ cdef class LeaseTable:
 
     def is_over(self, Py_ssize_t half, double now):
         return self.at(half).take_until <= now
+
+    def closes_at(self, Py_ssize_t half):
+        return self.at(half).settle_until
 
     def is_quiet(self, Py_ssize_t half, double now):
         return now >= self.at(half).quiet_at
@@ -239,7 +242,9 @@ cdef class LeaseTable:
         cdef int64_t spent = lease.spent
         held.begins_at = received_at + <double> lease.begins_in_s
         held.take_until = received_at + <double> lease.take_for_s
+        held.settle_until = received_at + <double> lease.settle_for_s
         held.hour_s = lease.hour_s
+        held.tilt = min(1.0, max(-1.0, <double> lease.tilt))
         held.even = bool(lease.even)
         held.spent = max(held.spent, spent)
         held.mark = mark

@@ -1,28 +1,29 @@
 """Tokens: what a notice or a page carries back to us, sealed with AES-256-GCM (OpenSSL).
 
-Wire: kid (1 byte) | bid id (12) | ciphertext (56) | tag (16), base64url without padding: 114 characters.
+Wire: kid (1 byte) | bid id (12) | ciphertext (64) | tag (16), base64url without padding: 124 characters.
+Tokens of before caps were confirmed have 56 bytes of ciphertext, 114 characters; they still open.
 The nonce is the bid id with its first byte replaced by the token's class, so a token
 of one class never opens as another; kid and bid id are authenticated as they stand.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     CLASS_NOTICE = 0xE1        # seen by the exchange only: win, bill, loss
     CLASS_PAGE = 0xE2          # seen by the page: impression, click
     BID_ID_BYTES = 12          # minute u32 BE | worker epoch 5 bytes | counter u24 BE
-    TOKEN_CHARS = 114
+    TOKEN_CHARS = 124
     FLAG_TEST = 1
     BLOCK = 16                 # bytes of an AES block
     BLOCKS = 6                 # of one token: the hash key, the tag's, four for the fields
 
-cdef struct TokenFields:       # 56 bytes, little endian, in this order on the wire
+cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in this order on the wire
     uint8_t exchange
     uint8_t flags
     uint8_t arm
     uint8_t format             # mtype
     uint8_t os
-    uint8_t reserved
+    uint8_t user_period        # in which `user` was made, its lowest byte
     uint16_t rate_version      # day of the rate, since 1970; 0: the bid was in USD
     uint16_t country
     uint16_t w
@@ -38,6 +39,7 @@ cdef struct TokenFields:       # 56 bytes, little endian, in this order on the w
     uint32_t asked_low         # what the exchange was told, nano of the currency; 0: bid_price
     uint32_t taken             # nano-USD reserved in the purse
     uint32_t asked_high
+    uint64_t user              # by whom the bid's caps count: a keyed hash, see frequency.pxd; 0: it has no caps
 
 cdef class Sealer:
     """Seals with the newest key of a key file."""

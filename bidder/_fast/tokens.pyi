@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 # exchange, flags, arm, format, os, currency, rate_version, country, w, h,
-# campaign, creative, deal, inventory, lease, bid_price, taken, asked
-_Fields: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
+# campaign, creative, deal, inventory, lease, bid_price, taken, asked, user, user_period
+_Fields: TypeAlias = tuple[
+    int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int
+]
 
 class Sealer:
     """Seals with the first of `keys`, pairs of (kid, 32 bytes). ValueError for keys that cannot be used."""
 
     def __init__(self, keys: Iterable[tuple[int, bytes]]) -> None: ...
     def token(self, token_class: int, bid_id: bytes, fields: _Fields) -> bytes:
-        """114 characters. Never seal two different tokens of one class for one bid id: it is the nonce."""
+        """124 characters. Never seal two different tokens of one class for one bid id: it is the nonce."""
 
 class Opener:
     """Opens what any of `keys` has sealed. ValueError for keys that cannot be used, or a kid that is there twice."""

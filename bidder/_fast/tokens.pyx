@@ -1,6 +1,6 @@
 """Tokens: sealed by the bidder, carried by exchange or page, opened by the tracker.
 
-    fields + bid id -> Sealer.seal -> 114 characters -> notice URL -> Opener.open -> fields | not genuine
+    fields + bid id -> Sealer.seal -> 124 characters -> notice URL -> Opener.open -> fields | not genuine
 
 AES-256-GCM from OpenSSL. Opening asks EVP for it. Sealing, which every bid does twice, takes the parts that EVP makes
 it of: AES blocks from EVP, and GCM from `openssl/modes.h`; of EVP's 3,900 instructions a token, most were spent on finding
@@ -82,9 +82,12 @@ SECRET_BYTES = 32
 
 cdef enum:
     HEAD = 13                  # kid and bid id: in the clear, authenticated
-    SEALED = 56                # sizeof(TokenFields)
+    SEALED = 64                # sizeof(TokenFields)
     TAG = 16
-    RAW = 85                   # 28 groups of three bytes, and one byte
+    RAW = 93                   # 31 groups of three bytes
+    LAST = 81                  # where the last twelve bytes begin; three of them are of the twelve before, too
+    OLD_SEALED = 56            # of tokens without `user`
+    OLD_CHARS = 114
     EPOCH_IDS = 1 << 24
 
 cdef const char* DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -101,15 +104,18 @@ cdef inline void text_of(const uint8_t* raw, char* out) noexcept nogil:
     cdef int i
     for i in range(RAW // 12):
         sixteen_chars(raw + 12 * i, out + 16 * i)
-    out[TOKEN_CHARS - 2] = DIGITS[raw[RAW - 1] >> 2]
-    out[TOKEN_CHARS - 1] = DIGITS[(raw[RAW - 1] & 3) << 4]
+    sixteen_chars(raw + LAST, out + TOKEN_CHARS - 16)
 
 
-cdef bint raw_of(const char* text, uint8_t* out) noexcept nogil:
-    """False where a character is none of the alphabet, or the four bits behind the last byte are not zero."""
-    cdef int i, at = 0
+cdef bint raw_of(const char* text, Py_ssize_t n, uint8_t* out) noexcept nogil:
+    """False where a character is none of the alphabet, or bits behind the last byte are not zero.
+
+    `n` is TOKEN_CHARS or OLD_CHARS, whose last byte stands in two characters of its own.
+    """
+    cdef Py_ssize_t i, whole = n - n % 4
+    cdef int at = 0
     cdef uint32_t a, b, c, d, bad = 0
-    for i in range(0, TOKEN_CHARS - 2, 4):
+    for i in range(0, whole, 4):
         a = VALUES[<uint8_t>text[i]]
         b = VALUES[<uint8_t>text[i + 1]]
         c = VALUES[<uint8_t>text[i + 2]]
@@ -119,10 +125,12 @@ cdef bint raw_of(const char* text, uint8_t* out) noexcept nogil:
         out[at + 1] = <uint8_t>((b << 4) | (c >> 2))
         out[at + 2] = <uint8_t>((c << 6) | d)
         at += 3
-    a = VALUES[<uint8_t>text[TOKEN_CHARS - 2]]
-    b = VALUES[<uint8_t>text[TOKEN_CHARS - 1]]
-    out[at] = <uint8_t>((a << 2) | (b >> 4))
-    return not (bad | ((a | b) & 0x80) | (b & 15))
+    if n == OLD_CHARS:
+        a = VALUES[<uint8_t>text[whole]]
+        b = VALUES[<uint8_t>text[whole + 1]]
+        out[at] = <uint8_t>((a << 2) | (b >> 4))
+        bad |= (a | b) & 0x80 | (b & 15)
+    return not bad
 
 
 cdef inline void nonce_of(int cls, const uint8_t* bid_id, uint8_t* nonce) noexcept nogil:
@@ -177,7 +185,7 @@ cdef class Sealer:
 
     cdef int seal(self, int cls, const uint8_t* bid_id, const TokenFields* fields, char* out) noexcept nogil:
         cdef GCM128_CONTEXT* gcm = <GCM128_CONTEXT*>self.gcm
-        cdef uint8_t raw[RAW]
+        cdef uint8_t raw[RAW + 1]      # `sixteen_chars` reads one more
         cdef uint8_t nonce[BID_ID_BYTES]
         cdef int counter, n = 0
         nonce_of(cls, bid_id, nonce)
@@ -204,7 +212,8 @@ cdef class Sealer:
             raise ValueError(f"a bid id has {BID_ID_BYTES} bytes, not {len(bid_id)}")
         memset(&f, 0, sizeof(f))
         (f.exchange, f.flags, f.arm, f.format, f.os, f.currency, f.rate_version, f.country, f.w, f.h,
-         f.campaign, f.creative, f.deal, f.inventory, f.lease, f.bid_price, f.taken, asked) = fields
+         f.campaign, f.creative, f.deal, f.inventory, f.lease, f.bid_price, f.taken, asked,
+         f.user, f.user_period) = fields
         f.asked_low, f.asked_high = <uint32_t>asked, <uint32_t>(asked >> 32)
         if self.seal(token_class, <const uint8_t*>PyBytes_AS_STRING(bid_id), &f, out) != 0:
             raise RuntimeError("OpenSSL could not seal")
@@ -237,8 +246,13 @@ cdef class Opener:
         cdef uint8_t nonce[BID_ID_BYTES]
         cdef uint8_t rest[16]      # GCM leaves none, but OpenSSL may write a block
         cdef EVP_CIPHER_CTX* ctx
-        cdef int done = 0
-        if n != TOKEN_CHARS or not raw_of(token, raw):
+        cdef int done = 0, sealed = SEALED
+        if n == OLD_CHARS:
+            sealed = OLD_SEALED
+            fields.user = 0
+        elif n != TOKEN_CHARS:
+            return -1
+        if not raw_of(token, n, raw):
             return -1
         ctx = <EVP_CIPHER_CTX*>self.ctx[raw[0]]
         if ctx is NULL:
@@ -246,8 +260,8 @@ cdef class Opener:
         nonce_of(cls, &raw[1], nonce)
         if (EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, nonce) != 1
                 or EVP_DecryptUpdate(ctx, NULL, &done, raw, HEAD) != 1
-                or EVP_DecryptUpdate(ctx, <uint8_t*>fields, &done, &raw[HEAD], SEALED) != 1
-                or EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, &raw[HEAD + SEALED]) != 1
+                or EVP_DecryptUpdate(ctx, <uint8_t*>fields, &done, &raw[HEAD], sealed) != 1
+                or EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, &raw[HEAD + sealed]) != 1
                 or EVP_DecryptFinal_ex(ctx, rest, &done) != 1):
             memset(fields, 0, sizeof(TokenFields))
             return -1
@@ -270,7 +284,7 @@ cdef class Opener:
             return None
         return (PyBytes_FromStringAndSize(<char*>bid_id, BID_ID_BYTES), f.exchange, f.flags, f.arm, f.format, f.os,
                 f.currency, f.rate_version, f.country, f.w, f.h, f.campaign, f.creative, f.deal, f.inventory,
-                f.lease, f.bid_price, f.taken, f.asked_low | <uint64_t>f.asked_high << 32)
+                f.lease, f.bid_price, f.taken, f.asked_low | <uint64_t>f.asked_high << 32, f.user, f.user_period)
 
 
 cdef class BidIds:

@@ -80,6 +80,12 @@ class NoticeKind(IntEnum):
     IMPRESSION = 4
     CLICK = 5
     CONVERSION = 6
+    VIEWABLE = 7
+    START = 8  # of a video or audio; the four after it as well
+    FIRST_QUARTILE = 9
+    MIDPOINT = 10
+    THIRD_QUARTILE = 11
+    COMPLETE = 12
 
 
 class NoticeFlag(IntFlag):
@@ -101,7 +107,7 @@ class Notice(msgspec.Struct, array_like=True, frozen=True):
     flags: int
     bid_id: bytes  # 12 bytes: minute u32 BE | worker epoch | counter
     received_ms: int  # wall clock
-    price: int  # nano-USD, as the exchange says; 0: none given
+    price: int  # nano-USD, as the exchange says; 0: none given. Of a conversion: its value
     loss_reason: int  # OpenRTB loss reason; 0: none given
     exchange: int
     arm: int
@@ -117,6 +123,7 @@ class Notice(msgspec.Struct, array_like=True, frozen=True):
     lease: int
     bid_price: int  # nano-USD
     taken: int  # nano-USD reserved in the purse for this bid
+    min_to_win: int = 0  # nano-USD: the price that would have won, or that just wins; 0: not said
 
     @property
     def minute(self) -> int:

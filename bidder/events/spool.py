@@ -12,7 +12,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -124,6 +124,11 @@ class Spool:
     def failure(self) -> str | None:
         """What the disk said, while it refuses to take records."""
         return self._failure
+
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """Nothing more than `durable`: a spool has no shards."""
+        return {}
 
     def append(self, payload: bytes) -> Future[int]:
         """Resolved with the position after the record when it is synced, or with SpoolError. Never blocks."""

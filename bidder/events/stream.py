@@ -1,12 +1,14 @@
 """The durable stream of money events, whatever keeps it: what the tracker writes to and the aggregator reads from.
 
-append(payload) -> position, once it cannot be lost; read(position) -> notices after it, in order.
-Positions only grow; a reader keeps its own, with what it made of the notices, and is
-served at least once. `bidder/events/spool.py` is the stream of one host's disk.
+append(payload) -> position, once it cannot be lost; Source.take() -> notices after the last place, at least once.
+A reader keeps its place with what it made of the notices, in one transaction. Positions only grow.
+`bidder/events/spool.py` is the stream of one host's disk, `bidder/events/kinesis.py` one of many hosts.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from bidder.events.schema import Notice
 
@@ -20,7 +22,7 @@ class Stream(Protocol):
 
     @property
     def id(self) -> str:
-        """16 hex digits; readers keep their positions under it."""
+        """Readers keep their places under it."""
 
     @property
     def position(self) -> int:
@@ -34,6 +36,14 @@ class Stream(Protocol):
     def healthy(self) -> bool:
         """False while writing fails or takes too long: then nothing may be bid on that it would have to hold."""
 
+    @property
+    def failure(self) -> str | None:
+        """Why it cannot be written, in one line; None while it can, or only takes long."""
+
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """Shard -> sequence number of the last record that is durable there; empty where `durable` says it all."""
+
     def append(self, payload: bytes) -> Future[int]:
         """Acknowledged with the position after it when it is durable; StreamError if it will never be. Never blocks."""
 
@@ -44,18 +54,46 @@ class Stream(Protocol):
         """Write what was appended, then stop."""
 
 
-class StreamReader(Protocol):
-    """The reading side; any number of processes."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far one shard of a stream was read."""
+
+    sequence: int = 0  # of the last record; 0: none yet
+    ended: bool = False  # it was closed, and read to its end
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader stands. `position` grows with everything read; `marks` by shard, where a stream has shards."""
+
+    position: int = 0
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+
+class Portion(NamedTuple):
+    """What one take() gave."""
+
+    notices: list[Notice]
+    after: Place  # `marks`: of those shards only whose mark moved
+    complete_at: float | None  # monotonic s: nothing accepted before is missing up to here; None: there is more
+
+
+class Source(Protocol):
+    """The reading side, for one reader that books what it takes."""
 
     @property
     def id(self) -> str:
         """As the writer's."""
 
-    def read(self, position: int, max_bytes: int) -> tuple[list[tuple[int, Notice]], int]:
-        """Durable notices from `position` on, each with the position after it, and where to read next.
+    @property
+    def shared(self) -> bool:
+        """Several hosts can read it: then only one may at a time."""
 
-        About `max_bytes` of them, but at least one if there is one.
-        """
+    def resume(self, place: Place) -> None:
+        """Go on from here, whatever was taken before."""
 
-    def trim(self, before: int, older_than_s: float = 0.0) -> int:
-        """Give up what stands before `before` and was last written so long ago; returns how many bytes."""
+    def take(self, most: int) -> Portion:
+        """The next notices, about `most`. StreamError where it cannot be read now."""
+
+    def tidy(self, position: int) -> None:
+        """All before `position` is booked, and need not be kept for this reader. Call it now and then."""

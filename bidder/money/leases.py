@@ -48,6 +48,7 @@ class LeaseKeeper:
         self._clock = clock
         self._received_at = float("-inf")
         self._fresh = False
+        self._whole = False  # all that had changed was told
         self._complete = False
         self._listing = 0  # number of the newest
         self._listed = False  # it has ended
@@ -106,7 +107,7 @@ class LeaseKeeper:
             self._listing += 1
         self._listed = state.ends or (self._listed and not state.begins)
         self._received_at, self.seen = received_at, state.seen
-        whole = self._listed and not state.partial
+        self._whole = whole = self._listed and not state.partial
         self._fresh = whole and not state.stale
         self._complete = self._listed and complete and not state.more
         if whole:
@@ -157,7 +158,8 @@ class LeaseKeeper:
         self._gone = {id: listing for id, listing in self._gone.items() if listing == self._listing or id in named}
 
     def _place_waiting(self, now: float, surveying: bool) -> None:
-        for id, (lease, received_at, listing) in list(self._waiting.items()):
+        """The elder first, whichever was heard of first."""
+        for id, (lease, received_at, listing) in sorted(self._waiting.items()):
             if self._place(lease, received_at, now, surveying, listing):
                 del self._waiting[id]
 
@@ -172,7 +174,7 @@ class LeaseKeeper:
         if mine is None and received_at + lease.take_for_s <= now and not surveying:
             self._gone[lease.id] = listing
             return True
-        untouched = lease.begins_in_s > 0 or not (surveying or lease.spent or lease.closed)
+        untouched = received_at + lease.begins_in_s > now or not (surveying or lease.spent or lease.closed)
         known = mine[1].amount >= 0 if mine is not None else untouched
         half = mine[0] if mine is not None else self._room(slot, now)
         if half is None or not self._table.is_quiet(half, now):
@@ -187,14 +189,18 @@ class LeaseKeeper:
         return True
 
     def _room(self, slot: int, now: float) -> int | None:
-        """A half without a lease that matters: free, or of one that can take no more."""
+        """A half without a lease that matters: free, or of one that can take no more: of two, that which closes first.
+
+        Nobody makes room before all is told: one that has closed may be named last, and would have made it.
+        """
         halves = (2 * slot, 2 * slot + 1)
-        for half in halves:
-            if not self._table.lease_of(half):
-                return half
-        for half in halves:
-            if self._table.is_over(half, now):
-                self._gone[self._table.lease_of(half)] = self._listing
-                self._table.drop(half, now)
-                return half
-        return None
+        free = [half for half in halves if not self._table.lease_of(half)]
+        if free:
+            return next((half for half in free if self._table.is_quiet(half, now)), None)
+        over = [half for half in halves if self._table.is_over(half, now)]
+        if not over or not self._whole:
+            return None
+        half = min(over, key=lambda half: (self._table.closes_at(half), self._table.lease_of(half)))
+        self._gone[self._table.lease_of(half)] = self._listing
+        self._table.drop(half, now)
+        return half

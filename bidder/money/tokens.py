@@ -84,6 +84,8 @@ class Token(msgspec.Struct, frozen=True):
     bid_price: int = 0  # nano-USD, below 2**32
     taken: int = 0  # reserved in the purse
     asked: int = 0  # what the exchange was told, nano of the currency; 0: bid_price
+    user: int = 0  # by whom the bid's caps count: a keyed hash that means nothing without our keys; 0: it has no caps
+    user_period: int = 0  # in which that hash was made, its lowest byte
 
     @property
     def minute(self) -> int:

@@ -36,6 +36,8 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     spent: int  # nano-USD billed so far
     # (minute of the bid, nano-USD of reservations billed or lost): open minutes only, at least those that changed
     closed: list[tuple[int, int]]
+    # how much livelier the hour's beginning is than its end: the plan's pace is 1 + tilt at first and 1 - tilt at last
+    tilt: float = 0.0
 
 
 class LeaseState(msgspec.Struct, array_like=True, frozen=True):

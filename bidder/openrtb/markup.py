@@ -19,7 +19,7 @@ from bidder.openrtb.macros import Part, Values, fill_html
 from bidder.openrtb.variant import CreativeFlag, File, Piece, Variant
 
 NOTICE_URL_CHARS = 500  # a longer loss URL would be cut or dropped by exchanges
-TOKEN_CHARS = 114
+TOKEN_CHARS = 124
 # AdCOM: creative attributes and API frameworks.
 SKIPPABLE = 16
 VPAID = frozenset({1, 2})

@@ -98,7 +98,7 @@ def test_noise_on_the_bid_port_harms_nobody_else(host: Host, noise: bytes) -> No
     assert host.pids("worker") == before
 
 
-@pytest.mark.parametrize("path", ["/bill/no-token?price=1", "/win/", "/imp/x", "/click/" + "A" * 114, "/loss/%00"])
+@pytest.mark.parametrize("path", ["/bill/no-token?price=1", "/win/", "/imp/x", "/click/" + "A" * 124, "/loss/%00"])
 def test_the_tracker_refuses_what_it_did_not_seal(host: Host, path: str) -> None:
     status, body = host.get("tracker", path)
     assert 400 <= status < 500

@@ -21,6 +21,7 @@ from bidder.events.schema import Deltas, Kind, Notice, NoticeKind, Row
 from tests.conftest import Databases
 from tests.reference.booking import keep_books
 
+WINDOW_MS = 1_000
 RULES = {1: NoticeKind.BILL, 2: NoticeKind.WIN, 3: NoticeKind.IMPRESSION}
 MINUTE = 29_000_000
 TABLES = (
@@ -73,7 +74,9 @@ def notices(draw: st.DrawFn) -> Notice:
         **{"exchange": bid % 3 + 1, "campaign": bid % 4 + 1, "creative": bid + 1, "lease": bid % 5, "w": 300, "h": 250},
         **{"kind": int(kind), "flags": flags, "received_ms": 1_700_000_000_000, "bid_price": 900, "taken": 700 + bid},
     }
-    spends = kind in (NoticeKind.BILL, NoticeKind.WIN, NoticeKind.IMPRESSION)
+    if kind in (NoticeKind.CLICK, NoticeKind.CONVERSION):
+        numbers["received_ms"] += draw(st.integers(0, 2 * WINDOW_MS))
+    spends = kind in (NoticeKind.BILL, NoticeKind.WIN, NoticeKind.IMPRESSION, NoticeKind.CONVERSION)
     price = draw(st.integers(1, 900)) if spends else 0
     named = {"bid_id": minute.to_bytes(4, "big") + bid.to_bytes(8, "big"), "price": price}
     return Notice(**(numbers | named))
@@ -81,16 +84,20 @@ def notices(draw: st.DrawFn) -> Notice:
 
 def check_books(link: Link, sent: list[Notice]) -> None:
     """Every table against the truth."""
-    truth = keep_books(sent, RULES)
-    kinds = ("wins", "bills", "losses", "impressions", "clicks", "conversions")
-    numbers = (1, 2, 3, 4, 5, 6)
+    truth = keep_books(sent, RULES, WINDOW_MS)
+    kinds = ("wins", "bills", "losses", "impressions", "clicks", "conversions", "viewable")
+    kinds += ("starts", "first_quartiles", "midpoints", "third_quartiles", "completes")
     counts: Counter[tuple[int, int]] = Counter()
     spend: Counter[int] = Counter()
-    for campaign, *row in query(link, f"SELECT campaign, {', '.join(kinds)}, spend_nano FROM rollup.notice_minute"):
-        counts.update({(campaign, number): n for number, n in zip(numbers, row[:-1], strict=True)})
-        spend[campaign] += row[-1]
+    value: Counter[int] = Counter()
+    columns = f"campaign, spend_nano, conversion_nano, {', '.join(kinds)}"
+    for campaign, spent, worth, *row in query(link, f"SELECT {columns} FROM rollup.notice_minute"):
+        counts.update({(campaign, number): n for number, n in enumerate(row, 1)})
+        spend[campaign] += spent
+        value[campaign] += worth
     assert +counts == truth.counts
     assert +spend == truth.spend
+    assert +value == truth.value
     leases = {
         (lease, minute): [s, c]
         for lease, minute, s, c in query(link, "SELECT lease, minute, spent_nano, closed_nano FROM ledger.lease_minute")
@@ -112,8 +119,8 @@ def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
     link: Link, sent: list[Notice], data: st.DataObject
 ) -> None:
     empty(link)
-    ledger = Ledger(link, RULES)
-    position = ledger.position("s")
+    ledger = Ledger(link, RULES, WINDOW_MS)
+    position = ledger.place("s").position
     while position < len(sent):
         after = data.draw(st.integers(position + 1, len(sent)))
         batch = Batch("s", position, after, sent[position:after])
@@ -121,9 +128,9 @@ def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
             with pytest.MonkeyPatch.context() as patch, suppress(Crash):
                 patch.setattr(ledger_module, "_write_bids", _write_then_crash(ledger_module._write_bids))
                 ledger.commit(batch)
-            assert ledger.position("s") == position
+            assert ledger.place("s").position == position
         ledger.commit(batch)
-        position = ledger.position("s")
+        position = ledger.place("s").position
     check_books(link, sent)
 
 
@@ -144,8 +151,8 @@ def test_two_streams_that_speak_of_the_same_bids_book_each_once(
     other = Link(dsn, "test other")
     with closing(_Closing(other)):
         for stream, via, sent in (("a", link, first), ("b", other, second)):
-            ledger = Ledger(via, RULES)
-            ledger.commit(Batch(stream, ledger.position(stream), len(sent), sent))
+            ledger = Ledger(via, RULES, WINDOW_MS)
+            ledger.commit(Batch(stream, ledger.place(stream).position, len(sent), sent))
     check_books(link, [*first, *second])
 
 

@@ -48,7 +48,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEP, min_size=20, max_size=80), st.integers(1, 5), st.builds(random.Random, st.integers(0, 2**32)))
 def test_changes_say_the_same_as_listings(steps: list[tuple[str, int]], page: int, chance: random.Random) -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:

@@ -8,7 +8,7 @@ from bidder.openrtb.variant import Piece, Variant
 from bidder.settings import SHIPPED_EXCHANGES
 
 BID_ID = "0123456789abcdef01234567"
-NOTICE, PAGE = "N" * 114, "P" * 112 + "-_"
+NOTICE, PAGE = "N" * 124, "P" * 122 + "-_"
 FILL = {
     Piece.BID_ID: BID_ID.encode(),
     Piece.IMP_ID: b"imp-1",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.dedupe import BidState, Booking, UnknownExchange, book
+from aggregator.dedupe import CLICK_WINDOW_MS, BidState, Booking, UnknownExchange, UnknownKind, book
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 
 MINUTE = 29_000_000
@@ -29,7 +29,7 @@ def measures(booking: Booking) -> list[int]:
 
 def test_the_first_of_each_kind_counts_and_the_second_does_not() -> None:
     booking = booked(notice(NoticeKind.WIN), notice(NoticeKind.BILL, 500), notice(NoticeKind.BILL, 500))
-    assert measures(booking) == [1, 1, 0, 0, 0, 0, 500]
+    assert measures(booking) == [1, 1, *[0] * 11, 500]
     assert booking.leases == {(8, MINUTE): [500, 700]}
     assert booking.transfers == {("lease:8", "media:1", "media", MINUTE): [500]}
 
@@ -93,7 +93,7 @@ def test_an_expired_repeat_of_a_bill_that_was_booked_is_not_in_suspense() -> Non
 def test_a_bid_spends_once_even_where_its_exchange_changes_its_rule() -> None:
     first = book([notice(NoticeKind.BILL, 500)], {}, {1: NoticeKind.BILL})
     then = book([notice(NoticeKind.WIN, 400)], first.bids, {1: NoticeKind.WIN})
-    assert measures(then) == [1, 0, 0, 0, 0, 0, 0]
+    assert measures(then) == [1, *[0] * 13]
 
 
 def test_without_a_lease_the_campaign_pays() -> None:
@@ -112,3 +112,34 @@ def test_states_that_are_passed_in_are_left_as_they_are() -> None:
     states = {bid(): BidState()}
     booked(notice(NoticeKind.BILL, 500), states=states)
     assert states == {bid(): BidState()}
+
+
+def conversion(received_ms: int, price: int = 0) -> Notice:
+    numbers = {name: getattr(notice(NoticeKind.CONVERSION, price), name) for name in Notice.__struct_fields__}
+    return Notice(**(numbers | {"received_ms": received_ms}))
+
+
+def test_a_conversion_counts_with_its_value_until_its_click_is_too_long_ago() -> None:
+    clicked = booked(notice(NoticeKind.CLICK))  # at 5,000 ms
+    in_time, too_late = conversion(5_000 + CLICK_WINDOW_MS, 30), conversion(5_001 + CLICK_WINDOW_MS, 30)
+    assert measures(booked(in_time, states=clicked.bids))[-2:] == [30, 0]
+    late = booked(too_late, states=clicked.bids)
+    assert (late.rollup, late.bids, late.transfers) == ({}, {}, {})
+    assert late.flagged == {(MINUTE, 1, 4, NoticeKind.CONVERSION, NoticeFlag.EXPIRED): [1]}
+
+
+def test_a_conversion_whose_click_is_booked_by_another_host_only_later_counts() -> None:
+    assert measures(booked(conversion(9_000 + 2 * CLICK_WINDOW_MS)))[NoticeKind.CONVERSION - 1] == 1
+
+
+def test_players_are_counted_by_what_they_say_and_spend_nothing() -> None:
+    kinds = [NoticeKind.VIEWABLE, NoticeKind.START, NoticeKind.FIRST_QUARTILE, NoticeKind.COMPLETE]
+    booking = booked(*(notice(kind, 500) for kind in kinds for _ in range(2)))
+    assert measures(booking) == [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0]
+    assert (booking.leases, booking.transfers) == ({}, {})
+
+
+def test_a_notice_of_a_kind_of_later_builds_stops_the_batch() -> None:
+    later = {name: getattr(notice(NoticeKind.WIN), name) for name in Notice.__struct_fields__} | {"kind": 13}
+    with pytest.raises(UnknownKind, match="kind 13 need a newer build"):
+        booked(Notice(**later))

@@ -10,8 +10,9 @@ import pytest
 from aggregator import money as money_module
 from aggregator.ledger import Batch, Ledger, StreamMoved
 from aggregator.migrate import migrate
-from aggregator.money import CHECK_EVERY_S, KEEP_S, POLL_S, TRIM_EVERY_S, MoneyIntake
+from aggregator.money import CHECK_EVERY_S, POLL_S, TIDY_EVERY_S, MoneyIntake
 from aggregator.postgres import Link
+from aggregator.sources import KEEP_S, SpoolSource
 from bidder.events.schema import Notice, NoticeKind
 from bidder.events.spool import Spool, SpoolError, SpoolReader
 from bidder.ops import log
@@ -40,8 +41,9 @@ class Desk:
         self.spool = Spool(directory)
         self.ledger = Ledger(link, {1: NoticeKind.BILL})
         self.intake = MoneyIntake(
-            lambda: SpoolReader(directory), self.ledger, link, log.get("test"), clock=lambda: self.now
-        )
+            lambda: SpoolSource(SpoolReader(directory), lambda: self.now),
+            self.ledger, link, log.get("test"), clock=lambda: self.now,
+        )  # fmt: skip
 
     def put(self, first: int, count: int) -> None:
         """Bills of so many bids."""
@@ -109,20 +111,20 @@ def test_a_stream_that_another_process_books_is_read_from_where_that_one_stands(
 
 
 def test_a_stream_that_is_not_there_yet_is_waited_for(tmp_path: Path, link: Link) -> None:
-    intake = MoneyIntake(lambda: SpoolReader(tmp_path / "none"), Ledger(link, {}), link, log.get("test"))
+    intake = MoneyIntake(lambda: SpoolSource(SpoolReader(tmp_path / "none")), Ledger(link, {}), link, log.get("test"))
     with pytest.raises(SpoolError):
         intake.step()
     assert intake.attempt() > 0
     assert intake.health()["stream"] is None
 
 
-def test_what_was_booked_is_given_up_once_an_hour_if_it_is_old(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_booked_is_given_up_once_a_minute_if_it_is_old(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     trimmed: list[tuple[int, float]] = []
     monkeypatch.setattr(SpoolReader, "trim", lambda self, before, older: trimmed.append((before, older)))
     desk.put(300, 1)
     desk.intake.step()
     assert trimmed == []
-    desk.now += TRIM_EVERY_S
+    desk.now += TIDY_EVERY_S
     desk.intake.step()
     desk.now += CHECK_EVERY_S
     desk.intake.step()

@@ -74,7 +74,7 @@ def test_tokens_say_what_was_bid_and_where_it_was_taken(tmp_path: Path) -> None:
     )
     assert (token.minute, token.test) == (MINUTE, False)
     assert token == token_of(world, bid["burl"]) == token_of(world, bid["lurl"])
-    page = bid["adm"].split("/click/")[1][:114]
+    page = bid["adm"].split("/click/")[1][:124]
     assert world.opener.open(page, TokenClass.PAGE) == token
     assert world.opener.open(page, TokenClass.NOTICE) is None
     assert f"{PUBLIC_URL}/imp/{page}" in bid["adm"]

@@ -70,7 +70,7 @@ def test_bids_carry_the_notices_that_the_exchange_calls_with_its_macro(tmp_path:
     here = world(tmp_path, [campaign()], notices=("burl",), price_macro='${AUCTION_PRICE:"B64"}')
     (bid,) = here.ask(request()).bids
     assert not bid.keys() & {"nurl", "lurl"}
-    assert re.fullmatch(rf'{PUBLIC_URL}/bill/[\w-]{{114}}\?price=\$\{{AUCTION_PRICE:"B64"\}}', bid["burl"])
+    assert re.fullmatch(rf'{PUBLIC_URL}/bill/[\w-]{{124}}\?price=\$\{{AUCTION_PRICE:"B64"\}}', bid["burl"])
     assert "?price" not in bid["adm"]
 
 
@@ -78,7 +78,7 @@ def test_a_bid_may_have_no_notice_where_the_pixel_is_money(tmp_path: Path) -> No
     here = world(tmp_path, [campaign()], notices=(), spend_on="impression", price_macro="%%WINNING_PRICE%%")
     (bid,) = here.ask(request()).bids
     assert not bid.keys() & {"nurl", "burl", "lurl"}
-    assert re.search(rf'src="{PUBLIC_URL}/imp/[\w-]{{114}}\?price=%%WINNING_PRICE%%"', bid["adm"])
+    assert re.search(rf'src="{PUBLIC_URL}/imp/[\w-]{{124}}\?price=%%WINNING_PRICE%%"', bid["adm"])
 
 
 def test_a_notice_url_longer_than_the_exchange_takes_is_refused_at_start(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ FILL = {
     Piece.BID_ID: b"0123456789abcdef01234567",
     Piece.IMP_ID: b"imp-1",
     Piece.PRICE: b"2.4",
-    Piece.PAGE_TOKEN: b"P" * 114,
+    Piece.PAGE_TOKEN: b"P" * 124,
     Piece.DEAL: b',"dealid":"d-7"',
     Piece.PIXEL_PRICE: b"",
 }
@@ -37,7 +37,7 @@ def pieces(creative: dict[str, Any], url: str = HTTPS) -> list[tuple[int, bytes]
 
 def filled(creative: dict[str, Any], url: str = HTTPS) -> Any:
     (row, *_) = exchange_rows(SHIPPED_EXCHANGES, url)
-    fill = FILL | {Piece.NOTICES: (b"N" * 114).join(row.notices)}
+    fill = FILL | {Piece.NOTICES: (b"N" * 124).join(row.notices)}
     return json.loads(b"".join(text or fill[Piece(kind)] for kind, text in pieces(creative, url)))
 
 
@@ -51,7 +51,7 @@ def test_a_full_creative_becomes_a_whole_bid_object() -> None:
         crid="acme-1",
         landing_url="https://x",
     )
-    notice = "N" * 114
+    notice = "N" * 124
     assert filled(creative) == {
         "id": "0123456789abcdef01234567",
         "impid": "imp-1",
@@ -59,8 +59,8 @@ def test_a_full_creative_becomes_a_whole_bid_object() -> None:
         "nurl": f"{HTTPS}/win/{notice}?price=${{AUCTION_PRICE}}",
         "burl": f"{HTTPS}/bill/{notice}?price=${{AUCTION_PRICE}}",
         "lurl": f"{HTTPS}/loss/{notice}?reason=${{AUCTION_LOSS}}&price=${{AUCTION_PRICE}}",
-        "adm": f'<a href="{HTTPS}/click/{"P" * 114}">x</a>'
-        f'<img src="{HTTPS}/imp/{"P" * 114}" width="1" height="1" alt="" style="display:none">',
+        "adm": f'<a href="{HTTPS}/click/{"P" * 124}">x</a>'
+        f'<img src="{HTTPS}/imp/{"P" * 124}" width="1" height="1" alt="" style="display:none">',
         "adomain": ["acme.example"],
         "cid": "c-1001",
         "crid": "acme-1",
@@ -150,7 +150,7 @@ def test_a_public_url_that_notices_cannot_begin_with_is_refused(url: str, reason
 
 
 def test_the_longest_public_url_keeps_the_loss_notice_within_500_characters() -> None:
-    url = "https://t.example/" + "x" * 316
+    url = "https://t.example/" + "x" * 306
     assert len(filled(banner(), url)["lurl"]) == 500
 
 

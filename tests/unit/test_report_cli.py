@@ -91,7 +91,7 @@ def dsn(databases: Databases) -> Iterator[str]:
         notice(NoticeKind.BILL, 5, price=600, flags=16, **of_c1),
     ]
     ledger = Ledger(link, {})
-    ledger.commit(Batch("f00d", ledger.position("f00d"), 800, notices, 0.0))
+    ledger.commit(Batch("f00d", ledger.place("f00d").position, 800, notices, 0.0))
     link.broken()
     yield made
     databases.drop(made)
