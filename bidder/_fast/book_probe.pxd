@@ -2,6 +2,7 @@
 
 from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from bidder._fast.book_classes cimport Class
 from bidder._fast.book_layout cimport D_DEAL, Header, Value
 from bidder._fast.book_postings cimport Plan, Posting, Postings
 from bidder._fast.request cimport Deal, Imp, Reader, Request, Size, Str
@@ -39,6 +40,10 @@ cdef class Probe:
     cdef const uint32_t* slots
     cdef const char* text
     cdef NumberId* numbers           # of the book, for all its probes: NUMBER_IDS a dimension
+    cdef Class* classes              # and CLASSES
+    cdef Class* cls                  # of the request; `own` where it is of none
+    cdef Class own
+    cdef public bint plain           # no classes: every dimension has its plan in `plans`, in the order of the book
     cdef Question* questions         # owned
     cdef uint32_t question_n, question_cap
     cdef readonly uint32_t asked     # questions of this request so far, those of its imps too
@@ -55,11 +60,16 @@ cdef class Probe:
     cdef uint32_t folded_n
     cdef uint8_t exchange
     cdef Plan molds[27]              # of every dimension, as the book has it; those of the request stand first
-    cdef uint32_t dimension_count, of_request, asking
-    cdef Plan plans[27]              # of the request, then of the imp: those that can refuse a campaign
+    cdef uint8_t numbered[27]        # their numbers,
+    cdef uint8_t of_class[5]         # of those that classes are made of,
+    cdef uint8_t of_none[27]         # and of the request's others
+    cdef uint32_t dimension_count, of_request, of_class_n, of_none_n, asking
+    cdef Plan plans[27]              # of the request, as far as its class has none, then of the imp: those that can refuse
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
-    cdef int attach(self, const char* base, NumberId* numbers) except -1
+    cdef int attach(self, const char* base, NumberId* numbers, Class* classes) except -1
+    # From no class: before the book goes.
+    cdef void leave_class(self) noexcept nogil
     # Plans for a new request: nothing of the last one is held any more.
     cdef void look_at(self, Reader reader, uint8_t exchange) noexcept nogil
     # Plans for an imp of it: nothing of the last imp is held any more.
@@ -76,7 +86,12 @@ cdef class Probe:
     @final
     cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil
     @final
-    cdef void settle_plans(self, uint32_t first, uint32_t end) noexcept nogil
+    cdef void join_class(self) noexcept nogil
+    @final
+    cdef void make_class(self, Class* cls) noexcept nogil
+    # Of these dimensions: `n` numbers of molds.
+    @final
+    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil
     # What all open questions stand for; then question by question `answer`.
     @final
     cdef void resolve(self) noexcept nogil

@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
+from bidder._fast.book_classes cimport CLASS_DIMENSIONS, Class, class_key, class_of
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room, postings_unite
 from bidder._fast.json_text cimport fold_ascii
@@ -78,13 +79,15 @@ cdef inline const Str* text_of(const Request* req, uint32_t dimension) noexcept 
 
 
 cdef class Probe:
-    cdef int attach(self, const char* base, NumberId* numbers) except -1:
+    cdef int attach(self, const char* base, NumberId* numbers, Class* classes) except -1:
         """To a checked book, which must outlive the probe."""
         cdef const Dimension* dimensions
         cdef Plan* mold
         cdef uint32_t i
         self.head = <const Header*>base
         self.numbers = numbers
+        self.classes = classes
+        self.cls = &self.own
         self.values = <const Value*>(base + self.head.table[S_VALUES].at)
         self.index = <const uint64_t*>(base + self.head.table[S_INDEX].at)
         self.bitmaps = <const uint64_t*>(base + self.head.table[S_BITMAPS].at)
@@ -98,8 +101,15 @@ cdef class Probe:
             mold.near = near_bit(mold.dimension) if mold.dimension >= D_DEAL else 0
             if dimensions[i].base != NO_BITMAP:
                 mold.base = self.bitmaps + <uint64_t>dimensions[i].base * self.head.words
+            self.numbered[i] = <uint8_t>i
             if mold.dimension < D_DEAL:
                 self.of_request = i + 1
+                if <uint32_t>CLASS_DIMENSIONS >> mold.dimension & 1:
+                    self.of_class[self.of_class_n] = <uint8_t>i
+                    self.of_class_n += 1
+                else:
+                    self.of_none[self.of_none_n] = <uint8_t>i
+                    self.of_none_n += 1
         self.held_cap = self.question_cap = LINEAR
         self.held = <uint32_t*>malloc(self.held_cap * sizeof(uint32_t))
         self.questions = <Question*>malloc(self.question_cap * sizeof(Question))
@@ -129,13 +139,64 @@ cdef class Probe:
         self.broken = False
         self.asked = 0
         self.plan_count = 0
-        for i in range(self.of_request):
-            self.gather(i)
-        self.settle_plans(0, self.of_request)
+        self.leave_class()
+        if self.plain:
+            for i in range(self.of_request):
+                self.gather(i)
+            self.settle_plans(self.numbered, self.of_request)
+        else:
+            self.join_class()
+            for i in range(self.of_none_n):
+                self.gather(self.of_none[i])
+            self.settle_plans(self.of_none, self.of_none_n)
         self.held_of_request = self.held_n
         self.request_plans = self.plan_count
         self.request_incs = self.incs.count
         self.request_excs = self.excs.count
+
+    cdef void leave_class(self) noexcept nogil:
+        if self.cls != &self.own:
+            self.cls.matchers -= 1
+            self.cls = &self.own
+        self.own.held_n = self.own.plan_n = self.own.inc_n = self.own.exc_n = 0
+        self.own.known = self.own.open_known = 0
+
+    cdef void join_class(self) noexcept nogil:
+        """To what others of its kind have worked out, or to work it out."""
+        cdef uint64_t key = class_key(self.req, self.exchange)
+        cdef Class* cls = class_of(self.classes, key) if key else NULL
+        if cls == NULL or cls.key != key:
+            if cls == NULL:
+                cls = &self.own
+            self.make_class(cls)
+            if self.broken:
+                return
+            if cls != &self.own:
+                cls.key = key
+        if cls != &self.own:
+            self.cls = cls
+            cls.matchers += 1
+        fetch_line(&cls.accepted[0])
+        memcpy(self.held, cls.held, cls.held_n * sizeof(uint32_t))
+        self.held_n = cls.held_n
+
+    cdef void make_class(self, Class* cls) noexcept nogil:
+        """Asked and answered as for a request without a class; each of these dimensions has one value at most."""
+        cdef uint32_t i
+        cls.known = cls.open_known = 0
+        for i in range(self.of_class_n):
+            self.gather(self.of_class[i])
+        self.settle_plans(self.of_class, self.of_class_n)
+        cls.held_n = <uint8_t>self.held_n
+        cls.plan_n = <uint8_t>self.plan_count
+        cls.inc_n = <uint8_t>self.incs.count
+        cls.exc_n = <uint8_t>self.excs.count
+        memcpy(cls.held, self.held, self.held_n * sizeof(uint32_t))
+        memcpy(cls.plans, self.plans, self.plan_count * sizeof(Plan))
+        memcpy(cls.incs, self.incs.items, self.incs.count * sizeof(Posting))
+        memcpy(cls.excs, self.excs.items, self.excs.count * sizeof(Posting))
+        self.plan_count = self.incs.count = self.excs.count = 0
+        self.held_n = self.question_n = self.folded_n = 0
 
     cdef void look_at_imp(self, const Imp* imp) noexcept nogil:
         cdef uint32_t i
@@ -146,7 +207,7 @@ cdef class Probe:
         self.excs.count = self.request_excs
         for i in range(self.of_request, self.dimension_count):
             self.gather_of_imp(i, imp)
-        self.settle_plans(self.of_request, self.dimension_count)
+        self.settle_plans(&self.numbered[self.of_request], self.dimension_count - self.of_request)
 
     cdef void gather(self, uint32_t number) noexcept nogil:
         """Asks for every value that the request has in this dimension."""
@@ -191,21 +252,22 @@ cdef class Probe:
             if imp.secure:
                 self.ask_number(dimension, 1)
 
-    cdef void settle_plans(self, uint32_t first, uint32_t end) noexcept nogil:
+    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil:
         """Answer what was asked about these dimensions; plans for those that can refuse a campaign."""
         cdef const Plan* mold
         cdef Plan* plan
-        cdef uint32_t n, q = 0, asked, incs, excs
+        cdef uint32_t i, number, q = 0, asked, incs, excs
         self.asked += self.question_n
         if not (self.held_room(self.question_n) and postings_room(&self.incs, self.question_n)
                 and postings_room(&self.excs, self.question_n)):
             self.broken = True
             self.question_n = 0
         self.resolve()
-        for n in range(first, end):
-            mold = &self.molds[n]
+        for i in range(n):
+            number = numbers[i]
+            mold = &self.molds[number]
             incs, excs, asked = self.incs.count, self.excs.count, q
-            while q < self.question_n and self.questions[q].plan == n:
+            while q < self.question_n and self.questions[q].plan == number:
                 self.answer(&self.questions[q])
                 q += 1
             if q - asked > LINEAR:

@@ -45,6 +45,9 @@ cdef class Explainer(Decider):
         self.admission.polls()
         self.admission.since = self.admission.clear
         self.look(self.desk, self.desk.row, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        if self.desk.reason == REASON_NONE:
+            self.desk.auction.matcher.plain = True
+            self.open(self.desk)
         self.desk.body = NULL
         return self.desk.reason
 
