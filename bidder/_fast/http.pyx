@@ -24,6 +24,7 @@ from bidder._fast.framing cimport (
     DONE, GZIP, IDENTITY, MORE, OTHER, PREFIX_N, Head, body_begin, body_read, head_begin, head_read, is_bid, is_post,
 )
 from bidder._fast.handler cimport BidHandler
+from bidder._fast.heads cimport HEADS, KnownHead, head_known, head_remember
 from bidder._fast.packing cimport PACK_LEAST, pack, unpack
 from bidder._fast.peer cimport AHEAD, UNREAD, WRITING
 
@@ -173,10 +174,16 @@ cdef class BidProtocol(Backlog):
     cdef int foresee(self, char* data, Py_ssize_t n) except -1:
         """Read the head of the first request, and name the request if it is whole and plain."""
         cdef Head* head = &self.head
-        head_begin(head)
+        cdef KnownHead* known = &self.shared.heads[self.lane & (HEADS - 1)]
         self.phase = READING_HEAD
         self.since = -1
-        self.head_status = head_read(head, data, n)
+        if head_known(known, head, data, n):
+            self.head_status = DONE
+        else:
+            head_begin(head)
+            self.head_status = head_read(head, data, n)
+            if self.head_status == DONE:
+                head_remember(known, head, data)
         if (self.head_status == DONE and is_bid(head, data) and is_post(head, data) and not head.chunked
                 and not head.expect and not head.expect_other and head.coding == IDENTITY
                 and 0 < head.content_length <= min(n - head.next, self.shared.max_body_bytes)):
