@@ -23,6 +23,16 @@ cdef struct NumberId:          # which value a number is; the same few are asked
     int64_t number
     int64_t found              # value id + 2; 0: nothing is remembered here
 
+cdef enum:
+    TEXT_IDS = 1_024           # texts that are remembered, a power of two
+    SHORT_TEXT = 16            # bytes of one at most
+
+cdef struct TextId:            # the same of a text
+    uint64_t first, last       # bytes: all of them, with `n`
+    uint32_t n
+    uint32_t dimension
+    int64_t found              # as above
+
 cdef struct Question:          # does the book name this value?
     uint64_t hash
     const void* p              # NULL: `number`
@@ -32,6 +42,14 @@ cdef struct Question:          # does the book name this value?
     uint32_t plan              # number of the dimension: into molds
     int64_t value              # id; -1: the book does not name it; UNKNOWN
 
+cdef struct Known:             # of a book, for all its probes
+    NumberId numbers[27 * 64]  # NUMBER_IDS a dimension
+    TextId texts[1024]
+    # Memory for one probe at a time, while it asks and is answered: a room for each would fill the processor's cache.
+    Question* questions        # owned
+    uint32_t question_cap
+    char* folded               # owned: folded texts of the questions that are open
+
 cdef class Probe:
     cdef const Header* head
     cdef const Value* values
@@ -39,13 +57,12 @@ cdef class Probe:
     cdef const uint64_t* bitmaps
     cdef const uint32_t* slots
     cdef const char* text
-    cdef NumberId* numbers           # of the book, for all its probes: NUMBER_IDS a dimension
-    cdef Class* classes              # and CLASSES
+    cdef Known* known                # of the book
+    cdef Class* classes              # of the book: CLASSES
     cdef Class* cls                  # of the request; `own` where it is of none
     cdef Class own
     cdef public bint plain           # no classes: every dimension has its plan in `plans`, in the order of the book
-    cdef Question* questions         # owned
-    cdef uint32_t question_n, question_cap
+    cdef uint32_t question_n
     cdef readonly uint32_t asked     # questions of this request so far, those of its imps too
     cdef uint32_t* held              # ids of values that the request has, then those that this imp has; owned
     cdef uint32_t held_n, held_cap, held_of_request, held_sorted
@@ -56,7 +73,6 @@ cdef class Probe:
     cdef uint32_t bundle_term, domain_term       # keys of the request's bundle and domain; 0: not named
     cdef Postings incs, excs
     cdef bint broken                 # no memory: nothing may match this request
-    cdef char* folded                # owned: folded texts of the questions that are open
     cdef uint32_t folded_n
     cdef uint8_t exchange
     cdef Plan molds[27]              # of every dimension, as the book has it; those of the request stand first
@@ -67,7 +83,7 @@ cdef class Probe:
     cdef Plan plans[27]              # of the request, as far as its class has none, then of the imp: those that can refuse
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
-    cdef int attach(self, const char* base, NumberId* numbers, Class* classes) except -1
+    cdef int attach(self, const char* base, Known* known, Class* classes) except -1
     # From no class: before the book goes.
     cdef void leave_class(self) noexcept nogil
     # Plans for a new request: nothing of the last one is held any more.
@@ -109,7 +125,7 @@ cdef class Probe:
     @final
     cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
     @final
-    cdef void remember(self, uint32_t dimension, int64_t number, int64_t id) noexcept nogil
+    cdef void remember(self, const Question* question, int64_t id) noexcept nogil
     @final
     cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil
     @final
@@ -122,6 +138,10 @@ cdef class Probe:
     cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil
     @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil
+
+# What is remembered of nothing yet; NULL: no memory. Both for the book.
+cdef Known* known_new() noexcept nogil
+cdef void known_free(Known* known) noexcept nogil
 
 cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
     """Plan.near of a dimension of the imp, as Matcher.near tells it."""

@@ -9,7 +9,7 @@ posting, and memory brings many lines in the time of one.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
+from libc.stdlib cimport bsearch, calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 from bidder._fast.book_classes cimport CLASS_DIMENSIONS, Class, class_key, class_of
@@ -78,14 +78,48 @@ cdef inline const Str* text_of(const Request* req, uint32_t dimension) noexcept 
     return &req.publisher
 
 
+cdef Known* known_new() noexcept nogil:
+    cdef Known* known = <Known*>calloc(1, sizeof(Known))
+    if known == NULL:
+        return NULL
+    known.question_cap = LINEAR
+    known.questions = <Question*>malloc(LINEAR * sizeof(Question))
+    known.folded = <char*>malloc(FOLD_ROOM)
+    if known.questions == NULL or known.folded == NULL:
+        known_free(known)
+        return NULL
+    return known
+
+
+cdef void known_free(Known* known) noexcept nogil:
+    if known != NULL:
+        free(known.questions)
+        free(known.folded)
+        free(known)
+
+
+cdef inline TextId* text_id(Known* known, uint32_t dimension, const char* p, uint32_t n, uint64_t* first,
+                            uint64_t* last) noexcept nogil:
+    """Where a text of 1 to SHORT_TEXT bytes would be remembered, and its bytes."""
+    if n >= 8:
+        first[0], last[0] = book_load8(p), book_load8(p + n - 8)
+    elif n >= 4:
+        first[0], last[0] = book_load4(p), book_load4(p + n - 4)
+    else:
+        first[0] = <uint64_t><uint8_t>p[0] << 16 | <uint64_t><uint8_t>p[n >> 1] << 8 | <uint8_t>p[n - 1]
+        last[0] = 0
+    return &known.texts[book_mix(first[0] ^ (<uint64_t>dimension << 32 | n), last[0] ^ <uint64_t>0x9E3779B97F4A7C15)
+                        & (TEXT_IDS - 1)]
+
+
 cdef class Probe:
-    cdef int attach(self, const char* base, NumberId* numbers, Class* classes) except -1:
+    cdef int attach(self, const char* base, Known* known, Class* classes) except -1:
         """To a checked book, which must outlive the probe."""
         cdef const Dimension* dimensions
         cdef Plan* mold
         cdef uint32_t i
         self.head = <const Header*>base
-        self.numbers = numbers
+        self.known = known
         self.classes = classes
         self.cls = &self.own
         self.values = <const Value*>(base + self.head.table[S_VALUES].at)
@@ -110,18 +144,14 @@ cdef class Probe:
                 else:
                     self.of_none[self.of_none_n] = <uint8_t>i
                     self.of_none_n += 1
-        self.held_cap = self.question_cap = LINEAR
+        self.held_cap = LINEAR
         self.held = <uint32_t*>malloc(self.held_cap * sizeof(uint32_t))
-        self.questions = <Question*>malloc(self.question_cap * sizeof(Question))
-        self.folded = <char*>malloc(FOLD_ROOM)
-        if self.held == NULL or self.questions == NULL or self.folded == NULL:
+        if self.held == NULL:
             raise MemoryError
         return 0
 
     def __dealloc__(self):
         free(self.held)
-        free(self.questions)
-        free(self.folded)
         free(self.incs.items)
         free(self.excs.items)
 
@@ -267,8 +297,8 @@ cdef class Probe:
             number = numbers[i]
             mold = &self.molds[number]
             incs, excs, asked = self.incs.count, self.excs.count, q
-            while q < self.question_n and self.questions[q].plan == number:
-                self.answer(&self.questions[q])
+            while q < self.question_n and self.known.questions[q].plan == number:
+                self.answer(&self.known.questions[q])
                 q += 1
             if q - asked > LINEAR:
                 postings_unite(&self.incs, incs)
@@ -317,8 +347,8 @@ cdef class Probe:
         cdef uint64_t entry
         cdef uint32_t i
         for i in range(self.question_n):
-            if self.questions[i].value == UNKNOWN:
-                entry = self.index[self.questions[i].hash & mask]
+            if self.known.questions[i].value == UNKNOWN:
+                entry = self.index[self.known.questions[i].hash & mask]
                 if entry:
                     fetch_line(&self.values[<uint32_t>entry - 1])
 
@@ -341,8 +371,7 @@ cdef class Probe:
         cdef const Value* value
         if id == UNKNOWN:
             id = self.confirmed(question)
-            if question.p == NULL:
-                self.remember(question.dimension, question.number, id)
+            self.remember(question, id)
         if id < 0:
             return
         self.held[self.held_n] = <uint32_t>id
@@ -373,14 +402,14 @@ cdef class Probe:
     cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil:
         """NULL: no memory."""
         cdef Question* question
-        if self.question_n == self.question_cap:
-            question = <Question*>realloc(self.questions, 2 * self.question_cap * sizeof(Question))
+        if self.question_n == self.known.question_cap:
+            question = <Question*>realloc(self.known.questions, 2 * self.known.question_cap * sizeof(Question))
             if question == NULL:
                 self.broken = True
                 return NULL
-            self.questions = question
-            self.question_cap *= 2
-        question = &self.questions[self.question_n]
+            self.known.questions = question
+            self.known.question_cap *= 2
+        question = &self.known.questions[self.question_n]
         self.question_n += 1
         question.dimension = dimension
         question.n = <uint32_t>n
@@ -394,14 +423,25 @@ cdef class Probe:
 
     cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         cdef Question* question = self.open_question(dimension, n) if p != NULL else NULL
-        if question != NULL:
-            question.p = p
-            self.hash_question(question, p)
+        cdef const TextId* known
+        cdef uint64_t first, last
+        if question == NULL:
+            return
+        question.p = p
+        if 0 < n <= SHORT_TEXT:
+            known = text_id(self.known, dimension, <const char*>p, <uint32_t>n, &first, &last)
+            if known.found and known.first == first and known.last == last and known.n == n \
+                    and known.dimension == dimension:
+                question.value = known.found - 2
+                if question.value >= 0:
+                    fetch_line(&self.values[question.value])
+                return
+        self.hash_question(question, p)
 
     cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil:
         """Negative: the request has none."""
         cdef Question* question = self.open_question(dimension, sizeof(number)) if number >= 0 else NULL
-        cdef const NumberId* known = &self.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
+        cdef const NumberId* known = &self.known.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
         if question == NULL:
             return
         question.p = NULL
@@ -413,14 +453,22 @@ cdef class Probe:
         else:
             self.hash_question(question, &number)
 
-    cdef void remember(self, uint32_t dimension, int64_t number, int64_t id) noexcept nogil:
-        cdef NumberId* known = &self.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
-        known.number = number
-        known.found = id + 2
+    cdef void remember(self, const Question* question, int64_t id) noexcept nogil:
+        cdef NumberId* number
+        cdef TextId* text
+        cdef uint64_t first, last
+        if question.p == NULL:
+            number = &self.known.numbers[question.dimension * NUMBER_IDS + (question.number & (NUMBER_IDS - 1))]
+            number.number = question.number
+            number.found = id + 2
+        elif 0 < question.n <= SHORT_TEXT:
+            text = text_id(self.known, question.dimension, <const char*>question.p, question.n, &first, &last)
+            text.first, text.last, text.n, text.dimension = first, last, question.n, question.dimension
+            text.found = id + 2
 
     cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil:
         """Text compared without case. ASCII is folded here; the rest by Python, as the compiler of the book did."""
-        cdef char* out = self.folded + self.folded_n
+        cdef char* out = self.known.folded + self.folded_n
         cdef Py_ssize_t n = text.n
         if text.p == NULL or n > FOLD_MAX:
             return
@@ -446,7 +494,7 @@ cdef class Probe:
         """`CA-QC` as it is; `QC` only together with the country, as the book spells that pair too."""
         cdef Str region = self.req.region
         cdef uint32_t country = self.req.country
-        cdef char* out = self.folded + self.folded_n
+        cdef char* out = self.known.folded + self.folded_n
         if region.p == NULL or region.n > FOLD_MAX - sizeof(country):
             return
         if region.n > 3 and region.p[2] == b'-' and 65 <= region.p[0] <= 90 and 65 <= region.p[1] <= 90:

@@ -37,7 +37,7 @@ cdef class Matcher(Probe):
     def __cinit__(self, Book book not None):
         cdef uint32_t i
         self.book = book
-        self.attach(book.base, book.numbers, book.classes)
+        self.attach(book.base, book.known, book.classes)
         self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
         self.filters = <const Filter*>book.section(S_FILTERS)
         self.points = <const Point*>book.section(S_POINTS)
