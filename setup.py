@@ -21,7 +21,7 @@ from bidder._fast import freshness  # noqa: E402
 Options.warning_errors = True
 
 FAST = ROOT / "bidder" / "_fast"
-LIBRARIES = {"tokens": ["crypto"], "frequency": ["crypto"]}
+LIBRARIES = {"tokens": ["crypto"], "identity": ["crypto"]}
 DEV = os.environ.get("OUTBID_PROFILE") == "dev"
 FLAGS = ["-O1" if DEV else "-O3", "-g1", "-fno-semantic-interposition", "-Wall", "-Wno-unused-function"]
 

@@ -1,6 +1,6 @@
 """Dedupe: a batch of notices becomes what is to be booked. Pure: no clock, no I/O.
 
-notices + what each bid has booked already -> book() -> rows of the rollups, lease totals, transfers, new bid states
+notices + what each bid has booked already -> book() -> rows of the rollups, lease totals, spend, new bid states
 The first notice of each (bid, kind) counts. Spend is the price of the kind that the exchange's row names, once a bid.
 A reservation is closed once, by the bid's spend or its loss, whichever comes first.
 A flagged notice (but LATE) counts as flagged only: it books nothing and uses up no key; so does a conversion that came
@@ -19,6 +19,9 @@ SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": 
 MEASURES = tuple(NoticeKind)  # in the order of the rollup's columns; the value of conversions and spend follow
 CLICK_WINDOW_MS = 30 * 86_400_000
 MAX_MS = 1 << 62  # no click is known: nothing is too late
+HOUR_MS = 3_600_000
+MILLION, HALF = 1_000_000, 500_000
+NO_FEES: Mapping[int, int] = {}
 _DIMENSIONS = slice(6, 17)  # of a Notice: exchange to inventory
 _WRONG = ~int(NoticeFlag.LATE)  # plain ints: enums cost ten times as much, and this is asked for every notice
 
@@ -42,6 +45,9 @@ class BidState:
     clicked_ms: int | None = None  # receipt of its click
 
 
+NOTHING = BidState()  # of a bid that was never spoken of; never changed
+
+
 @dataclass(slots=True)
 class Booking:
     """All that one batch changes."""
@@ -49,8 +55,10 @@ class Booking:
     rollup: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # MEASURES, value, spend
     flagged: dict[tuple[int, ...], list[int]] = field(default_factory=dict)  # minute, exchange, campaign, kind, flags
     leases: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # (lease, minute): spent, closed
-    transfers: dict[tuple[str, str, str, int], list[int]] = field(default_factory=dict)
+    # (campaign, lease, exchange, minute, hour of receipt): spent, our fee, late of what was spent, bids
+    spends: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
     bids: dict[bytes, BidState] = field(default_factory=dict)  # those that changed
+    fresh: dict[bytes, Notice] = field(default_factory=dict)  # of them, those that had no state, by their first notice
     suspense: dict[bytes, Notice] = field(default_factory=dict)
 
 
@@ -64,11 +72,13 @@ def book(
     states: Mapping[bytes, BidState],
     spend_on: Mapping[int, NoticeKind],
     click_window_ms: int = CLICK_WINDOW_MS,
+    fees: Mapping[int, int] = NO_FEES,
 ) -> Booking:
     """What `notices`, in their order, change on top of `states` (which are left as they are).
 
     `spend_on`: key of the exchange -> the kind that books its spend. UnknownExchange where it has none.
     UnknownKind for one of a newer build. `click_window_ms`: so long after its click a conversion counts.
+    `fees`: key of a campaign -> what we add to its media cost, in millionths, rounded half up to the nano-USD a bid.
     """
     booking = Booking()
     for notice in notices:
@@ -77,7 +87,8 @@ def book(
             raise UnknownExchange(f"exchange {notice.exchange} is not in config.exchange")
         if notice.kind > len(MEASURES):
             raise UnknownKind(f"notices of kind {notice.kind} need a newer build of the aggregator")
-        before = booking.bids.get(notice.bid_id) or states.get(notice.bid_id) or BidState()
+        known = booking.bids.get(notice.bid_id) or states.get(notice.bid_id)
+        before = known or NOTHING
         if not bookable(notice):
             _flag(booking, notice, before, spend_kind)
             continue
@@ -91,7 +102,9 @@ def book(
         if before.kinds & bit:
             continue
         after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms, before.clicked_ms)
-        _count(booking, notice, after, spend_kind)
+        _count(booking, notice, after, spend_kind, fees)
+        if known is None:
+            booking.fresh[notice.bid_id] = notice
         booking.bids[notice.bid_id] = after
     return booking
 
@@ -104,7 +117,7 @@ def _flag(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeK
         booking.suspense.setdefault(notice.bid_id, notice)
 
 
-def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind) -> None:
+def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: NoticeKind, fees: Mapping[int, int]) -> None:
     """The first of its kind: the rollup, and, where it is about money, lease, ledger and the state of the bid."""
     key = (notice.minute, *astuple(notice)[_DIMENSIONS])
     measures = booking.rollup.setdefault(key, [0] * (len(MEASURES) + 2))
@@ -119,9 +132,12 @@ def _count(booking: Booking, notice: Notice, state: BidState, spend_kind: Notice
     measures[-1] += spent
     if spends:
         state.spent, state.spent_ms = notice.price, notice.received_ms
-        payer = f"lease:{notice.lease}" if notice.lease else f"campaign:{notice.campaign}"
-        transfer = (payer, f"media:{notice.exchange}", "media", notice.minute)
-        booking.transfers.setdefault(transfer, [0])[0] += spent
+        key = (notice.campaign, notice.lease, notice.exchange, notice.minute, notice.received_ms // HOUR_MS)
+        spend = booking.spends.setdefault(key, [0, 0, 0, 0])
+        spend[0] += spent
+        spend[1] += (spent * fees.get(notice.campaign, 0) + HALF) // MILLION
+        spend[2] += spent if notice.flags & NoticeFlag.LATE else 0
+        spend[3] += 1
     if closes:
         state.closed = True
     if notice.lease and (spends or closes):

@@ -1,24 +1,22 @@
 """Ledger: one batch of notices into Postgres, in one transaction with the position in their stream.
 
-lock the stream's row -> missing bids are inserted, all bids locked in order -> dedupe.book() -> rows are written
--> the position moves. After a crash at any point the batch is read again and books nothing twice.
-Several aggregators may do this at once on one database: every lock is taken in the same order.
+lock the stream's row, and move it -> bids that are known are locked, in order -> dedupe.book() -> rows are written,
+new bids first. After a crash at any point the batch is read again and books nothing twice.
+Several aggregators may do this at once on one database: every lock is taken in the same order. Where another one was
+first with a bid that was new to both, the batch is done once more.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aggregator import stage
+from aggregator import posting, stage
 from aggregator.dedupe import CLICK_WINDOW_MS, SPEND_KINDS, BidState, Booking, book, bookable
 from aggregator.postgres import Link
 from bidder.events.schema import Notice, NoticeKind
 from bidder.events.stream import Mark, Place
 
-_SUSPEND = """
-INSERT INTO ledger.suspense (bid_id, received_at, exchange, campaign, creative, lease, price_nano, bid_nano)
-VALUES (%s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
-"""
+ATTEMPTS = 10  # at one batch, where others bring in the same bids
 
 
 class StreamBusy(Exception):
@@ -27,6 +25,10 @@ class StreamBusy(Exception):
 
 class StreamMoved(Exception):
     """Another process books the same stream; whoever sees this reads its position again."""
+
+
+class _NotFirst(Exception):
+    """Another aggregator has just inserted a bid that was new to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,49 @@ class Ledger:
             return Place(int(found[0]), {shard: Mark(int(at), ended) for shard, at, ended in cursor.fetchall()})
 
     def commit(self, batch: Batch) -> Booking:
-        """Book it. StreamMoved, UnknownExchange, -Kind, psycopg2.Error: nothing was booked (or the position tells)."""
-        self._link.ensure_hours(notice.minute for notice in batch.notices if bookable(notice))
-        self._link.ensure_days(notice.minute for notice in batch.notices)
-        with self._link.connection() as db, db.cursor() as cursor:
-            self._move(cursor, batch)
-            _mark(cursor, batch)
-            if not batch.notices:
-                return Booking()
-            states = _lock_bids(cursor, batch.notices)
-            booking = book(batch.notices, states, self._rules(cursor), self._click_window_ms)
-            _write(cursor, booking)
-            return booking
+        """Book it. StreamMoved, UnknownExchange or -Kind, psycopg2.Error: nothing was booked, or the position tells."""
+        self._ensure_leaves(batch.notices)
+        for _ in range(ATTEMPTS):
+            try:
+                with self._link.connection() as db, db.cursor() as cursor:
+                    self._move(cursor, batch)
+                    _mark(cursor, batch)
+                    return self._book(cursor, batch.notices) if batch.notices else Booking()
+            except _NotFirst:
+                continue
+        raise StreamMoved(f"stream {batch.stream}: others bring in the same bids all the time")
+
+    def book_by_hand(self, notices: Sequence[Notice], also: Callable[[Any, Booking], None]) -> None:
+        """Book notices that no stream brings, and do `also` in the same transaction. StreamMoved: nothing happened."""
+        self._ensure_leaves(notices)
+        for _ in range(ATTEMPTS):
+            try:
+                with self._link.connection() as db, db.cursor() as cursor:
+                    also(cursor, self._book(cursor, notices))
+                return
+            except _NotFirst:
+                continue
+        raise StreamMoved("a stream brings in the same bids all the time")
+
+    def _ensure_leaves(self, notices: Sequence[Notice]) -> None:
+        self._link.ensure_hours(notice.minute for notice in notices if bookable(notice))
+        self._link.ensure_days(notice.minute for notice in notices)
+        if notices:
+            self._link.ensure_transfers()
+
+    def _book(self, cursor: Any, notices: Sequence[Notice]) -> Booking:
+        """Everything but the position; tables in this order, rows in the order of their keys."""
+        states = _lock_bids(cursor, notices)
+        fees = posting.fees_of(cursor, list({notice.campaign for notice in notices}))
+        booking = book(notices, states, self._rules(cursor), self._click_window_ms, fees)
+        _insert_bids(cursor, booking)
+        _update_bids(cursor, {bid: state for bid, state in booking.bids.items() if bid not in booking.fresh})
+        stage.add(cursor, stage.NOTICES, booking.rollup)
+        stage.add(cursor, stage.FLAGGED, booking.flagged)
+        stage.add(cursor, stage.LEASES, booking.leases)
+        posting.post_spends(cursor, booking.spends)
+        posting.post_suspense(cursor, booking.suspense)
+        return booking
 
     def _move(self, cursor: Any, batch: Batch) -> None:
         """The position, compared and set; its row stays locked until the end."""
@@ -116,23 +149,8 @@ def _bytea_array(values: Iterable[bytes]) -> str:
 
 
 def _lock_bids(cursor: Any, notices: Sequence[Notice]) -> dict[bytes, BidState]:
-    """States of all bids of the batch, locked; those that may count have a row afterwards."""
+    """States of those bids of the batch that are known, locked."""
     # The ids as a constant in each statement: then only the leaves of their hours are planned for.
-    fresh = {notice.bid_id: notice for notice in notices if bookable(notice)}
-    columns = ("bid_id", "exchange", "campaign", "lease", "bid_nano", "taken_nano")
-    cursor.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS stage_bid (bid_id bytea, exchange smallint, campaign bigint, lease bigint,"
-        " bid_nano bigint, taken_nano bigint) ON COMMIT DELETE ROWS"
-    )
-    stage.copy(
-        cursor,
-        "stage_bid",
-        columns,
-        ((bid, n.exchange, n.campaign, n.lease, n.bid_price, n.taken) for bid, n in fresh.items()),
-    )
-    cursor.execute(
-        f"INSERT INTO ledger.bid ({', '.join(columns)}) SELECT * FROM stage_bid ORDER BY bid_id ON CONFLICT DO NOTHING"
-    )
     cursor.execute(
         "SELECT bid_id, kinds, closed, spent_nano, NULL, (extract(epoch FROM clicked_at) * 1000)::bigint"
         " FROM ledger.bid WHERE bid_id = ANY(%s::bytea[])"
@@ -142,29 +160,35 @@ def _lock_bids(cursor: Any, notices: Sequence[Notice]) -> dict[bytes, BidState]:
     return {bytes(bid): BidState(*state) for bid, *state in cursor.fetchall()}
 
 
-def _write(cursor: Any, booking: Booking) -> None:
-    """Everything but the position; tables in this order, rows in the order of their keys."""
-    _write_bids(cursor, booking.bids)
-    stage.add(cursor, stage.NOTICES, booking.rollup)
-    stage.add(cursor, stage.FLAGGED, booking.flagged)
-    stage.add(cursor, stage.LEASES, booking.leases)
-    accounts = sorted({name for transfer in booking.transfers for name in transfer[:2]})
-    if accounts:
-        cursor.execute(
-            "INSERT INTO ledger.account (name) SELECT unnest(%s::text[]) ORDER BY 1 ON CONFLICT DO NOTHING", (accounts,)
+def _insert_bids(cursor: Any, booking: Booking) -> None:
+    """Bids that were not known, as they are after this batch; _NotFirst where one is known meanwhile."""
+    if not booking.fresh:
+        return
+    cursor.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS stage_bid (bid_id bytea, exchange smallint, campaign bigint, lease bigint,"
+        " bid_nano bigint, taken_nano bigint, kinds smallint, closed boolean, spent_nano bigint, spent_ms bigint,"
+        " clicked_ms bigint) ON COMMIT DELETE ROWS"
+    )
+    columns = ("bid_id", "exchange", "campaign", "lease", "bid_nano", "taken_nano", "kinds", "closed", "spent_nano")
+    rows = (
+        (
+            *(bid, n.exchange, n.campaign, n.lease, n.bid_price, n.taken),
+            *(s.kinds, s.closed, s.spent, s.spent_ms, s.clicked_ms),
         )
-    stage.add(cursor, stage.TRANSFERS, booking.transfers)
-    for bid, notice in sorted(booking.suspense.items()):
-        cursor.execute(
-            _SUSPEND,
-            (
-                *(bid, notice.received_ms, notice.exchange, notice.campaign, notice.creative),
-                *(notice.lease, notice.price, notice.bid_price),
-            ),
-        )
+        for bid, n in booking.fresh.items()
+        for s in (booking.bids[bid],)
+    )
+    stage.copy(cursor, "stage_bid", (*columns, "spent_ms", "clicked_ms"), rows)
+    cursor.execute(
+        f"INSERT INTO ledger.bid ({', '.join(columns)}, spent_at, clicked_at) SELECT {', '.join(columns)},"
+        " to_timestamp(spent_ms / 1000.0), to_timestamp(clicked_ms / 1000.0)"
+        " FROM stage_bid ORDER BY bid_id ON CONFLICT DO NOTHING"
+    )
+    if cursor.rowcount != len(booking.fresh):
+        raise _NotFirst
 
 
-def _write_bids(cursor: Any, bids: Mapping[bytes, BidState]) -> None:
+def _update_bids(cursor: Any, bids: Mapping[bytes, BidState]) -> None:
     if not bids:
         return
     cursor.execute(

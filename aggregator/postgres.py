@@ -5,6 +5,7 @@ Whoever writes asks `Link.connection()` each time; psycopg2.Error means: nothing
 """
 
 import contextlib
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ from psycopg2.extensions import connection as Connection
 MINUTES_A_DAY = 24 * 60
 DAILY = ("traffic_minute", "notice_minute", "latency_minute", "flagged_minute")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BOOKKEEPER = "bookkeeper"  # the group that writes facts, and may do nothing else (0007)
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 2.0
 
 
@@ -36,9 +38,13 @@ class Backoff:
 class Link:
     """One connection of one thread."""
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, dsn: str, name: str, role: str | None = BOOKKEEPER) -> None:
+        """`role`: with whose rights it works; None: with those of the login."""
         self._dsn = dsn
         self._name = name
+        self._options = "-c TimeZone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+        if role is not None:
+            self._options += f" -c role={role}"
         self._connection: Connection | None = None
         self._leaves: set[str] = set()
 
@@ -51,7 +57,7 @@ class Link:
                 connect_timeout=5,
                 tcp_user_timeout=10_000,
                 keepalives_idle=5,
-                options="-c TimeZone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+                options=self._options,
             )
             self._leaves.clear()
         return self._connection
@@ -76,6 +82,15 @@ class Link:
             begin = EPOCH + timedelta(hours=hour)
             low, high = (f"\\x{60 * edge:08x}" for edge in (hour, hour + 1))
             self._ensure("ledger.bid", f"bid_{begin:%Y%m%d%H}", low, high)
+
+    def ensure_transfers(self) -> None:
+        """Leaves of ledger.transfer for today and tomorrow by the clock of Postgres; asked anew each hour of ours."""
+        asked = f"transfer {time.time() // 3_600:.0f}"
+        if asked in self._leaves:
+            return
+        with self.connection() as db, db.cursor() as cursor:
+            cursor.execute("SELECT ledger.ensure_transfers(now() + n * interval '1 day') FROM generate_series(0, 1) n")
+        self._leaves.add(asked)
 
     def _ensure(self, parent: str, leaf: str, low: str, high: str) -> None:
         if leaf in self._leaves:

@@ -60,7 +60,7 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
         control = await serve(state / "run" / f"{ROLE}.sock", {"health": health})
         try:
             log.info("aggregator started")
-            if await _schema_is_there(money_link, stop, log):
+            if await _schema_is_there(Link(dsn, f"outbid {ROLE}", role=None), stop, log):
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_until_failure(counters.run(stop), stop))
                     tasks.create_task(_until_failure(money.run(stop), stop))
@@ -72,6 +72,11 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
 
 def _source(state: Path, settings: Settings) -> Callable[[], Source]:
     """How to begin reading the stream that the settings name."""
+    if settings.stream.backend == "kinesis":
+        from bidder.events.aws import client
+        from bidder.events.kinesis_source import KinesisSource
+
+        return lambda: KinesisSource(settings.stream.kinesis_stream, client("kinesis", settings.stream))
     return lambda: SpoolSource(SpoolReader(state / "spool"))
 
 
@@ -96,6 +101,7 @@ async def _schema_is_there(link: Link, stop: asyncio.Event, log: logs.Log) -> bo
             delay = backoff.failed()
         else:
             if not lacking:
+                link.broken()
                 return True
             if lacking != said:
                 log.info("waiting for migrations", missing=lacking)

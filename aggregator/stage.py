@@ -20,9 +20,7 @@ class Table:
     name: str
     keys: tuple[str, ...]
     measures: tuple[str, ...]
-    texts: tuple[str, ...] = ()  # keys that are text; all others are numbers
     clock: str | None = None  # the key that is UTC minutes here, and a timestamp in the table
-    touch: str | None = None  # a column that says when the row was last added to
 
 
 _DIMENSIONS = ("format", "os", "country", "w", "h", "campaign", "creative", "deal", "inventory")
@@ -44,13 +42,6 @@ NOTICES = Table(
 )
 FLAGGED = Table("rollup.flagged_minute", ("minute", "exchange", "campaign", "kind", "flags"), ("n",), clock="minute")
 LEASES = Table("ledger.lease_minute", ("lease", "minute"), ("spent_nano", "closed_nano"))
-TRANSFERS = Table(
-    "ledger.transfer",
-    ("debit", "credit", "reason", "minute"),
-    ("amount_nano",),
-    texts=("debit", "credit", "reason"),
-    touch="at",
-)
 
 
 def _field(value: Value) -> str:
@@ -76,13 +67,10 @@ def copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Sequenc
 def _statements(table: Table) -> tuple[str, str, str]:
     """(stage name, its CREATE, the INSERT from it)."""
     stage = "stage_" + table.name.replace(".", "_")
-    columns = [f"{key} {'text' if key in table.texts else 'bigint'}" for key in table.keys]
-    columns += [f"{measure} bigint" for measure in table.measures]
+    columns = [f"{column} bigint" for column in (*table.keys, *table.measures)]
     create = f"CREATE TEMP TABLE IF NOT EXISTS {stage} ({', '.join(columns)}) ON COMMIT DELETE ROWS"
     keys = [f"to_timestamp({key} * 60.0)" if key == table.clock else key for key in table.keys]
     sums = [f"{measure} = t.{measure} + EXCLUDED.{measure}" for measure in table.measures]
-    if table.touch:
-        sums.append(f"{table.touch} = clock_timestamp()")
     names = ", ".join((*table.keys, *table.measures))
     insert = (
         f"INSERT INTO {table.name} AS t ({names}) SELECT {', '.join((*keys, *table.measures))} FROM {stage}"

@@ -57,6 +57,7 @@ class Reason(IntEnum):
     RATE = 47  # more requests a second than the settings want of this exchange: not read
     RESPONSE_SIZE = 48  # the answer would be longer than the exchange takes
     QUANTITY = 50  # imp.qty: one bid would pay for more than one impression
+    USER = 53  # caps: nothing is known of the user here yet, and the settings say not to bid then
 
     @property
     def rank(self) -> int:
@@ -71,7 +72,7 @@ NEARNESS = (
     _R.FORMAT, _R.QUANTITY, _R.TARGETING, _R.FLIGHT, _R.CAMPAIGN_OFF,
     _R.LINEARITY, _R.PLACEMENT, _R.MIME, _R.PROTOCOL, _R.DELIVERY, _R.SIZE, _R.BITRATE, _R.DURATION, _R.SKIP, _R.ASSETS,
     _R.DEAL, _R.BAPP, _R.BADV, _R.BCAT, _R.BATTR, _R.BTYPE, _R.EXPDIR, _R.API, _R.SECURE, _R.APPROVAL, _R.LANGUAGE,
-    _R.RESPONSE_SIZE, _R.FLOOR_CURRENCY, _R.FLOOR, _R.POD, _R.FREQUENCY, _R.PACED, _R.PURSE_EMPTY,
+    _R.RESPONSE_SIZE, _R.FLOOR_CURRENCY, _R.FLOOR, _R.POD, _R.USER, _R.FREQUENCY, _R.PACED, _R.PURSE_EMPTY,
     _R.BROKEN,
 )  # fmt: skip
 """Every reason, from far away to nearly a bid."""

@@ -79,6 +79,18 @@ class Bus:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """Where notices are kept until they are booked (docs/stream.md)."""
+
+    backend: Literal["spool", "kinesis"] = "spool"
+    archive: str = ""  # of the spool: a directory, or s3://bucket/prefix; empty: none
+    keep_s: int = 604_800  # what is booked (and archived) stays in the spool so long
+    kinesis_stream: str = "outbid"
+    region: str = ""  # of Kinesis and S3; empty: as boto3 finds it
+    endpoint_url: str = ""  # likewise
+
+
+@dataclass(frozen=True, slots=True)
 class Money:
     take_for_s: int = 3_600  # longest life of a lease; it ends with its budget hour
     settle_for_s: int = 1_800  # then notices still settle it
@@ -138,6 +150,7 @@ class Settings:
     postgres: Postgres = field(default_factory=Postgres)
     memcached: Memcached = field(default_factory=Memcached)
     bus: Bus = field(default_factory=Bus)
+    stream: Stream = field(default_factory=Stream)
     money: Money = field(default_factory=Money)
     currency: Currency = field(default_factory=Currency)
     consent: Consent = field(default_factory=Consent)

@@ -1,18 +1,20 @@
 """Queries: what was asked of `outbid report`, as one SQL statement over the report views.
 
 Question -> build() -> (sql, parameters). Values travel as parameters; names of columns come from the tables here only.
-Minutes are those of the request or bid; --since is rounded down to its minute, --until is excluded.
+Minutes are those of the request or bid; --since is rounded down to its minute, --until is excluded. The ledger has
+days only, those of its campaigns: there both are rounded down to the day.
 ReportError says in one line what cannot be asked.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 FIGURES = ("requests", "bids", "wins", "impressions", "clicks", "conversions", "spend_nano_usd")
+MONEY = ("granted", "returned", "spent", "balance", "late", "overspend", "suspense", "fee", "charged")
 DEMAND_SIDE = frozenset(("advertiser", "campaign", "creative", "deal", "format", "size"))
 TIMES = ("minute", "hour", "day")
 ALIASES = {"bundle": "inventory", "domain": "inventory"}
@@ -35,6 +37,7 @@ class Kind:
     figures: tuple[str, ...]
     by: tuple[str, ...]  # where nothing was asked for
     order: tuple[str, ...]  # figures, most first, unless a time orders the rows
+    clock: str = "minute"  # the column that --since and --until choose by; or "day"
 
 
 _PLACES = ("exchange", "country", "os", "inventory", "arm")
@@ -45,6 +48,14 @@ KINDS = {
     ),
     "delivery": Kind(
         "report.delivery_minute", (*_DEMAND, *_PLACES, *TIMES), FIGURES, (), ("bids", "requests", "impressions")
+    ),
+    "ledger": Kind(
+        "report.money",
+        ("advertiser", "campaign", "exchange", "day"),
+        tuple(f"{figure}_nano_usd" for figure in MONEY),
+        ("campaign",),
+        ("spent_nano_usd", "granted_nano_usd"),
+        clock="day",
     ),
     "nobids": Kind("report.nobids", ("reason", *_PLACES, *TIMES), ("nobids",), ("reason",), ("nobids",)),
 }
@@ -123,19 +134,16 @@ def moment(option: str, text: str, now: datetime, in_zone: str) -> datetime:
 def build(question: Question) -> tuple[str, dict[str, Any]]:
     """The statement; its columns are the dimensions asked for, then the figures."""
     kind = KINDS[question.kind]
-    parameters: dict[str, Any] = {
-        "since": question.since.astimezone(UTC).replace(second=0, microsecond=0),
-        "zone": question.zone,
-    }
-    conditions = ["minute >= %(since)s"]
+    parameters: dict[str, Any] = {"since": _edge(question, question.since), "zone": question.zone}
+    conditions = [f"{kind.clock} >= %(since)s"]
     if question.until is not None:
-        conditions.append("minute < %(until)s")
-        parameters["until"] = question.until
+        conditions.append(f"{kind.clock} < %(until)s")
+        parameters["until"] = question.until if kind.clock == "minute" else _edge(question, question.until)
     for name, values in question.where.items():
         conditions.append(f"{name} = ANY(%({name})s)")
         parameters[name] = list(values)
     conditions += [f"{name} IS NOT NULL" for name in question.by if name in DEMAND_SIDE]
-    columns = [f"{_expression(dimension(question.kind, name))} AS {name}" for name in question.by]
+    columns = [f"{_expression(kind, dimension(question.kind, name))} AS {name}" for name in question.by]
     columns += [f"coalesce(sum({figure}), 0)::bigint AS {figure}" for figure in kind.figures]
     sql = f"SELECT {', '.join(columns)} FROM {kind.view} WHERE {' AND '.join(conditions)}"
     if question.by:
@@ -145,8 +153,17 @@ def build(question: Question) -> tuple[str, dict[str, Any]]:
     return sql, parameters
 
 
-def _expression(name: str) -> str:
-    """A dimension in SELECT; times begin in the zone that was asked for."""
+def _edge(question: Question, moment: datetime) -> datetime | date:
+    """Where the report begins or ends, by the clock of its view."""
+    if KINDS[question.kind].clock == "day":
+        return moment.astimezone(ZoneInfo(question.zone)).date()
+    return moment.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def _expression(kind: Kind, name: str) -> str:
+    """A dimension in SELECT; times begin in the zone that was asked for, but for days of campaigns."""
+    if kind.clock == "day":
+        return name
     if name == "day":
         return "(minute AT TIME ZONE %(zone)s)::date"
     if name == "hour":

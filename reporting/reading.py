@@ -16,11 +16,18 @@ from reporting.queries import Question, ReportError, build
 OPTIONS = "-c role=analyst -c default_transaction_read_only=on -c statement_timeout=60s -c TimeZone=UTC"
 POLL_S = 0.05
 
+REACHED = """
+SELECT name, epoch, position FROM report.data_status
+UNION ALL SELECT stream || '/' || shard, NULL, sequence FROM report.shard_status
+"""
+
 Rows = tuple[list[str], list[tuple[Any, ...]]]  # columns, rows
 
 LISTS = {
-    "ledger": "SELECT account, kind, campaign, exchange, debits_usd, credits_usd, balance_usd FROM report.ledger"
-    " ORDER BY kind, abs(balance_nano_usd) DESC, account",
+    "accounts": "SELECT account, kind, advertiser, campaign, exchange, debits_usd, credits_usd, balance_usd"
+    " FROM report.ledger ORDER BY kind, abs(balance_nano_usd) DESC, account",
+    "suspense": "SELECT bid_id, received_at, minute, exchange, campaign, price_usd, state, reviewed_at,"
+    " reviewed_by, note FROM report.suspense ORDER BY state = 'open' DESC, received_at",
     "status": "SELECT source, name, epoch, position, complete_through, lag_s, lost_windows FROM report.data_status"
     " ORDER BY source, name, epoch",
     "budget": "SELECT campaign, advertiser, status, total_usd, daily_usd, hourly_usd, spend_usd, spend_today_usd,"
@@ -30,7 +37,7 @@ LISTS = {
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A position that `report.data_status` is to reach. `epoch`: of a producer of counters."""
+    """A position that `report.data_status` or `report.shard_status` is to reach. `epoch`: of a producer of counters."""
 
     name: str
     epoch: int | None
@@ -63,6 +70,12 @@ class Reader:
         """One of LISTS."""
         return self._rows(LISTS[name], None)
 
+    def balance(self) -> tuple[int, int]:
+        """What all accounts add up to, in nano-USD, and how many there are."""
+        _, rows = self._rows("SELECT coalesce(sum(balance_nano_usd), 0)::bigint, count(*) FROM report.ledger", None)
+        total, accounts = rows[0]
+        return int(total), int(accounts)
+
     def wait_for(
         self,
         goals: Sequence[Goal],
@@ -73,7 +86,7 @@ class Reader:
         """Until every goal is reached; what is not in time."""
         deadline = clock() + timeout_s
         while True:
-            _, rows = self._rows("SELECT name, epoch, position FROM report.data_status", None)
+            _, rows = self._rows(REACHED, None)
             reached = {(name, epoch): position for name, epoch, position in rows}
             left = [goal for goal in goals if reached.get((goal.name, goal.epoch), 0) < goal.position]
             if not left or clock() >= deadline:

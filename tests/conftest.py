@@ -11,6 +11,7 @@ import pytest
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.postgres import OWNER, Postgres
 from tests import free_ports
+from tests.aws_server import Aws, serving
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -76,6 +77,20 @@ def memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.start()
     yield server.address
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[Aws]:
+    """One server of AWS's interfaces for the whole run."""
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture
+def aws(aws_server: Aws) -> Aws:
+    """The same without faults of before; streams and buckets of a test need names of their own."""
+    aws_server.heal()
+    return aws_server
 
 
 def corpus_path() -> Path:

@@ -40,6 +40,7 @@ EXCHANGES = {
 KEYS = (Key(1, bytes(range(32))),)
 DOLLAR = 1_000_000_000
 ALWAYS = 2**32 - 1
+FOR_GOOD = 2_000_000_000  # seconds: a bid that is counted stays counted
 
 
 def banner(**changes: Any) -> dict[str, Any]:
@@ -105,6 +106,7 @@ class World:
         exchanges: Mapping[str, Exchange] = EXCHANGES,
         rates: Rates | None = None,
         consent: Consent | None = None,
+        holds: tuple[int, ...] = (FOR_GOOD,) * 4,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -112,6 +114,7 @@ class World:
         self.exchanges = exchanges
         self.rates = rates
         self.consent = consent
+        self.holds = holds
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
@@ -131,9 +134,11 @@ class World:
 
     def worker(self, row: int, seed: int, bid_ids: BidIds) -> Decider:
         """A decision of its own over the same shared memory, without a book yet."""
+        frequency = FrequencyTable(self.directory / "frequency")
+        frequency.holds = self.holds
         return Decider(
             purses=self.purses,
-            frequency=FrequencyTable(self.directory / "frequency"),
+            frequency=frequency,
             board=self.board,
             counters=self.counter_file.open_worker(row),
             sealer=Sealer(KEYS),

@@ -17,3 +17,11 @@ COMMENT ON COLUMN report.shard_status.shard IS 'Shard, as Kinesis names it';
 COMMENT ON COLUMN report.shard_status.sequence IS 'Sequence number of the last record that is booked';
 COMMENT ON COLUMN report.shard_status.ended IS 'Closed, and read to its end';
 COMMENT ON COLUMN report.shard_status.updated_at IS 'When it last moved';
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'bookkeeper') THEN
+        GRANT SELECT, INSERT, UPDATE ON ops.shard TO bookkeeper;
+    END IF;
+END
+$$;

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec, CreativeRec, RateRec
-from bidder._fast.frequency cimport Caps
+from bidder._fast.caps cimport Caps
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.pods cimport Pods
 from bidder._fast.purses cimport Purse, Purses

@@ -1,7 +1,7 @@
 """Manual of the auction. It has no verbs for Python; `bidder._fast.decision.Decider` holds one per book."""
 
 from bidder._fast.book import Book
-from bidder._fast.frequency import Caps
+from bidder._fast.caps import Caps
 from bidder._fast.purses import Purses
 from bidder._fast.request import Reader
 

@@ -17,7 +17,7 @@ from libc.string cimport memset
 from bidder._fast.book cimport Piece, RateRec, StrRef
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec, player_of
-from bidder._fast.frequency cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
+from bidder._fast.caps cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
     REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
@@ -245,7 +245,7 @@ cdef class Auction:
         if campaign.frequency_count == 0:
             return REASON_NONE
         return self.caps.count(&self.book.frequencies[campaign.frequency_first], campaign.frequency_count, campaign.key,
-                               self.book.creatives[best.creative].key)
+                               self.book.creatives[best.creative].key, self.book.creatives[best.creative].format)
 
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil:
         """REASON_NONE: it is ranked, or too cheap to be."""

@@ -7,7 +7,7 @@ from bidder._fast.book cimport Book
 from bidder._fast.clock cimport Clock
 from bidder._fast.counters cimport Counters
 from bidder._fast.desk cimport Desk
-from bidder._fast.frequency cimport Caps
+from bidder._fast.caps cimport Caps
 from bidder._fast.handler cimport BidHandler
 from bidder._fast.purses cimport Purses
 from bidder._fast.request cimport Imp

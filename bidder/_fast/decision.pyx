@@ -357,6 +357,9 @@ cdef class Decider(BidHandler):
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
         self.counters.expect(&key)
         fill(&fields, &key, &take, best.price, asked, desk.rate, test)
+        if campaign.frequency_count and not test:
+            fields.user = desk.caps.digest
+            fields.user_stamp = desk.caps.stamp()
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
                 or self.sealer.seal(CLASS_PAGE, bid_id, &fields, page) != 0):

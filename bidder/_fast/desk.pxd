@@ -4,7 +4,8 @@ from libc.stdint cimport int64_t, uint8_t
 from bidder._fast.auction cimport Auction, Terms
 from bidder._fast.book cimport Book, RateRec
 from bidder._fast.counters cimport CounterKey
-from bidder._fast.frequency cimport Caps, FrequencyTable
+from bidder._fast.frequency cimport FrequencyTable
+from bidder._fast.caps cimport Caps
 from bidder._fast.purses cimport Purses
 from bidder._fast.request cimport Reader
 from bidder._fast.row cimport Row

@@ -16,7 +16,8 @@ from bidder._fast.auction cimport Auction, Candidate, draw_of, lost_reason, pace
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, block_narrow, posting_has
 from bidder._fast.decision cimport DESKS
-from bidder._fast.frequency cimport LEVEL_CREATIVE, FrequencyTable
+from bidder._fast.caps cimport LEVEL_CREATIVE
+from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.outcome cimport REASON_MALFORMED, REASON_NONE, REASON_TARGETING
 from bidder._fast.purses cimport Half, Purse, Purses

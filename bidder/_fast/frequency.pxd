@@ -1,62 +1,87 @@
-"""Frequency caps: how often a host has bid for one user under one rule, and whether that was enough.
+"""Frequency caps: how often a host has shown, or may yet show, ads to one user under one rule.
 
-One table a host in a file that all its workers map; one `Caps` a decision, which turns
-the user of a request into keys of it. Times: unix seconds.
+One table a host in a file that all its workers and its tracker map. Times: unix seconds.
+A window counts impressions that are confirmed, and bids that may still become some (holds). A slot has two lots of
+holds, each with the second at which it is given back: into the young one new holds go, the old one is closed.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book cimport FrequencyRec
-from bidder._fast.request cimport Request, Str
-
-cdef enum:                     # FrequencyRec.level: what is counted for a user
-    LEVEL_CAMPAIGN = 0
-    LEVEL_CREATIVE = 1
 
 cdef enum:
-    BUCKET = 8                 # slots in which one key may stand: two cache lines
+    BUCKET = 8                 # slots in which one key may stand
+    MOST = 4_000               # no cap is above: what a slot can count leaves room for late impressions
+    CONFIRMED_BITS = 13
+    HELD_BITS = 9
+    CONFIRMED_TOP = 8_191
+    HELD_TOP = 511
+    PHASE_BIT = 31
+    STATE_BITS = 32
+    MARK = 0x7FFFFFFE          # of a state that marks a user
+    FORMATS = 5                # of holds, by mtype
+    WANTED = 1_024             # users that may wait to be asked for
 
-cdef struct Seen:              # one user under one rule
-    uint64_t key               # keyed hash; 0: never used
-    uint64_t window            # second at which it ends << 32 | bids counted in it
+cdef enum:                     # FrequencyTable.first_touch: of a user whom this host does not know yet
+    TOUCH_NOT_ASKED = 0        # there is no store behind this table: whoever is not here has no windows
+    TOUCH_BID = 1
+    TOUCH_NO_BID = 2
+
+# key: keyed hash; 0: never used.
+# state: second at which the window ends << 32 | which lot is young << 31 | held 1 << 22 | held 0 << 13 | confirmed.
+# until: second at which lot 1 is given back << 32 | the same of lot 0. Only ever raised, but where a slot marks a user.
+cdef struct Bucket:            # three cache lines
+    uint64_t key[8]
+    uint64_t state[8]
+    uint64_t until[8]
+
+cdef struct Place:             # a slot of a bucket
+    Bucket* bucket
+    int i
+
+cdef struct Wanted:            # a user to be asked for behind the request
+    uint64_t digest            # under the keys of this period; 0: free
+    uint64_t before            # under those of the one before
+    uint64_t check             # of both: two workers may have written here at once
+
+cdef struct TableHead:         # first page of the file
+    char magic[8]
+    uint64_t capacity
+    char boot[16]              # under which windows were counted
+    uint64_t period            # whose keys are in use
+    int64_t forgotten, confirmed, released, late, beyond, dropped
+    uint64_t asked, answered   # of `wanted_ring`: entries ever written, ever read
+    uint8_t keys[3][64]        # of three periods: the one before, this one, and room for the next
 
 cdef class FrequencyTable:
-    cdef Seen* slots           # mapped, shared by all processes of the host
-    cdef readonly Py_ssize_t capacity
-    cdef char* head            # first page of the file
+    cdef Bucket* buckets       # mapped, shared by all processes of the host
+    cdef Wanted* wanted_ring
+    cdef TableHead* head
+    cdef readonly Py_ssize_t capacity      # slots
     cdef readonly bint private # what is counted here stays here
+    cdef public uint8_t first_touch
+    cdef uint32_t hold_s[5]    # that a bid waits for its impression, by format (mtype)
     cdef object _map           # keeps the mapping alive
-    cdef object _draw
+    cdef object _keys
     cdef _open(self, path, bint private=*)
-    # Bids counted in the window that runs; 0: none runs.
+    cdef first_page(self, Py_ssize_t capacity, bytes boot, uint64_t period)
+    cdef fill_keys(self, uint8_t* keys, uint64_t period)
+    cdef holds_keys(self)
+    # Impressions and holds of the window that runs; 0: none runs.
     cdef uint32_t seen(self, uint64_t key, int64_t now_s) noexcept nogil
-    # Counts one more, in the window that runs or in one that begins; False: it has `most` already.
-    cdef bint add(self, uint64_t key, int64_t now_s, uint32_t per_s, uint32_t most) noexcept nogil
-    cdef bint claim(self, Seen* bucket, uint64_t key, int64_t now_s, Seen** slot, uint64_t* window) noexcept nogil
+    # Counts one more, held for `hold_s` (0: for good), in the window that runs or one that begins; False: it has `most`.
+    cdef bint add(self, uint64_t key, int64_t now_s, uint32_t per_s, uint32_t most, uint32_t hold_s) noexcept nogil
+    # An impression of a bid made at `bid_s`: the impressions of its window now.
+    cdef uint32_t confirm(self, uint64_t key, int64_t bid_s, int64_t now_s, uint32_t per_s, uint32_t hold_s) noexcept nogil
+    # A bid made at `bid_s` is lost, told for the first time: its hold is given back; False: there is none.
+    cdef bint release(self, uint64_t key, int64_t bid_s, int64_t now_s, uint32_t per_s, uint32_t hold_s) noexcept nogil
+    # Private to this file and acquaintances.pyx.
+    cdef bint find(self, uint64_t key, Place* place) noexcept nogil
+    cdef int claim(self, uint64_t key, int64_t now_s, Place* place, uint64_t* state) noexcept nogil
 
-cdef struct Keyed:             # OpenSSL's contexts under the keys of one period
-    void* mac
-    void* cipher
 
-cdef class Caps:
-    """Of one decision: not for two threads at once."""
-    cdef FrequencyTable table
-    cdef Keyed keyed[2]        # of this period, and of the one before
-    cdef uint64_t generation   # of the keys in `keyed`
-    cdef int64_t rotated_s     # when that generation began
-    cdef int64_t now_s
-    cdef Str user              # of the request at hand
-    cdef uint8_t origin[2]     # namespace of `user`
-    cdef bint identified       # `digest` is of `user`
-    cdef uint64_t digest[2]
-    # Costs nothing: only a campaign with caps makes it hash.
-    cdef void open_request(self, const Request* req, uint8_t exchange, int64_t now_s) noexcept nogil
-    # May one more be bid under the rules of this level? `subject`: key of the campaign, or of the creative.
-    cdef uint8_t reason(self, const FrequencyRec* rules, uint32_t n, uint32_t level, uint32_t subject) noexcept nogil
-    # Counts a bid under every rule of a campaign; REASON_FREQUENCY: another worker was faster, do not bid.
-    cdef uint8_t count(self, const FrequencyRec* rules, uint32_t n, uint32_t campaign,
-                       uint32_t creative) noexcept nogil
-    # Private from here on.
-    cdef bint identify(self) noexcept nogil
-    cdef bint rekey(self) noexcept nogil
-    cdef uint64_t key_of(self, const FrequencyRec* rule, uint32_t subject) noexcept nogil
-    cdef uint64_t hashed(self, int which, const FrequencyRec* rule, uint32_t subject) noexcept nogil
+cdef inline bint runs(uint64_t state, int64_t now_s) noexcept nogil:
+    return <int64_t> (state >> STATE_BITS) > now_s
+
+
+# Of a user, see acquaintances.pxd: no window counts so much.
+cdef inline bint is_mark(uint64_t state) noexcept nogil:
+    return (state & MARK) == MARK

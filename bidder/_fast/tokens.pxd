@@ -23,7 +23,7 @@ cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in th
     uint8_t arm
     uint8_t format             # mtype
     uint8_t os
-    uint8_t user_period        # in which `user` was made, its lowest byte
+    uint8_t user_stamp         # second of the bid, and which keys made `user`; see caps.pxd
     uint16_t rate_version      # day of the rate, since 1970; 0: the bid was in USD
     uint16_t country
     uint16_t w
@@ -39,7 +39,7 @@ cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in th
     uint32_t asked_low         # what the exchange was told, nano of the currency; 0: bid_price
     uint32_t taken             # nano-USD reserved in the purse
     uint32_t asked_high
-    uint64_t user              # by whom the bid's caps count: a keyed hash, see frequency.pxd; 0: it has no caps
+    uint64_t user              # by whom the bid's caps count: a keyed hash, see identity.pxd; 0: it has no caps
 
 cdef class Sealer:
     """Seals with the newest key of a key file."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 # exchange, flags, arm, format, os, currency, rate_version, country, w, h,
-# campaign, creative, deal, inventory, lease, bid_price, taken, asked, user, user_period
+# campaign, creative, deal, inventory, lease, bid_price, taken, asked, user, user_stamp
 _Fields: TypeAlias = tuple[
     int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int
 ]

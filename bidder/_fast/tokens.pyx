@@ -233,7 +233,7 @@ cdef class Sealer:
         memset(&f, 0, sizeof(f))
         (f.exchange, f.flags, f.arm, f.format, f.os, f.currency, f.rate_version, f.country, f.w, f.h,
          f.campaign, f.creative, f.deal, f.inventory, f.lease, f.bid_price, f.taken, asked,
-         f.user, f.user_period) = fields
+         f.user, f.user_stamp) = fields
         f.asked_low, f.asked_high = <uint32_t>asked, <uint32_t>(asked >> 32)
         if self.seal(token_class, <const uint8_t*>PyBytes_AS_STRING(bid_id), &f, out) != 0:
             raise RuntimeError("OpenSSL could not seal")
@@ -304,7 +304,7 @@ cdef class Opener:
             return None
         return (PyBytes_FromStringAndSize(<char*>bid_id, BID_ID_BYTES), f.exchange, f.flags, f.arm, f.format, f.os,
                 f.currency, f.rate_version, f.country, f.w, f.h, f.campaign, f.creative, f.deal, f.inventory,
-                f.lease, f.bid_price, f.taken, f.asked_low | <uint64_t>f.asked_high << 32, f.user, f.user_period)
+                f.lease, f.bid_price, f.taken, f.asked_low | <uint64_t>f.asked_high << 32, f.user, f.user_stamp)
 
 
 cdef class BidIds:

@@ -19,6 +19,7 @@ VERBS = (
     "up",
     "campaign",
     "report",
+    "ledger",
     "sql",
     "status",
     "switch",

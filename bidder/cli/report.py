@@ -1,7 +1,8 @@
 """`outbid report`: what was spent, delivered and not bid on, as analysts see it.
 
 arguments -> reporting.queries.Question -> rows -> table, CSV or JSON on stdout.
-Exit codes: 0 done, 1 Postgres or the question, 3 --flush did not see everything arrive in time.
+Exit codes: 0 done, 1 Postgres or the question (or accounts that do not add up to zero), 3 --flush did not see
+everything arrive in time.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from bidder.cli.context import CliError
 from bidder.cli.context import load as load_context
 
 if TYPE_CHECKING:
+    from bidder.settings import Settings
     from reporting.queries import Question
     from reporting.reading import Goal, Reader
 
@@ -27,9 +29,11 @@ NOT_REACHED = 3
 
 _LISTS = {
     "budget": "budgets of all campaigns and what was spent of them",
-    "ledger": "balances of all accounts",
+    "accounts": "balances of all accounts of the ledger",
+    "suspense": "bills that came after the life of their token, and what became of them",
     "status": "how far the facts reach, and what is missing",
 }
+_BALANCED = ("ledger", "accounts")  # reports that also say whether the ledger adds up
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("spend", "campaign", "what campaigns spent, most first"),
         ("delivery", "total", "requests, bids, wins, impressions, clicks, conversions, spend"),
         ("nobids", "reason", "requests without a bid, by reason"),
+        ("ledger", "campaign", "granted, returned, spent, late, overspent, in suspense, charged"),
     ):
         asked = kinds.add_parser(kind, parents=[shared], help=text, description=_description(kind))
         asked.add_argument("--by", metavar="DIM[,DIM]", help=f"dimensions; total: none (default: {default})")
@@ -76,12 +81,25 @@ def run(args: argparse.Namespace) -> int:
         zone_name = zone(args.tz)
         question = _question(args, zone_name) if args.report not in _LISTS else None
         with Reader(context.analyst_dsn or context.dsn) as reader:
-            if args.flush and not _flush(args.state, reader, args.timeout):
+            if args.flush and not _flush(args.state, context.settings, reader, args.timeout):
                 return NOT_REACHED
             columns, rows = reader.listing(args.report) if question is None else reader.answer(question)
+            balance = reader.balance() if args.report in _BALANCED else None
     except ReportError as error:
         raise CliError(str(error)) from None
     print(render(*with_dollars(columns, rows), args.format, zone_name))
+    return 0 if balance is None else _balanced(*balance, args.format)
+
+
+def _balanced(total_nano: int, accounts: int, form: str) -> int:
+    """The line below a table of balances; exit code."""
+    from bidder.money.units import usd_text
+
+    if total_nano != 0:
+        print(f"outbid {NAME}: all {accounts} accounts add up to {usd_text(total_nano)}, not to zero", file=sys.stderr)
+        return 1
+    if form == "table":
+        print(f"\nAll {accounts} accounts add up to {usd_text(total_nano)}.")
     return 0
 
 
@@ -99,10 +117,10 @@ def _question(args: argparse.Namespace, zone_name: str) -> "Question":
     )
 
 
-def _flush(state: Path, reader: "Reader", timeout_s: float) -> bool:
+def _flush(state: Path, settings: "Settings", reader: "Reader", timeout_s: float) -> bool:
     """Close what is open, wait for it; False (and a line on stderr) if it does not arrive in time."""
     deadline = time.monotonic() + timeout_s
-    goals = [goal for goal in (_counters_goal(state, deadline), _money_goal(state, deadline)) if goal is not None]
+    goals = [*_counters_goals(state, deadline), *_money_goals(state, settings, deadline)]
     left = reader.wait_for(goals, max(0.0, deadline - time.monotonic()))
     for goal in left:
         print(
@@ -113,31 +131,37 @@ def _flush(state: Path, reader: "Reader", timeout_s: float) -> bool:
     return not left
 
 
-def _counters_goal(state: Path, deadline: float) -> "Goal | None":
+def _counters_goals(state: Path, deadline: float) -> "list[Goal]":
     from reporting.reading import Goal
 
     answer = _ask(state, "supervisor", deadline)
     if answer is None:
         print(f"outbid {NAME}: no supervisor runs; counters may still be in its outbox", file=sys.stderr)
-        return None
-    return Goal(str(answer["producer"]), int(answer["epoch"]), int(answer["seq"]))
+        return []
+    return [Goal(str(answer["producer"]), int(answer["epoch"]), int(answer["seq"]))]
 
 
-def _money_goal(state: Path, deadline: float) -> "Goal | None":
-    """Also without a tracker: what it acknowledged lies in its spool."""
+def _money_goals(state: Path, settings: "Settings", deadline: float) -> "list[Goal]":
+    """Also without a tracker: what it acknowledged lies in its spool, or where other hosts have it too."""
     from bidder.events.spool import SpoolError, SpoolReader
     from reporting.reading import Goal
 
     answer = _ask(state, "tracker", deadline)
     if answer is not None:
-        return Goal(str(answer["stream"]), None, int(answer["position"]))
+        shards = answer.get("shards")
+        if shards is None:
+            return [Goal(str(answer["stream"]), None, int(answer["position"]))]
+        return [Goal(f"{answer['stream']}/{shard}", None, int(sequence)) for shard, sequence in shards.items()]
+    if settings.stream.backend != "spool":
+        print(f"outbid {NAME}: no tracker runs; what it sent last may not be booked yet", file=sys.stderr)
+        return []
     print(f"outbid {NAME}: no tracker runs; waiting for what its spool holds", file=sys.stderr)
     try:
         spool = SpoolReader(state / "spool")
-        return Goal(spool.id, None, spool.durable)
+        return [Goal(spool.id, None, spool.durable)]
     except SpoolError as error:
         print(f"outbid {NAME}: {error}", file=sys.stderr)
-        return None
+        return []
 
 
 def _ask(state: Path, role: str, deadline: float) -> dict[str, Any] | None:

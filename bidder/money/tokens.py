@@ -85,7 +85,7 @@ class Token(msgspec.Struct, frozen=True):
     taken: int = 0  # reserved in the purse
     asked: int = 0  # what the exchange was told, nano of the currency; 0: bid_price
     user: int = 0  # by whom the bid's caps count: a keyed hash that means nothing without our keys; 0: it has no caps
-    user_period: int = 0  # in which that hash was made, its lowest byte
+    user_stamp: int = 0  # second of the bid << 2 | lowest bits of the period whose keys made `user`
 
     @property
     def minute(self) -> int:

@@ -20,6 +20,10 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
     seen: str | None = (
         None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
     )
+    # (lease, amount, used): so much this host would like the lease to have in all. More than it has: it asks for that.
+    # Less: it has lowered it already, so that it can cost no more. `used`: spent or reserved of it. Absolute, so that it
+    # may be said twice. None: a host that lives on what it gets.
+    wants: list[tuple[int, int, int]] | None = None
 
 
 class Lease(msgspec.Struct, array_like=True, frozen=True):
@@ -38,6 +42,9 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     closed: list[tuple[int, int]]
     # how much livelier the hour's beginning is than its end: the plan's pace is 1 + tilt at first and 1 - tilt at last
     tilt: float = 0.0
+    plan: int = 0  # nano-USD, what all hosts together may spend in that hour; 0: not shared, `amount` is all there is
+    elsewhere: int = 0  # nano-USD of it that other leases have spent or reserved, roughly and some seconds ago
+    price: int = 0  # nano-USD, the most that one bid of this campaign may cost
 
 
 class LeaseState(msgspec.Struct, array_like=True, frozen=True):
@@ -52,3 +59,7 @@ class LeaseState(msgspec.Struct, array_like=True, frozen=True):
     more: bool = False  # there is more to say, or to grant: ask again at once
     seen: str = ""  # to be told in the next question
     partial: bool = False  # more changes, or leases of the listing, are known than are named so far
+    hosts: int = 1  # that share budgets now: those that asked within the last half minute
+    # `wants` and `ceilings` were taken in. They are not where `seen` is not that of the last answer given to this host: the
+    # question was overtaken by a later one, or the answer before got lost. They are to be said again.
+    heard: bool = False

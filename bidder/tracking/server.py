@@ -1,6 +1,6 @@
 """The tracker process: wiring, life and end.
 
-spool, sockets -> Tornado on uvloop -> until SIGTERM or SIGINT: stop accepting, answer what is under way, sync, go
+stream, sockets -> Tornado on uvloop -> until SIGTERM or SIGINT: stop accepting, answer what is under way, write it, go
 Control socket `tracker`: flush, health. Presence: role "tracker". Bidders of this host draw
 leases only while its health says so.
 """
@@ -18,7 +18,8 @@ import uvloop
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from bidder.events.spool import Spool, SpoolError
+from bidder.events.opening import open_stream
+from bidder.events.stream import Stream, StreamError
 from bidder.ops import control
 from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
@@ -27,7 +28,7 @@ from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
 
-REFRESH_S = 1.0  # how old keys, book and the spool's health may be as we know them
+REFRESH_S = 1.0  # how old keys, book and the stream's health may be as we know them
 DRAIN_S = 5.0  # that notices under way may take at the end
 MAX_HEADER = 16_384
 MAX_BODY = 65_536  # some exchanges post their notices with a body, which says nothing to us
@@ -37,14 +38,16 @@ IDLE_S = 75.0
 class Tracker:
     """Everything that one tracker process holds."""
 
-    def __init__(self, state: Path, settings: Settings, spool: Spool, log: Log) -> None:
+    def __init__(self, state: Path, settings: Settings, stream: Stream, log: Log) -> None:
         self._state = state
-        self._spool = spool
+        self._stream = stream
         self._log = log
         self._keys = KeyFile(state / "keys" / "token.keys", log)
         self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
-        self._desk = Desk(spool, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log)
+        self._desk = Desk(
+            stream, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log
+        )
         self._was_ready = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:
@@ -67,8 +70,8 @@ class Tracker:
             server.add_sockets(sockets)
             host, port = sockets[0].getsockname()[:2]
             where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            with Presence(self._state, "tracker", where, stream=self._spool.id):
-                self._log.info("listening", address=where, stream=self._spool.id, position=self._spool.durable)
+            with Presence(self._state, "tracker", where, stream=self._stream.id):
+                self._log.info("listening", address=where, stream=self._stream.id, position=self._stream.durable)
                 await self._until(stop)
                 await self._drain(server)
         finally:
@@ -90,7 +93,7 @@ class Tracker:
         ready = self._desk.ready
         if ready != self._was_ready:
             say = self._log.info if ready else self._log.error
-            say("ready again" if ready else "not ready", disk=self._spool.failure, keys=self._desk.opener is not None)
+            say("ready again" if ready else "not ready", disk=self._stream.failure, keys=self._desk.opener is not None)
         self._was_ready = ready
 
     async def _drain(self, server: HTTPServer) -> None:
@@ -103,18 +106,19 @@ class Tracker:
         self._log.info("stopped", **self._desk.statistics())
 
     async def _flush(self, request: dict[str, Any]) -> control.Answer:
-        """The position that covers everything acknowledged before the question."""
-        position = await asyncio.wrap_future(self._spool.flush())
-        return {"stream": self._spool.id, "position": position}
+        """What covers everything acknowledged before the question: a position, or a sequence number a shard."""
+        position = await asyncio.wrap_future(self._stream.flush())
+        reached = {shard: str(at) for shard, at in self._stream.reached.items()}
+        return {"stream": self._stream.id} | ({"shards": reached} if reached else {"position": position})
 
     def _health(self, request: dict[str, Any]) -> control.Answer:
         return {
             "healthy": self._desk.ready,
             "keys": self._desk.opener is not None,
-            "disk": self._spool.failure,
-            "stream": self._spool.id,
-            "position": self._spool.position,
-            "durable": self._spool.durable,
+            "disk": self._stream.failure,
+            "stream": self._stream.id,
+            "position": self._stream.position,
+            "durable": self._stream.durable,
             "book_revision": self._landings.revision,
         }
 
@@ -135,15 +139,11 @@ def run(state: Path, settings: Settings) -> None:
     log = get("tracker")
     sockets = _bind(settings.tracker.listen)
     try:
-        spool = Spool(state / "spool")
-    except SpoolError as error:
+        stream = open_stream(state, settings, log)
+    except StreamError as error:
         sys.exit(f"outbid tracker: {error}")
-    if spool.torn_bytes:
-        log.warning("spool had a torn tail, never acknowledged; cut", bytes=spool.torn_bytes)
-    if spool.corrupt is not None:
-        log.error("spool holds an acknowledged record that cannot be read", place=spool.corrupt)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Tracker(state, settings, spool, log).serve(sockets))
+            runner.run(Tracker(state, settings, stream, log).serve(sockets))
     finally:
-        spool.close()
+        stream.close()

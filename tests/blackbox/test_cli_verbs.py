@@ -192,7 +192,7 @@ def test_a_report_covers_the_time_and_the_rows_that_were_asked_for(host: Host, t
     assert reasons
 
 
-@pytest.mark.parametrize("kind", ["budget", "ledger", "status"])
+@pytest.mark.parametrize("kind", ["budget", "ledger", "accounts", "status"])
 def test_lists_parse_in_every_format(host: Host, traffic: Json, kind: str) -> None:
     rows = json.loads(host.verb("report", kind, "--format", "json"))
     read = list(csv.reader(io.StringIO(host.verb("report", kind, "--format", "csv"))))

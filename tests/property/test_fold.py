@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregator import ledger as ledger_module
+from aggregator import posting
 from aggregator.fold import Loss
 from aggregator.inbox import Inbox
 from aggregator.ledger import Batch, Ledger
@@ -19,16 +19,12 @@ from aggregator.postgres import Link
 from aggregator.writer import Writer
 from bidder.events.schema import Deltas, Kind, Notice, NoticeKind, Row
 from tests.conftest import Databases
+from tests.ledgers import empty
 from tests.reference.booking import keep_books
 
 WINDOW_MS = 1_000
 RULES = {1: NoticeKind.BILL, 2: NoticeKind.WIN, 3: NoticeKind.IMPRESSION}
 MINUTE = 29_000_000
-TABLES = (
-    *("ops.progress", "ops.gap", "ops.stream"),
-    *("ledger.bid", "ledger.lease_minute", "ledger.transfer", "ledger.account", "ledger.suspense"),
-    *("rollup.traffic_minute", "rollup.notice_minute", "rollup.latency_minute", "rollup.flagged_minute"),
-)
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -49,12 +45,6 @@ def link(dsn: str) -> Iterator[Link]:
     made = Link(dsn, "test")
     yield made
     made.broken()
-
-
-def empty(link: Link) -> None:
-    with link.connection() as db, db.cursor() as cursor:
-        for table in TABLES:
-            cursor.execute(f"DELETE FROM {table}")  # of a few rows: much faster than TRUNCATE
 
 
 def query(link: Link, sql: str) -> list[tuple[Any, ...]]:
@@ -110,15 +100,23 @@ def check_books(link: Link, sent: list[Notice]) -> None:
     media = dict(query(link, "SELECT ref, balance_nano::bigint FROM ledger.balance WHERE kind = 'media'"))
     assert media == truth.media
     assert query(link, "SELECT coalesce(sum(balance_nano), 0)::bigint FROM ledger.balance") == [(0,)]
-    assert query(link, "SELECT coalesce(sum(spent_nano), 0)::bigint FROM ledger.bid") == [(truth.spend.total(),)]
+    spent = [(truth.spend.total(),)]
+    for kept in (
+        "spent_nano) FROM ledger.bid",
+        "spent_nano) FROM ledger.campaign_day",
+        "amount_nano) FROM ledger.receipt_hour",
+    ):
+        assert query(link, f"SELECT coalesce(sum({kept}".replace(") FROM", "), 0)::bigint FROM")) == spent
+    claims = query(link, "SELECT coalesce(sum(balance_nano), 0)::bigint FROM ledger.balance WHERE kind = 'claim'")
+    assert claims == [(sum(truth.suspense.values()),)]
 
 
 @FEW
 @given(sent=st.lists(notices(), max_size=60), data=st.data())
 def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
-    link: Link, sent: list[Notice], data: st.DataObject
+    dsn: str, link: Link, sent: list[Notice], data: st.DataObject
 ) -> None:
-    empty(link)
+    empty(dsn)
     ledger = Ledger(link, RULES, WINDOW_MS)
     position = ledger.place("s").position
     while position < len(sent):
@@ -126,7 +124,7 @@ def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
         batch = Batch("s", position, after, sent[position:after])
         if data.draw(st.booleans()):
             with pytest.MonkeyPatch.context() as patch, suppress(Crash):
-                patch.setattr(ledger_module, "_write_bids", _write_then_crash(ledger_module._write_bids))
+                patch.setattr(posting, "post_spends", _write_then_crash(posting.post_spends))
                 ledger.commit(batch)
             assert ledger.place("s").position == position
         ledger.commit(batch)
@@ -135,8 +133,8 @@ def test_notices_in_batches_that_crash_and_come_again_equal_the_books(
 
 
 def _write_then_crash(write: Any) -> Any:
-    def crash(cursor: Any, bids: Any) -> None:
-        write(cursor, bids)
+    def crash(cursor: Any, spends: Any) -> None:
+        write(cursor, spends)
         raise Crash
 
     return crash
@@ -147,7 +145,7 @@ def _write_then_crash(write: Any) -> Any:
 def test_two_streams_that_speak_of_the_same_bids_book_each_once(
     dsn: str, link: Link, first: list[Notice], second: list[Notice]
 ) -> None:
-    empty(link)
+    empty(dsn)
     other = Link(dsn, "test other")
     with closing(_Closing(other)):
         for stream, via, sent in (("a", link, first), ("b", other, second)):
@@ -178,10 +176,10 @@ def window(seq: int) -> Deltas:
 @FEW
 @given(data=st.data(), last=st.integers(1, 30), lost=st.sets(st.integers(1, 29), max_size=4))
 def test_windows_in_any_order_with_repeats_and_gaps_count_exactly_what_was_not_lost(
-    link: Link, data: st.DataObject, last: int, lost: set[int]
+    dsn: str, link: Link, data: st.DataObject, last: int, lost: set[int]
 ) -> None:
     """The bus loses and repeats, the producer sends again all but `lost`; every few steps the aggregator restarts."""
-    empty(link)
+    empty(dsn)
     kept = [seq for seq in range(1, last + 1) if seq not in lost or seq == last]
     live = [seq for seq in kept if data.draw(st.booleans())] + [last]
     arriving = data.draw(st.permutations(live)) + data.draw(st.lists(st.sampled_from(kept), max_size=5))
@@ -222,7 +220,7 @@ def test_windows_in_any_order_with_repeats_and_gaps_count_exactly_what_was_not_l
 
 
 def test_two_aggregators_that_hear_the_same_host_count_each_window_once(dsn: str, link: Link) -> None:
-    empty(link)
+    empty(dsn)
     other = Link(dsn, "test other")
     with closing(_Closing(other)):
         one, two = Writer(link), Writer(other)
@@ -232,8 +230,8 @@ def test_two_aggregators_that_hear_the_same_host_count_each_window_once(dsn: str
     assert query(link, "SELECT sum(requests)::int FROM rollup.traffic_minute") == [(1 + 2 + 3 + 5,)]
 
 
-def test_what_failed_half_way_leaves_no_trace(link: Link) -> None:
-    empty(link)
+def test_what_failed_half_way_leaves_no_trace(dsn: str, link: Link) -> None:
+    empty(dsn)
     broken = Row(**(dict.fromkeys(Row.__struct_fields__, 0) | {"kind": Kind.REQUEST, "exchange": 70_000, "n": 1}))
     with pytest.raises(psycopg2.Error):
         Writer(link).apply([window(1), Deltas("host-1", 5, 2, 0, [broken])], [])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bidder._fast.frequency import PERIOD_S, FrequencyTable
 from bidder.money.tokens import BidIds
+from tests.reference import holds
 from tests.worlds import NOW_S, World, banner, campaign, request
 
 Rule = dict[str, Any]
@@ -133,3 +134,41 @@ def test_a_small_table_is_exact_until_it_forgets(directory: Path, asked: list[tu
         if allowed:
             windows.count("ann", str(key), per_s, now_s)
         assert table.counted(key, now_s) == windows.counts["ann", str(key), per_s]
+
+
+bids = st.tuples(st.just("bid"), st.integers(1, 3), st.sampled_from([10, 60]))
+fates = st.tuples(st.sampled_from(["shown", "lost"]), st.integers(0, 60), st.just(0))
+waits = st.tuples(st.just("wait"), st.sampled_from([1, 5, 9, 10, 11, 30, 59, 60, 61, 100, 181]), st.just(0))
+LONGEST = 3 * 6  # of hold times, where one of 10 s lies beside one of 60
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(1, 4), st.sampled_from([30, 200, 1_000]), st.lists(st.one_of(bids, fates, waits), max_size=60))
+def test_a_window_never_counts_more_than_its_cap_and_gives_every_hold_back_in_time(
+    directory: Path, most: int, per_s: int, asked: list[tuple[str, int, int]]
+) -> None:
+    table = FrequencyTable(directory / f"{next(NUMBERS)}.table", 64)
+    windows, now_s = holds.Windows(LONGEST), NOW_S
+    open_bids: list[tuple[int, int, int]] = []
+    for what, n, hold_s in asked:
+        if what == "wait":
+            now_s += n
+        elif what == "bid":
+            least, upper = windows.least(n, now_s), windows.most(n, now_s)
+            counted = table.count(n, now_s, per_s, most, hold_s)
+            if least >= most:
+                assert not counted
+            if upper < most:
+                assert counted
+            if counted:
+                windows.bid(n, now_s, per_s, hold_s)
+                open_bids.append((n, now_s, hold_s))
+        elif open_bids:
+            key, bid_s, held_s = open_bids.pop(n % len(open_bids))
+            if what == "lost":
+                told = table.lost(key, bid_s, now_s, per_s, held_s)
+                assert told == windows.lost(key, bid_s, now_s, held_s)
+            else:
+                assert table.shown(key, bid_s, now_s, per_s, held_s) == windows.shown(key, bid_s, now_s, per_s, held_s)
+        for key in (1, 2, 3):
+            assert windows.least(key, now_s) <= table.counted(key, now_s) <= windows.most(key, now_s)

@@ -31,7 +31,7 @@ def test_the_first_of_each_kind_counts_and_the_second_does_not() -> None:
     booking = booked(notice(NoticeKind.WIN), notice(NoticeKind.BILL, 500), notice(NoticeKind.BILL, 500))
     assert measures(booking) == [1, 1, *[0] * 11, 500]
     assert booking.leases == {(8, MINUTE): [500, 700]}
-    assert booking.transfers == {("lease:8", "media:1", "media", MINUTE): [500]}
+    assert booking.spends == {(4, 8, 1, MINUTE, 0): [500, 0, 0, 1]}
 
 
 def test_what_an_earlier_batch_booked_is_not_booked_again() -> None:
@@ -99,7 +99,7 @@ def test_a_bid_spends_once_even_where_its_exchange_changes_its_rule() -> None:
 def test_without_a_lease_the_campaign_pays() -> None:
     numbers = {name: getattr(notice(NoticeKind.BILL, 500), name) for name in Notice.__struct_fields__}
     booking = booked(Notice(**(numbers | {"lease": 0})))
-    assert list(booking.transfers) == [("campaign:4", "media:1", "media", MINUTE)]
+    assert list(booking.spends) == [(4, 0, 1, MINUTE, 0)]
     assert booking.leases == {}
 
 
@@ -124,7 +124,7 @@ def test_a_conversion_counts_with_its_value_until_its_click_is_too_long_ago() ->
     in_time, too_late = conversion(5_000 + CLICK_WINDOW_MS, 30), conversion(5_001 + CLICK_WINDOW_MS, 30)
     assert measures(booked(in_time, states=clicked.bids))[-2:] == [30, 0]
     late = booked(too_late, states=clicked.bids)
-    assert (late.rollup, late.bids, late.transfers) == ({}, {}, {})
+    assert (late.rollup, late.bids, late.spends) == ({}, {}, {})
     assert late.flagged == {(MINUTE, 1, 4, NoticeKind.CONVERSION, NoticeFlag.EXPIRED): [1]}
 
 
@@ -136,7 +136,7 @@ def test_players_are_counted_by_what_they_say_and_spend_nothing() -> None:
     kinds = [NoticeKind.VIEWABLE, NoticeKind.START, NoticeKind.FIRST_QUARTILE, NoticeKind.COMPLETE]
     booking = booked(*(notice(kind, 500) for kind in kinds for _ in range(2)))
     assert measures(booking) == [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0]
-    assert (booking.leases, booking.transfers) == ({}, {})
+    assert (booking.leases, booking.spends) == ({}, {})
 
 
 def test_a_notice_of_a_kind_of_later_builds_stops_the_batch() -> None:

@@ -79,30 +79,98 @@ def test_counts_outlive_the_supervisor_but_not_a_boot_or_another_size(tmp_path: 
 
 def test_keys_are_random_replaced_each_period_and_the_one_before_the_last_is_erased(tmp_path: Path) -> None:
     path = tmp_path / "frequency"
-    keys = iter([b"a" * 64, b"b" * 64, b"c" * 64])
-    table = FrequencyTable(path, 8, now_s=NOW_S, draw=lambda n: next(keys))
-    held = [b"a", b"b", b"c"]
-    assert [name * 64 in path.read_bytes() for name in held] == [True, False, False]
-    assert not table.rotate(NOW_S + PERIOD_S - 1)
-    assert table.rotate(NOW_S + PERIOD_S)
-    assert [name * 64 in path.read_bytes() for name in held] == [True, True, False]
-    assert not table.rotate(NOW_S + 2 * PERIOD_S - 1)
-    assert table.rotate(NOW_S + 2 * PERIOD_S)
-    assert [name * 64 in path.read_bytes() for name in held] == [False, True, True]
-    assert table.generation == 2
+    period = NOW_S // PERIOD_S
+    begins_s = (period + 1) * PERIOD_S
+    table = FrequencyTable(path, 8, now_s=NOW_S, keys=key_of)
+
+    def held() -> list[int]:
+        return [which for which in range(period - 2, period + 4) if key_of(which) in path.read_bytes()]
+
+    assert held() == [period - 1, period]
+    assert not table.rotate(begins_s - 1)
+    assert table.rotate(begins_s)
+    assert (held(), table.period, table.keys) == ([period, period + 1], period + 1, key_of(period + 1))
+    assert not table.rotate(begins_s + PERIOD_S - 1)
+    assert table.rotate(begins_s + 2 * PERIOD_S)  # nobody was there for a period
+    assert (held(), table.period) == ([period + 2, period + 3], period + 3)
+
+
+def key_of(period: int) -> bytes:
+    return b"%04d" % period * 16
+
+
+def test_another_secret_forgets_all_and_without_one_keys_are_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "frequency"
+    assert FrequencyTable(path, 64, now_s=NOW_S, keys=key_of).count(7, NOW_S, 60, 2)
+    assert FrequencyTable(path, 64, now_s=NOW_S, keys=key_of).counted(7, NOW_S) == 1
+    assert FrequencyTable(path, 64, now_s=NOW_S).counted(7, NOW_S) == 1
+    assert FrequencyTable(path, 64, now_s=NOW_S, keys=lambda period: bytes(64)).counted(7, NOW_S) == 0
+    drawn = [FrequencyTable(tmp_path / name, 8, now_s=NOW_S).keys for name in ("a", "b")]
+    assert drawn[0] != drawn[1]
+    with pytest.raises(ValueError, match="64 bytes, not 3"):
+        FrequencyTable(tmp_path / "c", 8, now_s=NOW_S, keys=lambda period: b"abc")
+
+
+def test_a_hold_becomes_an_impression_or_is_given_back(table: FrequencyTable) -> None:
+    assert [table.count(7, NOW_S, 600, 2, 60) for _ in range(3)] == [True, True, False]
+    assert table.shown(7, NOW_S, NOW_S + 5, 600, 60) == 1
+    assert table.counted(7, NOW_S + 59) == 2
+    assert table.counted(7, NOW_S + 60) == 1
+    assert [table.count(7, NOW_S + 60, 600, 2, 60) for _ in range(2)] == [True, False]
+    assert table.statistics | {"dropped": 0} == table.statistics
+    assert (table.statistics["confirmed"], table.statistics["late"]) == (1, 0)
+
+
+def test_a_loss_gives_its_hold_back_at_once_but_none_that_is_gone_or_of_another_window(table: FrequencyTable) -> None:
+    assert table.count(7, NOW_S, 600, 1, 60)
+    assert table.lost(7, NOW_S, NOW_S + 1, 600, 60)
+    assert not table.lost(7, NOW_S, NOW_S + 1, 600, 60)
+    assert table.count(7, NOW_S + 10, 600, 1, 60)
+    assert not table.lost(7, NOW_S - 1, NOW_S + 10, 600, 60)  # bid before the window began
+    assert not table.lost(8, NOW_S, NOW_S + 10, 600, 60)
+    assert not table.lost(7, NOW_S + 10, NOW_S + 70, 600, 60)
+    assert table.statistics["released"] == 1
+
+
+def test_an_impression_that_comes_late_is_counted_and_may_go_beyond_the_cap(table: FrequencyTable) -> None:
+    assert table.count(7, NOW_S, 600, 1, 60)
+    assert table.count(7, NOW_S + 60, 600, 1, 60)
+    assert table.shown(7, NOW_S, NOW_S + 61, 600, 60) == 1
+    assert table.shown(7, NOW_S + 60, NOW_S + 62, 600, 60) == 2
+    assert not table.count(7, NOW_S + 300, 600, 1, 60)
+    assert table.statistics["late"] == 1
+
+
+def test_an_impression_without_a_window_begins_one(table: FrequencyTable) -> None:
+    assert table.count(7, NOW_S, 60, 1, 300)
+    assert table.shown(7, NOW_S, NOW_S + 61, 60, 300) == 1
+    assert table.counted(7, NOW_S + 120) == 1
+    assert table.counted(7, NOW_S + 121) == 0
+
+
+def test_what_another_host_counted_is_learned_and_never_takes_back_what_this_one_knows(table: FrequencyTable) -> None:
+    table.learn(7, NOW_S + 50, 2, NOW_S)
+    assert (table.counted(7, NOW_S), table.counted(7, NOW_S + 50)) == (2, 0)
+    assert table.count(7, NOW_S, 600, 4, 30)
+    table.learn(7, NOW_S + 40, 1, NOW_S)
+    assert table.counted(7, NOW_S) == 3
+    table.learn(7, NOW_S + 40, 3, NOW_S)
+    assert table.counted(7, NOW_S) == 4
+    table.learn(8, NOW_S, 3, NOW_S)
+    assert table.counted(8, NOW_S - 1) == 0
 
 
 def test_a_file_that_is_missing_foreign_or_cut_short_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "frequency"
     with pytest.raises(MappingError, match=r"supervisor .* creates it"):
         FrequencyTable(path)
-    path.write_bytes(b"obpurse1" + bytes(8192))
+    path.write_bytes(b"obpurse1" + bytes(40_000))
     with pytest.raises(MappingError, match="remove it"):
         FrequencyTable(path, 8)
     path.unlink()
     FrequencyTable(path, 1024)
     with path.open("r+b") as file:
-        file.truncate(8192)
+        file.truncate(40_000)
     with pytest.raises(MappingError, match="shorter than its 1024 slots"):
         FrequencyTable(path)
 
@@ -135,6 +203,14 @@ def test_workers_that_count_at_once_never_pass_the_cap_where_there_is_room(tmp_p
     assert counted == [CAP] * KEYS
 
 
+def test_holds_that_become_impressions_while_others_count_never_pass_the_cap(tmp_path: Path) -> None:
+    table = FrequencyTable(tmp_path / "frequency", 4096)
+    counted = race(tmp_path / "frequency", KEYS, hold_s=300)
+    assert counted == [CAP] * KEYS
+    assert table.statistics["confirmed"] == CAP * KEYS
+    assert table.statistics["late"] == 0
+
+
 def test_workers_that_open_the_same_windows_at_the_same_moment_open_each_once(tmp_path: Path) -> None:
     FrequencyTable(tmp_path / "frequency", 1 << 18)
     opened = race(tmp_path / "frequency", 20_000, rounds=1, cap=1)
@@ -151,12 +227,12 @@ def test_workers_that_fight_for_old_places_pass_the_cap_by_one_each_at_most(tmp_
     assert min(counted) >= CAP - WORKERS + 1
 
 
-def race(path: Path, keys: int, *, rounds: int = CAP + 1, cap: int = CAP) -> list[int]:
+def race(path: Path, keys: int, *, rounds: int = CAP + 1, cap: int = CAP, hold_s: int = 0) -> list[int]:
     """Four processes count every key once a round, in the same order; how often each key was counted."""
     results: SimpleQueue[list[int]] = FORK.SimpleQueue()
     start = FORK.Barrier(WORKERS)
     workers = [
-        FORK.Process(target=_count_all, args=(path, keys, rounds, cap, start, results), daemon=True)
+        FORK.Process(target=_count_all, args=(path, keys, rounds, cap, hold_s, start, results), daemon=True)
         for _ in range(WORKERS)
     ]
     for worker in workers:
@@ -168,11 +244,16 @@ def race(path: Path, keys: int, *, rounds: int = CAP + 1, cap: int = CAP) -> lis
     return [sum(tally[key] for tally in tallies) for key in range(keys)]
 
 
-def _count_all(path: Path, keys: int, rounds: int, cap: int, start: Barrier, results: SimpleQueue[list[int]]) -> None:
+def _count_all(
+    path: Path, keys: int, rounds: int, cap: int, hold_s: int, start: Barrier, results: SimpleQueue[list[int]]
+) -> None:
     table = FrequencyTable(path)
     tally = [0] * keys
     start.wait(10)
     for _ in range(rounds):
         for key in range(keys):
-            tally[key] += table.count(key * 8 + 1 | key << 20, NOW_S, 600, cap)
+            counted = table.count(key * 8 + 1 | key << 20, NOW_S, 600, cap, hold_s)
+            tally[key] += counted
+            if counted and hold_s:
+                table.shown(key * 8 + 1 | key << 20, NOW_S, NOW_S, 600, hold_s)
     results.put(tally)

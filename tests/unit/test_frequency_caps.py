@@ -185,14 +185,15 @@ def test_an_exchange_has_user_ids_of_its_own_while_ifa_and_buyeruid_hold_everywh
 
 def test_windows_run_on_across_a_change_of_keys(tmp_path: Path) -> None:
     world = World(tmp_path, [capped(cap(2, per_s=7 * DAY_S))])
-    at(world, NOW_S + PERIOD_S - DAY_S)
+    begins_s = (NOW_S // PERIOD_S + 1) * PERIOD_S
+    at(world, begins_s - DAY_S)
     assert served(world, user()) == ["capped"]
-    at(world, NOW_S + PERIOD_S)
-    assert world.frequency.rotate(NOW_S + PERIOD_S)
+    at(world, begins_s)
+    assert world.frequency.rotate(begins_s)
     assert [served(world, user()) for _ in range(2)] == [["capped"], []]
-    at(world, NOW_S + PERIOD_S + 6 * DAY_S - 1)
+    at(world, begins_s + 6 * DAY_S - 1)
     assert served(world, user()) == []
-    at(world, NOW_S + PERIOD_S + 6 * DAY_S)
+    at(world, begins_s + 6 * DAY_S)
     assert [bool(served(world, user())) for _ in range(3)] == [True, True, False]
 
 

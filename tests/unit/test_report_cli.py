@@ -198,15 +198,44 @@ def test_nobids_are_by_reason(outbid: Outbid) -> None:
     ]
 
 
-def test_the_ledger_adds_up_to_zero(outbid: Outbid) -> None:
-    rows = {row["account"]: row["balance_usd"] for row in outbid.rows("ledger")}
+def test_the_accounts_add_up_to_zero(outbid: Outbid) -> None:
+    rows = {row["account"]: row["balance_usd"] for row in outbid.rows("accounts")}
     assert rows == {
-        "campaign:1": "-0.000002000",
+        "advertiser:1": "-0.000001800",
+        "campaign:1": "-0.000000500",
         "lease:1": "0.000000500",
-        "campaign:2": "-0.000000300",
+        "campaign:2": "0.000000000",
         "media:1": "0.000001500",
         "media:2": "0.000000300",
+        "suspense:1": "-0.000000600",
+        "claim:1": "0.000000600",
     }
+    assert outbid.code("accounts") == 0
+    assert outbid.capsys.readouterr().out.endswith("\n\nAll 8 accounts add up to 0.000000000.\n")
+
+
+def test_the_ledger_says_what_became_of_each_budget(outbid: Outbid) -> None:
+    figures = ("granted", "returned", "spent", "balance", "late", "overspend", "suspense", "charged")
+    rows = {
+        row["campaign"]: [row[f"{figure}_nano_usd"] for figure in figures]
+        for row in outbid.rows("ledger", "--since", "2020-01-01")
+    }
+    assert rows == {"c-1": [2000, 0, 1500, 500, 0, 0, 600, 1500], "c-2": [0, 0, 300, -300, 0, 0, 0, 300]}
+    by_day = outbid.rows("ledger", "--by", "day,exchange", "--where", "campaign=c-2", "--since", "2020-01-01")
+    assert [(row["day"], row["exchange"], row["spent_usd"]) for row in by_day] == [
+        ("2026-03-25", "openx", "0.000000300")
+    ]
+    assert outbid.rows("ledger", "--since", "2020-01-01", "--until", "2020-01-02") == []
+
+
+def test_suspense_is_listed_with_what_became_of_it(outbid: Outbid) -> None:
+    (row,) = outbid.rows("suspense")
+    assert (row["exchange"], row["campaign"], row["price_usd"], row["state"]) == (
+        "generic",
+        "c-1",
+        "0.000000600",
+        "open",
+    )
 
 
 def test_budgets_show_what_was_spent(outbid: Outbid) -> None:

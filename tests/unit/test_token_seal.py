@@ -24,7 +24,7 @@ tokens = st.builds(
     **dict.fromkeys(("campaign", "creative", "deal", "inventory", "bid_price", "taken"), u32),
     lease=i64,
     **dict.fromkeys(("asked", "user"), st.integers(0, 2**64 - 1)),
-    user_period=u8,
+    user_stamp=u8,
 )
 classes = st.sampled_from(TokenClass)
 SEALED = seal(SEALER, TokenClass.NOTICE, Token(b"\x01\xba\x81\x40abcdefgh", campaign=7, bid_price=2_400_000))
