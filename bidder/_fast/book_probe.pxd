@@ -28,7 +28,7 @@ cdef enum:
     SHORT_TEXT = 16            # bytes of one at most
 
 cdef struct TextId:            # the same of a text
-    uint64_t first, last       # bytes: all of them, with `n`
+    uint64_t words[2]          # its bytes, zeros behind them
     uint32_t n
     uint32_t dimension
     int64_t found              # as above
@@ -120,6 +120,10 @@ cdef class Probe:
     cdef int64_t confirmed(self, const Question* question) noexcept nogil
     @final
     cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil
+    @final
+    cdef void ask_hashed(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
+    @final
+    cdef bint ask_known(self, uint32_t dimension, const uint64_t* words, size_t n) noexcept nogil
     @final
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil
     @final

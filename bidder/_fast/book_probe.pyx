@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 from bidder._fast.book_classes cimport CLASS_DIMENSIONS, Class, class_key, class_of
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room, postings_unite
-from bidder._fast.json_text cimport fold_ascii
+from bidder._fast.json_text cimport fold_ascii, short_text
 from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
 from bidder._fast.taxonomy cimport Codes, codes_of
@@ -84,7 +84,7 @@ cdef Known* known_new() noexcept nogil:
         return NULL
     known.question_cap = LINEAR
     known.questions = <Question*>malloc(LINEAR * sizeof(Question))
-    known.folded = <char*>malloc(FOLD_ROOM)
+    known.folded = <char*>malloc(FOLD_ROOM + SHORT_TEXT)
     if known.questions == NULL or known.folded == NULL:
         known_free(known)
         return NULL
@@ -98,18 +98,19 @@ cdef void known_free(Known* known) noexcept nogil:
         free(known)
 
 
-cdef inline TextId* text_id(Known* known, uint32_t dimension, const char* p, uint32_t n, uint64_t* first,
-                            uint64_t* last) noexcept nogil:
-    """Where a text of 1 to SHORT_TEXT bytes would be remembered, and its bytes."""
-    if n >= 8:
-        first[0], last[0] = book_load8(p), book_load8(p + n - 8)
-    elif n >= 4:
-        first[0], last[0] = book_load4(p), book_load4(p + n - 4)
-    else:
-        first[0] = <uint64_t><uint8_t>p[0] << 16 | <uint64_t><uint8_t>p[n >> 1] << 8 | <uint8_t>p[n - 1]
-        last[0] = 0
-    return &known.texts[book_mix(first[0] ^ (<uint64_t>dimension << 32 | n), last[0] ^ <uint64_t>0x9E3779B97F4A7C15)
+cdef inline TextId* text_id(Known* known, uint32_t dimension, const uint64_t* words, size_t n) noexcept nogil:
+    """Where a text of so many bytes would be remembered."""
+    return &known.texts[book_mix(words[0] ^ (<uint64_t>dimension << 32 | n), words[1] ^ <uint64_t>0x9E3779B97F4A7C15)
                         & (TEXT_IDS - 1)]
+
+
+cdef inline void words_of(uint32_t dimension, const void* p, size_t n, uint64_t* words) noexcept nogil:
+    """Of 1 to SHORT_TEXT bytes; categories may lie where nothing is to be read behind them."""
+    if dimension != D_CAT:
+        short_text(<const char*>p, n, False, words)
+        return
+    words[0] = words[1] = 0
+    memcpy(words, p, n)
 
 
 cdef class Probe:
@@ -285,32 +286,35 @@ cdef class Probe:
     cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil:
         """Answer what was asked about these dimensions; plans for those that can refuse a campaign."""
         cdef const Plan* mold
-        cdef Plan* plan
-        cdef uint32_t i, number, q = 0, asked, incs, excs
+        cdef Plan* plan = &self.plans[self.plan_count]
+        cdef const Question* question = self.known.questions
+        cdef const Question* end
+        cdef const Question* asked
+        cdef uint32_t i, incs, excs
         self.asked += self.question_n
         if not (self.held_room(self.question_n) and postings_room(&self.incs, self.question_n)
                 and postings_room(&self.excs, self.question_n)):
             self.broken = True
             self.question_n = 0
+        end = question + self.question_n
         self.resolve()
         for i in range(n):
-            number = numbers[i]
-            mold = &self.molds[number]
-            incs, excs, asked = self.incs.count, self.excs.count, q
-            while q < self.question_n and self.known.questions[q].plan == number:
-                self.answer(&self.known.questions[q])
-                q += 1
-            if q - asked > LINEAR:
+            mold = &self.molds[numbers[i]]
+            incs, excs, asked = self.incs.count, self.excs.count, question
+            while question < end and question.plan == numbers[i]:
+                self.answer(question)
+                question += 1
+            if question - asked > LINEAR:
                 postings_unite(&self.incs, incs)
                 postings_unite(&self.excs, excs)
             # An imp without sizes, or with ratios besides: the auction looks at each creative.
-            if (mold.base == NULL and self.excs.count == excs) or (mold.dimension == D_SIZE and q == asked):
+            if (mold.base == NULL and self.excs.count == excs) or (mold.dimension == D_SIZE and question == asked):
                 continue
-            plan = &self.plans[self.plan_count]
-            self.plan_count += 1
             plan.base, plan.dimension, plan.near = mold.base, mold.dimension, mold.near
             plan.inc_first, plan.inc_end = incs, self.incs.count
             plan.exc_first, plan.exc_end = excs, self.excs.count
+            plan += 1
+        self.plan_count = <uint32_t>(plan - self.plans)
 
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         """Value id, or -1 where the book does not name it."""
@@ -422,21 +426,35 @@ cdef class Probe:
         fetch_line(&self.index[question.hash & (self.head.table[S_INDEX].count - 1)])
 
     cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
-        cdef Question* question = self.open_question(dimension, n) if p != NULL else NULL
-        cdef const TextId* known
-        cdef uint64_t first, last
-        if question == NULL:
+        cdef uint64_t[2] words
+        if p == NULL:
             return
-        question.p = p
         if 0 < n <= SHORT_TEXT:
-            known = text_id(self.known, dimension, <const char*>p, <uint32_t>n, &first, &last)
-            if known.found and known.first == first and known.last == last and known.n == n \
-                    and known.dimension == dimension:
-                question.value = known.found - 2
-                if question.value >= 0:
-                    fetch_line(&self.values[question.value])
+            words_of(dimension, p, n, words)
+            if self.ask_known(dimension, words, n):
                 return
-        self.hash_question(question, p)
+        self.ask_hashed(dimension, p, n)
+
+    cdef void ask_hashed(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
+        cdef Question* question = self.open_question(dimension, n)
+        if question != NULL:
+            question.p = p
+            self.hash_question(question, p)
+
+    cdef bint ask_known(self, uint32_t dimension, const uint64_t* words, size_t n) noexcept nogil:
+        """False: the text is not remembered. One that the book does not name needs no answer."""
+        cdef const TextId* known = text_id(self.known, dimension, words, n)
+        cdef Question* question
+        if not known.found or known.words[0] != words[0] or known.words[1] != words[1] or known.n != n \
+                or known.dimension != dimension:
+            return False
+        if known.found >= 2:
+            question = self.open_question(dimension, n)
+            if question != NULL:
+                question.p = known
+                question.value = known.found - 2
+                fetch_line(&self.values[question.value])
+        return True
 
     cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil:
         """Negative: the request has none."""
@@ -456,27 +474,31 @@ cdef class Probe:
     cdef void remember(self, const Question* question, int64_t id) noexcept nogil:
         cdef NumberId* number
         cdef TextId* text
-        cdef uint64_t first, last
+        cdef uint64_t[2] words
         if question.p == NULL:
             number = &self.known.numbers[question.dimension * NUMBER_IDS + (question.number & (NUMBER_IDS - 1))]
             number.number = question.number
             number.found = id + 2
         elif 0 < question.n <= SHORT_TEXT:
-            text = text_id(self.known, question.dimension, <const char*>question.p, question.n, &first, &last)
-            text.first, text.last, text.n, text.dimension = first, last, question.n, question.dimension
+            words_of(question.dimension, question.p, question.n, words)
+            text = text_id(self.known, question.dimension, words, question.n)
+            text.words[0], text.words[1], text.n, text.dimension = words[0], words[1], question.n, question.dimension
             text.found = id + 2
 
     cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil:
         """Text compared without case. ASCII is folded here; the rest by Python, as the compiler of the book did."""
         cdef char* out = self.known.folded + self.folded_n
         cdef Py_ssize_t n = text.n
+        cdef uint64_t[2] words
         if text.p == NULL or n > FOLD_MAX:
+            return
+        if 0 < n <= SHORT_TEXT and short_text(text.p, n, True, words) and self.ask_known(dimension, words, n):
             return
         if not fold_ascii(out, text.p, n):
             n = self.casefold(text[0], out)
         if n >= 0:
             self.folded_n += <uint32_t>n
-            self.ask(dimension, out, n)
+            self.ask_hashed(dimension, out, n)
 
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil:
         """Writes the folded text and returns its length, or -1."""

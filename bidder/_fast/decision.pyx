@@ -242,12 +242,14 @@ cdef class Decider(BidHandler):
         cdef int written = 0
         self.admission.lane = desk.row.key
         desk.body = NULL
+        self.counters.begin()
         if reason == REASON_NONE:
             reason = self.bid_all(desk, &written)
             if written:
                 desk.status = 200
         if not desk.test:
             self.count(desk, reason, written > 0)
+        self.counters.end()
         if desk.row.gives_nbr and desk.named and not written:
             return self.say_why(desk, reason)
         return desk.status
@@ -381,16 +383,13 @@ cdef class Decider(BidHandler):
         self.writer.put_bid(self.book, creative, &splices)
         self.bids += 1
         if not test:
-            self.counters.begin()
             self.counters.add(&key, 1, best.price)
             self.admission.earn(key.exchange, best.price)
-            self.counters.end()
         return REASON_NONE
 
     cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
         """One request, its reason if it got no bid, and how long it took."""
         cdef CounterKey key
-        self.counters.begin()
         desk.key.kind = COUNT_REQUEST
         self.counters.add(&desk.key, 1, 0)
         if not bid:
@@ -404,7 +403,6 @@ cdef class Decider(BidHandler):
         self.admission.ended = self.clock.monotonic_ns()
         key.reason = bucket_of(self.admission.ended - self.admission.now)
         self.counters.add(&key, 1, 0)
-        self.counters.end()
 
 
 cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:

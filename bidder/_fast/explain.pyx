@@ -137,7 +137,8 @@ cdef class Explainer(Decider):
         cdef uint8_t why
         cdef int before = self.written
         self.imp_at(number)
-        why = self.bid_imp(self.desk, number, &self.written)
+        with self.counters:
+            why = self.bid_imp(self.desk, number, &self.written)
         return why, self.written > before
 
     def answered(self):
