@@ -7,7 +7,7 @@ number in Postgres, the same in every book.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from bidder._fast.book_classes cimport Class
-from bidder._fast.book_probe cimport Known
+from bidder._fast.book_questions cimport Known
 
 cdef enum:                     # CreativeRec.flags
     CREATIVE_SCRIPT = 1        # markup holds a script: banner type 3

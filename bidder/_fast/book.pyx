@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from bidder._fast.book_check cimport check_book
 from bidder._fast.book_classes cimport CLASSES, Class
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_probe cimport known_free, known_new
+from bidder._fast.book_questions cimport known_free, known_new
 from bidder._fast.currency cimport write_currency
 
 from bidder._fast.book_check import BookError

@@ -33,6 +33,9 @@ from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
+cdef extern from *:
+    int __builtin_clzll(unsigned long long) noexcept nogil
+
 cdef enum:
     NS_PER_S = 1_000_000_000
     NS_PER_MS = 1_000_000
@@ -93,6 +96,7 @@ cdef class Decider(BidHandler):
             self.look(desk, row, body, body_n)
             if desk.reason == REASON_NONE:
                 self.open(desk)
+        self.writer.begin(self.outbox, self.head_n)
         status = self.conclude(desk)
         self.packs = desk.row.gzip
         if status == 200:
@@ -407,10 +411,7 @@ cdef class Decider(BidHandler):
 
 cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
     """The smallest b with ns <= 2**b microseconds."""
-    cdef uint8_t bucket = 0
-    while bucket < LATENCY_TOP and (<int64_t>1000 << bucket) < ns:
-        bucket += 1
-    return bucket
+    return <uint8_t>min(64 - __builtin_clzll(<uint64_t>(ns - 1) // 1000), LATENCY_TOP) if ns > 1000 else 0
 
 
 cdef inline int64_t asked_of(Desk desk, const Candidate* best) noexcept nogil:

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 from bidder._fast.admission cimport Admission, Standing
 from bidder._fast.answers cimport Outbox
-from bidder._fast.backlog cimport Backlog
+from bidder._fast.backlog cimport Backlog, Room
 from bidder._fast.framing cimport Body, Head
 from bidder._fast.handler cimport BidHandler
 from bidder._fast.heads cimport KnownHead
@@ -22,11 +22,6 @@ cdef enum Phase:
     AWAY                         # the request is with Tornado; what follows it waits
     LINGERING                    # refused and half closed: read and drop until the peer closes
     CLOSED
-
-cdef class Room:
-    """Where the loop reads the next bytes to; valid from get_buffer to buffer_updated."""
-    cdef char* at
-    cdef Py_ssize_t n
 
 cdef class Connections:
     """All connections of one worker, and the memory they share."""
