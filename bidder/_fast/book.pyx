@@ -57,7 +57,7 @@ cdef class Book:
         book.assets = <AssetRec*>book.section(S_ASSETS)
         book.blob = <const char*>book.section(S_BLOB)
         book.tell_zones()
-        book.known = known_new()
+        book.known = known_new(book.base)
         book.classes_room = calloc(CLASSES + 1, sizeof(Class))     # memory of its own only where one is used
         if book.known == NULL or book.classes_room == NULL:
             raise MemoryError

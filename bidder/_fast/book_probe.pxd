@@ -3,7 +3,6 @@
 from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book_classes cimport Class
-from bidder._fast.book_layout cimport D_DEAL
 from bidder._fast.book_postings cimport Plan, Posting, Postings
 from bidder._fast.book_questions cimport Asker, Known, Question
 from bidder._fast.request cimport Imp, Reader
@@ -23,10 +22,6 @@ cdef class Probe(Asker):
     cdef uint32_t held_n, held_cap, held_of_request, held_sorted
     cdef uint32_t bundle_term, domain_term       # keys of the request's bundle and domain; 0: not named
     cdef Postings incs, excs
-    cdef uint8_t numbered[27]        # 0, 1, 2 ...: molds of every dimension,
-    cdef uint8_t of_class[5]         # of those that classes are made of,
-    cdef uint8_t of_none[27]         # and of the request's others
-    cdef uint32_t dimension_count, of_request, of_class_n, of_none_n
     cdef Plan plans[27]              # of the request, as far as its class has none, then of the imp: those that can refuse
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
@@ -61,7 +56,3 @@ cdef class Probe(Asker):
     cdef void answer(self, const Question* question) noexcept nogil
     @final
     cdef int64_t confirmed(self, const Question* question) noexcept nogil
-
-cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
-    """Plan.near of a dimension of the imp, as Matcher.near tells it."""
-    return <uint32_t>1 << (dimension - D_DEAL)

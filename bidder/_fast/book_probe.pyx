@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
-from bidder._fast.book_classes cimport CLASS_DIMENSIONS, Class, class_key, class_of
+from bidder._fast.book_classes cimport Class, class_key, class_of
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room, postings_unite
 from bidder._fast.book_questions cimport UNKNOWN, Asker, Known, Question
@@ -28,9 +28,6 @@ cdef int _by_id(const void* a, const void* b) noexcept nogil:
 cdef class Probe(Asker):
     cdef int attach(self, const char* base, Known* known, Class* classes) except -1:
         """To a checked book, which must outlive the probe."""
-        cdef const Dimension* dimensions
-        cdef Plan* mold
-        cdef uint32_t i
         self.head = <const Header*>base
         self.known = known
         self.classes = classes
@@ -40,24 +37,6 @@ cdef class Probe(Asker):
         self.bitmaps = <const uint64_t*>(base + self.head.table[S_BITMAPS].at)
         self.slots = <const uint32_t*>(base + self.head.table[S_SLOTS].at)
         self.text = base + self.head.table[S_BLOB].at
-        dimensions = <const Dimension*>(base + self.head.table[S_DIMENSIONS].at)
-        self.dimension_count = <uint32_t>self.head.table[S_DIMENSIONS].count
-        for i in range(self.dimension_count):
-            mold = &self.molds[i]
-            mold.dimension = dimensions[i].id
-            mold.near = near_bit(mold.dimension) if mold.dimension >= D_DEAL else 0
-            if dimensions[i].base != NO_BITMAP:
-                mold.base = self.bitmaps + <uint64_t>dimensions[i].base * self.head.words
-            self.numbered[i] = <uint8_t>i
-            if mold.dimension < D_DEAL:
-                self.of_request = i + 1
-                if <uint32_t>CLASS_DIMENSIONS >> mold.dimension & 1:
-                    self.of_class[self.of_class_n] = <uint8_t>i
-                    self.of_class_n += 1
-                else:
-                    self.of_none[self.of_none_n] = <uint8_t>i
-                    self.of_none_n += 1
-        self.know_ways(self.dimension_count)
         self.held_cap = LINEAR
         self.held = <uint32_t*>malloc(self.held_cap * sizeof(uint32_t))
         if self.held == NULL:
@@ -85,12 +64,12 @@ cdef class Probe(Asker):
         self.plan_count = 0
         self.leave_class()
         if self.plain:
-            self.gather_all(self.numbered, self.of_request)
-            self.settle_plans(self.numbered, self.of_request)
+            self.gather_all(self.known.numbered, self.known.of_request)
+            self.settle_plans(self.known.numbered, self.known.of_request)
         else:
             self.join_class()
-            self.gather_all(self.of_none, self.of_none_n)
-            self.settle_plans(self.of_none, self.of_none_n)
+            self.gather_all(self.known.of_none, self.known.of_none_n)
+            self.settle_plans(self.known.of_none, self.known.of_none_n)
         self.held_of_request = self.held_n
         self.request_plans = self.plan_count
         self.request_incs = self.incs.count
@@ -126,8 +105,8 @@ cdef class Probe(Asker):
         """Asked and answered as for a request without a class; each of these dimensions has one value at most."""
         cdef uint32_t i
         cls.known = cls.open_known = 0
-        self.gather_all(self.of_class, self.of_class_n)
-        self.settle_plans(self.of_class, self.of_class_n)
+        self.gather_all(self.known.of_class, self.known.of_class_n)
+        self.settle_plans(self.known.of_class, self.known.of_class_n)
         cls.held_n = <uint8_t>self.held_n
         cls.plan_n = <uint8_t>self.plan_count
         cls.inc_n = <uint8_t>self.incs.count
@@ -146,8 +125,8 @@ cdef class Probe(Asker):
         self.plan_count = self.request_plans
         self.incs.count = self.request_incs
         self.excs.count = self.request_excs
-        self.gather_imp(imp, &self.numbered[self.of_request], self.dimension_count - self.of_request)
-        self.settle_plans(&self.numbered[self.of_request], self.dimension_count - self.of_request)
+        self.gather_imp(imp, &self.known.numbered[self.known.of_request], self.known.mold_n - self.known.of_request)
+        self.settle_plans(&self.known.numbered[self.known.of_request], self.known.mold_n - self.known.of_request)
 
     cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil:
         """Answer what was asked about these dimensions; plans for those that can refuse a campaign."""
@@ -165,7 +144,7 @@ cdef class Probe(Asker):
         end = question + self.question_n
         self.resolve()
         for i in range(n):
-            mold = &self.molds[numbers[i]]
+            mold = &self.known.molds[numbers[i]]
             incs, excs, asked = self.incs.count, self.excs.count, question
             while question < end and question.plan == numbers[i]:
                 self.answer(question)

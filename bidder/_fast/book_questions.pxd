@@ -2,7 +2,7 @@
 
 from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from bidder._fast.book_layout cimport Header, Value
+from bidder._fast.book_layout cimport D_DEAL, Header, Value
 from bidder._fast.book_postings cimport Plan
 from bidder._fast.request cimport Deal, Imp, Request, Size, Str
 
@@ -16,7 +16,7 @@ cdef enum:
     NUMBER_IDS = 64            # of a dimension that are remembered
     UNKNOWN = -2               # Question.value: not asked yet
 
-cdef enum:                     # Asker.ways: what a request has in a dimension
+cdef enum:                     # Known.ways: what a request has in a dimension
     WAY_OTHER = 0
     WAY_NUMBER = 1
     WAY_TEXT = 2               # compared as it is
@@ -46,12 +46,23 @@ cdef struct Question:          # does the book name this value?
     int64_t value              # id; -1: the book does not name it; UNKNOWN
 
 cdef struct Known:             # of a book, for all its probes
+    Plan molds[27]             # of every dimension, as the book has it; those of the request stand first
+    uint8_t ways[27]           # of each mold: WAY_
+    uint16_t texts_at[27]      # where its text stands in a Request
+    uint8_t numbered[27]       # 0, 1, 2 ...: all molds,
+    uint8_t of_class[5]        # those that classes are made of,
+    uint8_t of_none[27]        # and the request's others
+    uint32_t mold_n, of_request, of_class_n, of_none_n
     NumberId numbers[27 * 64]  # NUMBER_IDS a dimension
     TextId texts[1024]
     # Memory for one probe at a time, while it asks and is answered: a room for each would fill the processor's cache.
     Question* questions        # owned
     uint32_t question_cap
     char* folded               # owned: folded texts of the questions that are open
+
+cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
+    """Plan.near of a dimension of the imp, as Matcher.near tells it."""
+    return <uint32_t>1 << (dimension - D_DEAL)
 
 cdef class Asker:
     """Of one book; asks for one request at a time."""
@@ -68,11 +79,7 @@ cdef class Asker:
     cdef const Deal* deals
     cdef uint8_t exchange
     cdef bint broken                 # no memory: nothing may match this request
-    cdef Plan molds[27]              # of every dimension, as the book has it; those of the request stand first
-    cdef uint8_t ways[27]            # of each mold: WAY_
-    cdef uint16_t texts_at[27]       # where its text stands in a Request
     cdef uint32_t asking
-    cdef void know_ways(self, uint32_t molds) noexcept nogil
     # Questions for every value that the request has in these dimensions, and that an imp has; `n` numbers of molds.
     cdef void gather_all(self, const uint8_t* numbers, uint32_t n) noexcept nogil
     cdef void gather_imp(self, const Imp* imp, const uint8_t* numbers, uint32_t n) noexcept nogil
@@ -106,6 +113,6 @@ cdef class Asker:
     @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil
 
-# What is remembered of nothing yet; NULL: no memory. Both for the book.
-cdef Known* known_new() noexcept nogil
+# Of a book that was checked, with nothing remembered yet; NULL: no memory. Both for the book.
+cdef Known* known_new(const char* base) noexcept nogil
 cdef void known_free(Known* known) noexcept nogil

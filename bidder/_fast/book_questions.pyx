@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
+from bidder._fast.book_classes cimport CLASS_DIMENSIONS
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Plan
 from bidder._fast.json_text cimport fold_ascii, short_text
@@ -71,10 +72,19 @@ cdef inline const Str* text_of(const Request* req, uint32_t dimension) noexcept 
     return &req.publisher
 
 
-cdef Known* known_new() noexcept nogil:
+cdef Known* known_new(const char* base) noexcept nogil:
     cdef Known* known = <Known*>calloc(1, sizeof(Known))
+    cdef const Header* head = <const Header*>base
+    cdef const Dimension* dimensions = <const Dimension*>(base + head.table[S_DIMENSIONS].at)
+    cdef uint32_t i
     if known == NULL:
         return NULL
+    known.mold_n = <uint32_t>head.table[S_DIMENSIONS].count
+    for i in range(known.mold_n):
+        make_mold(known, i, dimensions[i].id)
+        if dimensions[i].base != NO_BITMAP:
+            known.molds[i].base = <const uint64_t*>(base + head.table[S_BITMAPS].at) + \
+                <uint64_t>dimensions[i].base * head.words
     known.question_cap = QUESTIONS
     known.questions = <Question*>malloc(QUESTIONS * sizeof(Question))
     known.folded = <char*>malloc(FOLD_ROOM + SHORT_TEXT)
@@ -82,6 +92,27 @@ cdef Known* known_new() noexcept nogil:
         known_free(known)
         return NULL
     return known
+
+
+cdef void make_mold(Known* known, uint32_t i, uint32_t dimension) noexcept nogil:
+    cdef Request request
+    known.molds[i].dimension = dimension
+    known.molds[i].near = near_bit(dimension) if dimension >= D_DEAL else 0
+    known.numbered[i] = <uint8_t>i
+    if <uint32_t>NUMBERS >> dimension & 1:
+        known.ways[i] = WAY_NUMBER
+    elif <uint32_t>(FOLDED | TEXTS) >> dimension & 1:
+        known.ways[i] = WAY_FOLDED if <uint32_t>FOLDED >> dimension & 1 else WAY_TEXT
+        known.texts_at[i] = <uint16_t>(<const char*>text_of(&request, dimension) - <const char*>&request)
+    if dimension >= D_DEAL:
+        return
+    known.of_request = i + 1
+    if <uint32_t>CLASS_DIMENSIONS >> dimension & 1:
+        known.of_class[known.of_class_n] = <uint8_t>i
+        known.of_class_n += 1
+    else:
+        known.of_none[known.of_none_n] = <uint8_t>i
+        known.of_none_n += 1
 
 
 cdef void known_free(Known* known) noexcept nogil:
@@ -112,29 +143,18 @@ cdef class Asker:
         for i in range(n):
             self.gather(numbers[i])
 
-    cdef void know_ways(self, uint32_t molds) noexcept nogil:
-        cdef Request request
-        cdef uint32_t i, dimension
-        for i in range(molds):
-            dimension = self.molds[i].dimension
-            if <uint32_t>NUMBERS >> dimension & 1:
-                self.ways[i] = WAY_NUMBER
-            elif <uint32_t>(FOLDED | TEXTS) >> dimension & 1:
-                self.ways[i] = WAY_FOLDED if <uint32_t>FOLDED >> dimension & 1 else WAY_TEXT
-                self.texts_at[i] = <uint16_t>(<const char*>text_of(&request, dimension) - <const char*>&request)
-
     cdef void gather(self, uint32_t number) noexcept nogil:
         """Asks for every value that the request has in this dimension."""
         cdef const Request* req = self.req
-        cdef const Str* text = <const Str*>(<const char*>req + self.texts_at[number])
-        cdef uint32_t i, dimension = self.molds[number].dimension
+        cdef const Str* text = <const Str*>(<const char*>req + self.known.texts_at[number])
+        cdef uint32_t i, dimension = self.known.molds[number].dimension
         self.asking = number
-        fetch_line(self.molds[number].base)
-        if self.ways[number] == WAY_FOLDED:
+        fetch_line(self.known.molds[number].base)
+        if self.known.ways[number] == WAY_FOLDED:
             self.ask_folded(dimension, text)
-        elif self.ways[number] == WAY_TEXT:
+        elif self.known.ways[number] == WAY_TEXT:
             self.ask(dimension, text.p, text.n)
-        elif self.ways[number] == WAY_NUMBER:
+        elif self.known.ways[number] == WAY_NUMBER:
             self.ask_number(dimension, number_of(self, dimension))
         elif dimension == D_REGION:
             self.ask_region()
@@ -155,9 +175,9 @@ cdef class Asker:
 
     cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil:
         """The same for a dimension of the imp."""
-        cdef uint32_t i, dimension = self.molds[number].dimension
+        cdef uint32_t i, dimension = self.known.molds[number].dimension
         self.asking = number
-        fetch_line(self.molds[number].base)
+        fetch_line(self.known.molds[number].base)
         if dimension == D_DEAL:
             for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
                 self.ask(dimension, self.deals[i].id.p, self.deals[i].id.n)

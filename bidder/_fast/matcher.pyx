@@ -43,9 +43,9 @@ cdef class Matcher(Probe):
         self.points = <const Point*>book.section(S_POINTS)
         self.multipliers = <const Multiplier*>book.section(S_MULTIPLIERS)
         self.whens = <const When*>book.section(S_WHENS)
-        for i in range(self.of_request, self.dimension_count):
-            if self.molds[i].dimension == D_DEAL:
-                self.deal_base = self.molds[i].base
+        for i in range(self.known.of_request, self.known.mold_n):
+            if self.known.molds[i].dimension == D_DEAL:
+                self.deal_base = self.known.molds[i].base
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
