@@ -21,18 +21,21 @@ from bidder._fast.book import Book
 from bidder._fast.clock import Clock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
-from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
+from bidder.money.keyfile import KeyFile
 from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
 from bidder.spot_check import SpotCheck
+from bidder.users.tables import caps_table
 
 TICK_S = 0.05
+KEYS = Path("keys", "token.keys")
 DRAIN_S = 4.0
 DRAIN_IDLE_S = 0.5  # that an idle connection may still bring a request, and be told politely
 
@@ -77,16 +80,18 @@ class Worker:
         self._log = logs.get("worker")
         self._board = Board(state / "shm" / "board")
         self._purses = Purses(state / "shm" / "purses", 0)
+        self._keys = KeyFile(state / KEYS, self._log)
         self._follower = snapshot.Follower(state)
         self._complaint = ""
         self._rates_until_s: int | None = None
         self._generation = 0
         self._decider = Decider(
             purses=self._purses,
-            frequency=FrequencyTable(state / "shm" / "frequency"),
+            frequency=caps_table(state, settings),
+            segments=SegmentTable(state / "shm" / "segments"),
             board=self._board,
             counters=CounterFile(state / "shm" / "counters").open_worker(row),
-            sealer=Sealer(load_keys(state / "keys" / "token.keys")),
+            sealer=Sealer(load_keys(state / KEYS)),
             bid_ids=BidIds(),
             clock=Clock(),
             rows=exchange_rows(
@@ -127,6 +132,12 @@ class Worker:
             self._decider.set_book(book)
             self._generation = book.revision
             self._server.stalled(began_ns)
+
+    def _renew_keys(self) -> None:
+        """Seal with the first key of a file that has changed."""
+        keys = self._keys.refresh()
+        if keys is not None:
+            self._decider.sealer = Sealer(keys)
 
     def _watch_rates(self, book: Book | None) -> None:
         """Rates end while a book is served: said once, as floors in other currencies get no bid from then on."""
@@ -176,6 +187,7 @@ class Worker:
             listener.resume()
             while not stop.is_set():
                 self._renew_book()
+                self._renew_keys()
                 self._beat(self._server.connections)
                 self._check()
                 with contextlib.suppress(TimeoutError):

@@ -15,6 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 FIGURES = ("requests", "bids", "wins", "impressions", "clicks", "conversions", "spend_nano_usd")
 MONEY = ("granted", "returned", "spent", "balance", "late", "overspend", "suspense", "fee", "charged")
+MORE = (
+    *("bills", "losses", "viewable", "starts", "first_quartiles", "midpoints", "third_quartiles", "completes"),
+    *("conversion_nano_usd", "bid_nano_usd"),
+)  # figures of deliveries that are given where they are asked for
 DEMAND_SIDE = frozenset(("advertiser", "campaign", "creative", "deal", "format", "size"))
 TIMES = ("minute", "hour", "day")
 ALIASES = {"bundle": "inventory", "domain": "inventory"}
@@ -37,6 +41,7 @@ class Kind:
     figures: tuple[str, ...]
     by: tuple[str, ...]  # where nothing was asked for
     order: tuple[str, ...]  # figures, most first, unless a time orders the rows
+    more: tuple[str, ...] = ()  # figures by request
     clock: str = "minute"  # the column that --since and --until choose by; or "day"
 
 
@@ -44,10 +49,20 @@ _PLACES = ("exchange", "country", "os", "inventory", "arm")
 _DEMAND = ("advertiser", "campaign", "creative", "deal", "format", "size")
 KINDS = {
     "spend": Kind(
-        "report.delivery_minute", (*_DEMAND, *_PLACES, *TIMES), FIGURES, ("campaign",), ("spend_nano_usd", "bids")
+        "report.delivery_minute",
+        (*_DEMAND, *_PLACES, *TIMES),
+        FIGURES,
+        ("campaign",),
+        ("spend_nano_usd", "bids"),
+        MORE,
     ),
     "delivery": Kind(
-        "report.delivery_minute", (*_DEMAND, *_PLACES, *TIMES), FIGURES, (), ("bids", "requests", "impressions")
+        "report.delivery_minute",
+        (*_DEMAND, *_PLACES, *TIMES),
+        FIGURES,
+        (),
+        ("bids", "requests", "impressions"),
+        MORE,
     ),
     "ledger": Kind(
         "report.money",
@@ -56,6 +71,13 @@ KINDS = {
         ("campaign",),
         ("spent_nano_usd", "granted_nano_usd"),
         clock="day",
+    ),
+    "caps": Kind(
+        "report.caps",
+        ("advertiser", "campaign", "creative", "exchange", "arm", *TIMES),
+        ("shown", "beyond", "given_back"),
+        ("campaign",),
+        ("beyond", "shown"),
     ),
     "nobids": Kind("report.nobids", ("reason", *_PLACES, *TIMES), ("nobids",), ("reason",), ("nobids",)),
 }
@@ -70,6 +92,7 @@ class Question:
     since: datetime  # aware
     until: datetime | None
     zone: str = "UTC"
+    more: tuple[str, ...] = ()
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)  # any of the values, of every dimension
 
 
@@ -90,6 +113,15 @@ def dimensions(kind: str, text: str | None) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if len({dimension(kind, name) for name in names}) < len(names):
         raise ReportError(f"--by {text}: the same dimension twice")
+    return names
+
+
+def more_figures(kind: str, text: str | None) -> tuple[str, ...]:
+    """`--with` as names of figures beside the usual ones."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(","))) if text else ()
+    for name in names:
+        if name not in KINDS[kind].more:
+            raise ReportError(f"--with {name}: no figure of {kind}; there are {', '.join(KINDS[kind].more) or 'none'}")
     return names
 
 
@@ -144,7 +176,7 @@ def build(question: Question) -> tuple[str, dict[str, Any]]:
         parameters[name] = list(values)
     conditions += [f"{name} IS NOT NULL" for name in question.by if name in DEMAND_SIDE]
     columns = [f"{_expression(kind, dimension(question.kind, name))} AS {name}" for name in question.by]
-    columns += [f"coalesce(sum({figure}), 0)::bigint AS {figure}" for figure in kind.figures]
+    columns += [f"coalesce(sum({figure}), 0)::bigint AS {figure}" for figure in (*kind.figures, *question.more)]
     sql = f"SELECT {', '.join(columns)} FROM {kind.view} WHERE {' AND '.join(conditions)}"
     if question.by:
         numbers = [str(i + 1) for i in range(len(question.by))]

@@ -16,6 +16,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import read_lines
 from bidder.campaigns.rates import Rates
@@ -107,6 +108,8 @@ class World:
         rates: Rates | None = None,
         consent: Consent | None = None,
         holds: tuple[int, ...] = (FOR_GOOD,) * 4,
+        first_touch: int = 0,
+        segments: SegmentTable | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -115,9 +118,11 @@ class World:
         self.rates = rates
         self.consent = consent
         self.holds = holds
+        self.first_touch = first_touch
+        self.segments = segments
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
-        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
+        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)  # or the one that is there
         self.counter_file = CounterFile(directory / "counters")
         self.clock = HandClock(NOW_S * 1_000_000_000)
         self.opener = Opener(KEYS)
@@ -136,6 +141,7 @@ class World:
         """A decision of its own over the same shared memory, without a book yet."""
         frequency = FrequencyTable(self.directory / "frequency")
         frequency.holds = self.holds
+        frequency.first_touch = self.first_touch
         return Decider(
             purses=self.purses,
             frequency=frequency,
@@ -147,6 +153,7 @@ class World:
             rows=exchange_rows(self.exchanges, self.public_url, state=self.directory),
             seed=seed,
             consent=self.consent,
+            segments=self.segments,
         )
 
     def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:

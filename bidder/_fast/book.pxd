@@ -28,7 +28,10 @@ cdef enum:                     # Piece.kind: what the writer puts here
     PIECE_NO_EVENTS_TEXT = 11  # and where not
     PIECE_NOTICES = 12         # nurl, burl, lurl, as far as the exchange calls them
     PIECE_PIXEL_PRICE = 13     # behind the page token of a pixel: its price, where the exchange pays by that
-    LAST_PIECE = 13
+    PIECE_VIEWABLE = 14        # bytes, the page token and the end of an object, where views may be followed by images
+    PIECE_FOLLOW_TEXT = 15     # bytes, and
+    PIECE_FOLLOW_TOKEN = 16    # the page token, both only where answers may have any size
+    LAST_PIECE = 16
 
 cdef enum:                     # AssetRec.kind, as Asked.kind of the reader
     ASSET_TITLE = 1

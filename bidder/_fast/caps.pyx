@@ -117,8 +117,9 @@ cdef class Caps:
                 return REASON_FREQUENCY
         return REASON_NONE
 
-    cdef uint8_t stamp(self) noexcept nogil:
-        return <uint8_t> (<uint64_t> (self.now_s % 60) << STAMP_SHIFT | (self.period & STAMP_PERIOD))
+    cdef void sign(self, uint64_t* user, uint8_t* user_stamp) noexcept nogil:
+        user[0] = self.digest
+        user_stamp[0] = <uint8_t> (<uint64_t> (self.now_s % 60) << STAMP_SHIFT | (self.period & STAMP_PERIOD))
 
     cdef bint known(self) noexcept nogil:
         if self.table.first_touch == TOUCH_NOT_ASKED:
@@ -179,6 +180,12 @@ cdef class Settler:
             if book.campaigns[slot].frequency_count:
                 slots[book.campaigns[slot].key] = slot
         self.book, self.slots = book, slots
+
+    def knows(self, uint32_t campaign):
+        return campaign in self.slots
+
+    def learn(self, uint64_t key, int64_t ends_s, uint32_t impressions, int64_t now_s):
+        self.table.learn(key, ends_s, impressions, now_s)
 
     def confirm(self, uint64_t user, int stamp, int64_t minute, int format, uint32_t campaign, uint32_t creative,
                 int64_t now_s):

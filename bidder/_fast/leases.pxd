@@ -4,11 +4,16 @@ A half of a purse is named by one number: 2 * slot + which. At most one lease a 
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from bidder._fast.pacing cimport Pace
 from bidder._fast.purses cimport Half, Purses
 
-cdef struct Held:              # 72 bytes
+cdef struct Held:              # 112 bytes
     int64_t lease              # 0: none
     int64_t spent              # billed so far, nano-USD
+    int64_t plan               # of the hour, for all hosts; 0: it is not shared
+    int64_t elsewhere          # of it, what other leases have used
+    int64_t limit              # >= 0: it is to be lowered to this, as far as it is not used
+    int64_t price              # the most that one bid may cost
     double begins_at           # monotonic seconds, as all times here
     double take_until
     double settle_until        # it closes then; of two that are over, the one that closes first makes room
@@ -22,6 +27,7 @@ cdef struct Held:              # 72 bytes
     uint8_t open
     uint8_t even
     uint8_t queued             # it stands in `shut`
+    uint8_t passes_on          # what is left of it in its last seconds, the next lease needs
 
 cdef struct Closed:            # reservations that were billed or lost, by minute of the bid (minute % 16)
     Py_ssize_t half
@@ -33,6 +39,7 @@ cdef class LeaseTable:
     cdef readonly Py_ssize_t count   # leases held
     cdef Held* held            # by half; owned
     cdef Py_ssize_t halves
+    cdef Pace* paces           # by slot; owned
     cdef Closed* closed        # blocks 1..blocks, in no order; owned
     cdef Py_ssize_t blocks, room_of_closed
     cdef Py_ssize_t* shut      # halves that may have a ceiling to tell; owned
@@ -48,6 +55,8 @@ cdef class LeaseTable:
     cdef int64_t credits(self, Py_ssize_t half, int64_t minute) noexcept
     cdef int settle(self, Py_ssize_t half, int64_t minute, bint fresh) except -1
     cdef int expire_half(self, Py_ssize_t half, int64_t minute, int64_t due) except -1
+    cdef void obey(self, Py_ssize_t half) noexcept
     cdef int turn_purse(self, Py_ssize_t slot, double now) except -1
     cdef int shut_half(self, Py_ssize_t half, double now) except -1
+    cdef int pace_even(self, Py_ssize_t half, double now, int64_t minute) except -1
     cdef int queue(self, Py_ssize_t half) except -1

@@ -1,7 +1,7 @@
 """Leases of a host: what is known of each, beside the purse that it fills. For bidder/money/leases.py, with its rules.
 
 A half of a purse is named by one number: 2 * slot + which. Money: nano-USD. Times: monotonic seconds; minutes: UTC
-since 1970. 72 bytes a half, and 200 more for each lease whose notices have closed something in an open minute.
+since 1970. 112 bytes a half, and 200 more for each lease whose notices have closed something in an open minute.
 `mark`: number of the listing in which a lease was named last.
 """
 
@@ -67,10 +67,8 @@ class LeaseTable:
         """Open and shut by the clock. Costs nothing while nothing is due."""
     def expire(self, minute: int, due: int) -> None:
         """Give back what minutes up to `due` still hold, of every lease that is known."""
-    def pace(self, now: float) -> None:
+    def pace(self, now: float, minute: int) -> None:
         """Throttle and multiplier of every purse that is being taken from."""
-    def ceilings(self, now: float, most: int) -> list[tuple[int, int]]:
-        """(lease, what it can still cost) of known ones that take no more, where that is well below their amount."""
     def held_leases(self) -> list[int]: ...
     def covers(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease?"""

@@ -1,21 +1,22 @@
 """Leases of a host: what is known of each, beside the purse that it fills.
 
-The rules, and why, stand in bidder/money/leases.py; here are the record of 72 bytes a lease, what one answer of the
+The rules, and why, stand in bidder/money/leases.py; here are the record of 112 bytes a lease, what one answer of the
 controller changes, and the passes over all of them: once a second for pacing, once a minute for what expires, and when
 something opens or shuts. None of them makes a Python object a lease. Nobody but the supervisor has such a table.
 """
 
 from libc.math cimport INFINITY
-from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
 
 from bidder._fast.atomics cimport atomic_read
-from bidder._fast.pacing cimport pacing_throttle
-from bidder._fast.purses cimport BUCKETS, Purse
+from bidder._fast.pacing cimport (
+    ALWAYS, FULL_PRICE, Pace, Standing, kept, moved, multiplier_of, pace_step, remember, taken_since, throttle_of,
+)
+from bidder._fast.purses cimport BUCKETS, Purse, half_lower
 
 cdef enum:
     SPAN = 14                  # minutes back that a bucket can be told from the same of the next round; one ahead is a worker's
-    WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
 
 SPAN_MINUTES = SPAN
 cdef double QUIET_S = 1.0      # no bid that began before a half was shut is still in it then
@@ -31,6 +32,7 @@ cdef class LeaseTable:
         free(self.held)
         free(self.closed)
         free(self.shut)
+        free(self.paces)
 
     # -- one lease
 
@@ -75,6 +77,7 @@ cdef class LeaseTable:
         self.take_in(half, lease, received_at, mark)
         if known:
             self.purses.restore(slot, which, lease.amount, self.credits(half, minute))
+            self.obey(half)
             self.queue(half)
         self.turn_purse(slot, now)
 
@@ -131,51 +134,49 @@ cdef class LeaseTable:
             if self.held[half].lease != 0 and self.held[half].known and self.held[half].expired_through != due:
                 self.expire_half(half, minute, due)
 
-    def pace(self, double now):
+    def pace(self, double now, int64_t minute):
         cdef Py_ssize_t half
         cdef Held* held
         cdef Purse* purse
-        cdef int64_t amount
-        cdef uint32_t share
         for half in range(self.halves):
             held = &self.held[half]
             if not held.open:
                 continue
             purse = &self.purses.slots[half >> 1]
-            share = 0xFFFFFFFF
             if held.even:
-                amount = purse.half[half & 1].amount
-                share = pacing_throttle(
-                    amount, amount - atomic_read(&purse.half[half & 1].left), <int64_t> ((now - held.begins_at) * 1000),
-                    max(1, <int64_t> (held.hour_s * 1000)),
-                )
-            if purse.throttle != share or purse.multiplier != 65536:  # bids read that line: it is not written for nothing
-                self.purses.set_pacing(half >> 1, share, 65536)
+                self.pace_even(half, now, minute)
+            elif purse.throttle != ALWAYS or purse.multiplier != FULL_PRICE:
+                self.purses.set_pacing(half >> 1, <uint32_t> ALWAYS, <uint32_t> FULL_PRICE)
 
-    def ceilings(self, double now, Py_ssize_t most):
-        cdef Py_ssize_t i, half, kept = 0
-        cdef Held* held
-        cdef Half* purse
-        cdef int64_t left
-        cdef list found = []
-        for i in range(self.queued):
-            half = self.shut[i]
-            held = &self.held[half]
-            held.queued = 0
-            if held.lease == 0 or not held.known or held.open:
-                continue
-            if held.take_until <= now and now >= held.quiet_at:
-                purse = self.half(half)
-                left = atomic_read(&purse.left)
-                if left <= purse.amount // WORTH_SAYING:
-                    continue
-                if len(found) < most:
-                    found.append((held.lease, purse.amount - left))
-            held.queued = 1
-            self.shut[kept] = half
-            kept += 1
-        self.queued = kept
-        return found
+    cdef int pace_even(self, Py_ssize_t half, double now, int64_t minute) except -1:
+        cdef Held* held = &self.held[half]
+        cdef Purse* purse = &self.purses.slots[half >> 1]
+        cdef Half* mine = &purse.half[half & 1]
+        cdef Pace* pace = &self.paces[half >> 1]
+        cdef Standing now_is
+        cdef uint32_t throttle, multiplier
+        now_is.amount = mine.amount
+        now_is.spent = held.spent
+        now_is.pending = mine.amount - atomic_read(&mine.left) - held.spent
+        if pace.at == 0 and now_is.spent == 0 and now_is.pending == 0 and purse.pace == 0:
+            return 0           # it has never bid: what is not looked at takes no memory
+        if pace.at == 0:
+            remember(pace, purse.pace, purse.multiplier)
+        now_is.into_ms = <int64_t> ((now - held.begins_at) * 1000)
+        now_is.hour_ms = max(1, <int64_t> (held.hour_s * 1000))
+        now_is.tilt = held.tilt
+        now_is.plan = held.plan
+        now_is.elsewhere = held.elsewhere
+        now_is.taken = taken_since(
+            pace, held.lease, minute, atomic_read(&mine.taken[minute % BUCKETS]),
+            atomic_read(&mine.taken[(minute + BUCKETS - 1) % BUCKETS]),
+        )
+        pace_step(pace, &now_is, held.lease, now)
+        throttle = throttle_of(pace, &now_is)
+        multiplier = multiplier_of(pace)
+        purse.pace = kept(pace)
+        if moved(purse.throttle, throttle) or moved(purse.multiplier, multiplier):
+            self.purses.set_pacing(half >> 1, throttle, multiplier)
 
     # -- all of them, for who asks
 
@@ -214,6 +215,7 @@ cdef class LeaseTable:
 
     cdef int grow(self, Py_ssize_t halves) except -1:
         cdef Held* more
+        cdef Pace* paces
         if halves <= self.halves:
             return 0
         halves = max(halves + (halves & 1), 2 * self.purses.capacity)
@@ -222,6 +224,14 @@ cdef class LeaseTable:
             raise MemoryError
         memset(more + self.halves, 0, (halves - self.halves) * sizeof(Held))
         self.held = more
+        # Zeroed by the kernel: a campaign that is not paced touches none of it.
+        paces = <Pace*> calloc(halves >> 1, sizeof(Pace))
+        if paces == NULL:
+            raise MemoryError
+        if self.halves:
+            memcpy(paces, self.paces, (self.halves >> 1) * sizeof(Pace))
+        free(self.paces)
+        self.paces = paces
         self.halves = halves
         return 0
 
@@ -246,17 +256,32 @@ cdef class LeaseTable:
         held.hour_s = lease.hour_s
         held.tilt = min(1.0, max(-1.0, <double> lease.tilt))
         held.even = bool(lease.even)
+        held.passes_on = bool(lease.passes_on)
         held.spent = max(held.spent, spent)
+        held.plan, held.elsewhere, held.price, held.limit = lease.plan, lease.elsewhere, lease.price, lease.limit
         held.mark = mark
         if not held.known:
             return 0
         for minute, nano in lease.closed:
             if minute > held.expired_through:
                 self.close_minute(half, minute, nano)
+        if 0 <= held.limit < amount:           # what was lowered already stays so, though the controller may not know yet
+            amount = min(amount, max(self.half(half).amount, held.limit))
         if self.half(half).amount != amount:
             self.purses.set_amount(half >> 1, half & 1, amount)
             self.queue(half)
+        self.obey(half)
         return 0
+
+    cdef void obey(self, Py_ssize_t half) noexcept:
+        """A budget was cut: what of it is not used goes back, however fast bids take."""
+        cdef Half* purse = self.half(half)
+        cdef int64_t over = purse.amount - self.held[half].limit
+        if self.held[half].limit < 0:
+            return
+        while over > 0 and atomic_read(&purse.left) > 0:
+            half_lower(purse, min(over, max(1, atomic_read(&purse.left))))
+            over = purse.amount - self.held[half].limit
 
     cdef int close_minute(self, Py_ssize_t half, int32_t minute, int64_t nano) except -1:
         """The newest minute of a bucket counts: an older one is out of the window, or our clock was set back."""

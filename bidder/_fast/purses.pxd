@@ -23,7 +23,7 @@ cdef struct Purse:
     uint32_t throttle          # bid when a random 32-bit number is <= this; 2**32-1: always
     uint32_t multiplier        # of the price, 16.16 fixed point; 65536 = 1.0, never above
     uint32_t off               # not 0: the campaign's switch is off
-    uint32_t reserved
+    uint32_t pace              # what pacing wants to know again after a restart of the supervisor; 0: nothing
     Half half[2]
 
 cdef struct Take:              # what a token must know of the reservation
@@ -34,6 +34,8 @@ cdef struct Take:              # what a token must know of the reservation
 cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) noexcept nogil
 # Undo a take of this same minute (the answer could not be written).
 cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept nogil
+# Take that much out of a lease while bids take from it; False if it has less left, then nothing happened.
+cdef bint half_lower(Half* half, int64_t by) noexcept nogil
 
 cdef class Purses:
     cdef Purse* slots          # mapped, shared by all processes of the host

@@ -84,6 +84,8 @@ class Purses:
         """Of a shut half that no worker can be in: left anew from what is in `taken`."""
     def set_amount(self, slot: int, which: int, amount: int) -> None:
         """`left` moves by the difference, below 0 if more than the new amount is out."""
+    def lower(self, slot: int, which: int, by: int) -> bool:
+        """Amount and `left` fall by so much, also while bids take; False if less is left, then nothing happened."""
     def apply_credits(self, slot: int, which: int, credits: int) -> None:
         """`left` moves by the difference."""
     def expire_bucket(self, slot: int, which: int, minute: int, credits: int) -> int:

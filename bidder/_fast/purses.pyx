@@ -68,6 +68,15 @@ cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) n
     return True
 
 
+cdef bint half_lower(Half* half, int64_t by) noexcept nogil:
+    cdef int64_t left = atomic_read(&half.left)
+    while left >= by:
+        if atomic_cas(&half.left, &left, left - by):
+            half.amount -= by
+            return True
+    return False
+
+
 cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept nogil:
     cdef int64_t lease
     cdef int i
@@ -312,6 +321,12 @@ cdef class Purses:
             raise ValueError(f"amount={amount}")
         atomic_add(&half.left, amount - half.amount)
         half.amount = amount
+
+    def lower(self, Py_ssize_t slot, int which, int64_t by):
+        cdef Half* half = self._half(slot, which)
+        if by <= 0:
+            raise ValueError(f"by={by}")
+        return half_lower(half, by)
 
     def apply_credits(self, Py_ssize_t slot, int which, int64_t credits):
         cdef Half* half = self._half(slot, which)

@@ -93,6 +93,7 @@ cdef struct Native:            # imp.native
     bint wrapped               # the native object stands in another, under `native`
     uint8_t ver                # 10, 11 or 12: version 1.0, 1.1 or 1.2
     bint image_events          # impressions may be followed by images: event 1, method 1 of eventtrackers
+    bint view_events           # so may views: event 2
     Span assets                # in asked
     uint64_t battr, api
 

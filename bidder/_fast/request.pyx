@@ -386,6 +386,7 @@ cdef view_native(Reader r, Native* native):
         "assets": [view_asked(r, &r.asked[native.assets.at + i]) for i in range(native.assets.n)]
         if native.readable else None,
         "ver": native.ver, "wrapped": bool(native.wrapped), "image_events": bool(native.image_events),
+        "view_events": bool(native.view_events),
         "battr": bits(native.battr), "api": bits(native.api),
     }
 

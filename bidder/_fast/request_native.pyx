@@ -25,6 +25,7 @@ cdef enum:
     IMAGE_ICON = 1             # img.type
     IMAGE_MAIN = 3
     EVENT_IMPRESSION = 1       # of eventtrackers
+    EVENT_VIEWABLE = 2         # half of it for a second, as the MRC has it
     METHOD_IMAGE = 1 << 1
     NEWEST = 12                # Native.ver
     ASSETS_MAX = 64            # a request for more is not read
@@ -174,13 +175,16 @@ cdef const char* read_tracker(Reader r, const char* p, Native* native, int depth
         else:
             p = skip_value(at(key, key.word), depth + 1)
         key = next_key(p, r.spare)
-    if event == EVENT_IMPRESSION and methods & METHOD_IMAGE:
-        native.image_events = True
+    if methods & METHOD_IMAGE:
+        if event == EVENT_IMPRESSION:
+            native.image_events = True
+        elif event == EVENT_VIEWABLE:
+            native.view_events = True
     return key.begin
 
 
 cdef const char* read_trackers(Reader r, const char* p, Native* native, int depth) noexcept nogil:
-    native.image_events = False
+    native.image_events = native.view_events = False
     if p[0] != c'[':
         return skip_value(p, depth)
     p = first_item(p)

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum:
     CLASS_NOTICE = 0xE1        # seen by the exchange only: win, bill, loss
     CLASS_PAGE = 0xE2          # seen by the page: impression, click
+    CLASS_CLICK = 0xE3         # seen by the advertiser: the id of a click, sealed by the tracker
     BID_ID_BYTES = 12          # minute u32 BE | worker epoch 5 bytes | counter u24 BE
     TOKEN_CHARS = 124
     FLAG_TEST = 1

@@ -7,8 +7,9 @@ Prices: nano-USD for one impression in, CPM as a JSON number out, exact in six d
 """
 
 from bidder._fast.book cimport (
-    PIECE_ASSETS, PIECE_BID_ID, PIECE_DEAL, PIECE_EVENTS_TEXT, PIECE_IMP_ID, PIECE_NATIVE_VER, PIECE_NO_EVENTS_TEXT,
-    PIECE_NOTICES, PIECE_PAGE_TOKEN, PIECE_PIXEL_PRICE, PIECE_PRICE, PIECE_TEXT, PIECE_WRAPPED_TEXT, AssetRec,
+    PIECE_ASSETS, PIECE_BID_ID, PIECE_DEAL, PIECE_EVENTS_TEXT, PIECE_FOLLOW_TEXT, PIECE_IMP_ID, PIECE_NATIVE_VER,
+    PIECE_NO_EVENTS_TEXT, PIECE_NOTICES, PIECE_PAGE_TOKEN, PIECE_PIXEL_PRICE, PIECE_PRICE, PIECE_TEXT, PIECE_VIEWABLE,
+    PIECE_WRAPPED_TEXT, AssetRec,
 )
 from bidder._fast.formats cimport MTYPE_NATIVE, asset_for, media_rec
 from bidder._fast.tokens cimport TOKEN_CHARS
@@ -38,6 +39,7 @@ cdef extern from *:
 
 cdef const char* HEX = b"0123456789abcdef"
 cdef const char* DEAL_KEY = b',"dealid":"'
+cdef const char* OBJECT_END = b'\\"}'             # likewise; of a text and its object
 cdef const char* ASSET_KEY = b'{\\"id\\":'      # within the string that `adm` is
 
 cdef enum:
@@ -48,6 +50,7 @@ cdef enum:
     ASSET_KEY_CHARS = 8
     ASSET_CHARS = ASSET_KEY_CHARS + PRICE_CHARS + 2     # with its number, a brace and a comma
     VER_CHARS = 3
+    OBJECT_END_CHARS = 3
 
 
 cdef char* write_escaped(char* out, Str text) noexcept nogil:
@@ -141,6 +144,9 @@ cdef size_t bid_bytes(Book book, const CreativeRec* creative, const Splices* spl
             n += PRICE_CHARS
         elif piece.kind == PIECE_DEAL:
             n += DEAL_KEY_CHARS + escaped_bytes(splices.deal) + 1 if splices.deal.p is not NULL else 0
+        elif piece.kind >= PIECE_FOLLOW_TEXT:
+            if splices.row.response_bytes == 0:
+                n += piece.n if piece.kind == PIECE_FOLLOW_TEXT else TOKEN_CHARS
         else:
             n += native_bytes(book, creative, splices, piece)
         piece += 1
@@ -152,6 +158,8 @@ cdef size_t native_bytes(Book book, const CreativeRec* creative, const Splices* 
     cdef const AssetRec* asset
     cdef uint32_t i
     cdef size_t n = 0
+    if piece.kind == PIECE_VIEWABLE:
+        return piece.n + TOKEN_CHARS + OBJECT_END_CHARS
     if piece.kind != PIECE_ASSETS or splices.native is NULL:
         return piece.n + VER_CHARS
     for i in range(splices.native.assets.at, splices.native.assets.at + splices.native.assets.n):
@@ -231,6 +239,14 @@ cdef class Writer:
             out[1] = c'.'
             out[2] = <char>(c'0' + native.ver % 10)
             return out + VER_CHARS
+        if piece.kind == PIECE_VIEWABLE:
+            if native.image_events and native.view_events:
+                memcpy(out, book.blob + piece.at, piece.n)
+                out += piece.n
+                memcpy(out, splices.page, TOKEN_CHARS)
+                memcpy(out + TOKEN_CHARS, OBJECT_END, OBJECT_END_CHARS)
+                out += TOKEN_CHARS + OBJECT_END_CHARS
+            return out
         if piece.kind != PIECE_ASSETS:
             if (piece.kind == PIECE_WRAPPED_TEXT and native.wrapped) \
                     or (piece.kind == PIECE_EVENTS_TEXT and native.image_events) \
@@ -286,6 +302,14 @@ cdef class Writer:
                     out = write_escaped(out + DEAL_KEY_CHARS, splices.deal)
                     out[0] = c'"'
                     out += 1
+            elif piece.kind >= PIECE_FOLLOW_TEXT:
+                if splices.row.response_bytes == 0:
+                    if piece.kind == PIECE_FOLLOW_TEXT:
+                        memcpy(out, book.blob + piece.at, piece.n)
+                        out += piece.n
+                    else:
+                        memcpy(out, splices.page, TOKEN_CHARS)
+                        out += TOKEN_CHARS
             elif piece.kind >= PIECE_ASSETS:
                 out = self.write_native(book, creative, splices, piece, out)
             piece += 1

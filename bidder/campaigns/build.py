@@ -30,6 +30,7 @@ from bidder.campaigns import snapshot
 from bidder.campaigns.compile import BookSummary, compile_part, merge_parts
 from bidder.campaigns.fetch import Fetcher, FetchError, Override, apply_overrides
 from bidder.campaigns.publish import unpack_shard
+from bidder.openrtb import markup
 
 NICE = 5
 TOGETHER = 8  # shards for which other processes are worth their start
@@ -62,7 +63,7 @@ def part_of(
     shard: Path, *, parts: Path, exchanges: Mapping[str, int], public_url: str, bodies: Mapping[str, dict[str, Any]]
 ) -> tuple[Path, list[str]]:
     """The part of a shard, compiled where it is not there yet; and the overrides that are in it."""
-    facts = msgspec.msgpack.encode((sorted(exchanges.items()), public_url))
+    facts = msgspec.msgpack.encode((sorted(exchanges.items()), public_url, markup.VERSION))
     path = parts / f"{shard.name}-{hashlib.blake2b(facts, digest_size=8).hexdigest()}.part"
     records = None
     if bodies:

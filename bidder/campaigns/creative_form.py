@@ -67,6 +67,7 @@ _AUDIO = {
     "companion": Key(list_of(_COMPANION, unique=False, most=20)),
     "universal_ad_id": Key(table({"registry": Key(ID, required=True), "value": Key(ID, required=True)})),
     "trackers": _trackers("impression", "click", "error", *EVENTS),
+    "quartiles": Key(boolean),  # false: our tracker is not told how far it was played
 }
 _VIDEO = _AUDIO | {"linearity": Key(integer(1, 2))}
 _ASSET = table(

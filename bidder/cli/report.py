@@ -51,10 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("spend", "campaign", "what campaigns spent, most first"),
         ("delivery", "total", "requests, bids, wins, impressions, clicks, conversions, spend"),
         ("nobids", "reason", "requests without a bid, by reason"),
+        ("caps", "campaign", "impressions under frequency caps, and those beyond one"),
         ("ledger", "campaign", "granted, returned, spent, late, overspent, in suspense, charged"),
     ):
         asked = kinds.add_parser(kind, parents=[shared], help=text, description=_description(kind))
         asked.add_argument("--by", metavar="DIM[,DIM]", help=f"dimensions; total: none (default: {default})")
+        if kind != "nobids":
+            asked.add_argument("--with", dest="more", metavar="FIGURE[,FIGURE]", help=_more(kind))
         asked.add_argument("--since", default="24h", metavar="T", help="30m, 24h, 7d, or a time (default: 24h)")
         asked.add_argument("--until", metavar="T", help="likewise, not included (default: no end)")
         asked.add_argument(
@@ -68,6 +71,12 @@ def _description(kind: str) -> str:
     from reporting.queries import KINDS
 
     return f"Dimensions: {', '.join(sorted(KINDS[kind].dimensions))}."
+
+
+def _more(kind: str) -> str:
+    from reporting.queries import KINDS
+
+    return f"figures beside the usual ones: {', '.join(KINDS[kind].more)}"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,7 +113,7 @@ def _balanced(total_nano: int, accounts: int, form: str) -> int:
 
 
 def _question(args: argparse.Namespace, zone_name: str) -> "Question":
-    from reporting.queries import Question, dimensions, filters, moment
+    from reporting.queries import Question, dimensions, filters, moment, more_figures
 
     now = datetime.now(UTC)
     return Question(
@@ -113,6 +122,7 @@ def _question(args: argparse.Namespace, zone_name: str) -> "Question":
         since=moment("--since", args.since, now, zone_name),
         until=None if args.until is None else moment("--until", args.until, now, zone_name),
         zone=zone_name,
+        more=more_figures(args.report, getattr(args, "more", None)),
         where=filters(args.report, args.where),
     )
 

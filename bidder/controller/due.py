@@ -13,6 +13,7 @@ from typing import Any
 from bidder.controller import store
 from bidder.controller.budget import BudgetHour
 
+HOUR_S = 3_600
 AHEAD_S = 20.0  # the next hour's lease is granted this long before it begins
 
 RUNNING = """c.status = 'active'
@@ -25,6 +26,12 @@ _IN_ZONES = f"SELECT c.key, c.timezone FROM config.campaign c WHERE c.timezone =
 _FREED = f"""
 SELECT DISTINCT c.key, c.timezone FROM ledger.lease l JOIN config.campaign c ON c.key = l.campaign
 WHERE l.host = %(host)s AND l.closed_at IS NULL AND l.revision = 0 AND l.take_until > %(now)s AND {RUNNING}
+LIMIT %(most)s
+"""
+_ENDING = f"""
+SELECT DISTINCT c.key, c.timezone FROM ledger.lease l JOIN config.campaign c ON c.key = l.campaign
+WHERE l.host = %(host)s AND l.closed_at IS NULL AND l.take_until <= %(renew)s
+  AND l.take_until < l.hour + interval '1 hour' AND l.hour > %(now)s - interval '1 hour' AND {RUNNING}
 LIMIT %(most)s
 """
 _OUT = f"""
@@ -61,8 +68,13 @@ def hours_of(now: datetime, timezone: str) -> list[BudgetHour]:
     return [current, *([BudgetHour.at(current.end, timezone)] * near)]
 
 
-def look(cursor: Any, host: str, healthy: bool, now: datetime, before: Looked, most: int | None) -> Look:
-    """At most about `most` campaigns (None: all at once). An unhealthy host gets no leases, only new amounts."""
+def look(
+    cursor: Any, host: str, healthy: bool, now: datetime, before: Looked, most: int | None, renew_s: float | None = None
+) -> Look:
+    """At most about `most` campaigns (None: all at once). An unhealthy host gets no leases, only new amounts.
+
+    `renew_s`: leases that end before their hour are looked at so long before; None: there are none.
+    """
     revision = store.newest_revision(cursor)
     ask = {"host": host, "now": now, "horizon": now + timedelta(seconds=AHEAD_S), "most": most}
     freed = _keys(cursor, _FREED, ask)
@@ -70,6 +82,10 @@ def look(cursor: Any, host: str, healthy: bool, now: datetime, before: Looked, m
     if not healthy:
         out = _keys(cursor, _OUT, ask | {"revision": before.reworked})
         return Look({*freed, *out}, replace(before, reworked=revision), crowded)
+    if renew_s is not None:
+        ending = _keys(cursor, _ENDING, ask | {"renew": now + timedelta(seconds=renew_s)})
+        crowded |= most is not None and len(ending) >= most
+        freed |= ending
     if before.at is None or now < before.at:  # a clock that was set back may be in an hour never looked at
         found = _keys(cursor, _ALL, ask)
         hours = _newest(now, found.values())

@@ -1,13 +1,14 @@
 """What a host is told of its leases: what changed since it last heard, or a listing of all of them; page by page.
 
-`seen`, which the host hands back, is epoch.position.last.next. Position: a transaction id; every row of an older
+`seen`, which the host hands back, is epoch.position.last.next.turn. Position: a transaction id; every row of an older
 transaction had been told then. Rows of younger ones are told, by id of the lease; in the middle of that, `last` is
 where it stands and `next` the position once it is done. A listing tells all that is open, from position 0.
+`turn` counts the answers given to the host: what it wants counts only if it has heard the last of them.
 An epoch lasts as long as the office's connection, for in another database, or in one restored from a copy, the ids
 of transactions mean something else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,8 @@ PAGE = 4_000  # leases in one answer
 
 _LEASES = """
 SELECT l.id, l.campaign, l.amount_nano, l.hour, l.take_until, l.settle_until, c.even, coalesce(m.spent, 0), m.minutes,
-    m.closed
+    m.closed, l.plan_nano, l.elsewhere_nano, c.price_nano,
+    l.limit_nano, NOT c.even AND c.hourly_nano IS NULL, l.tilt
 FROM ledger.lease l JOIN config.campaign c ON c.key = l.campaign
 LEFT JOIN LATERAL (
     SELECT sum(spent_nano)::bigint AS spent,
@@ -55,15 +57,20 @@ class Seen:
     position: int = 0
     last: int = 0
     next: int = 0
+    turn: int = 0
 
     def __str__(self) -> str:
-        return f"{self.epoch}.{self.position}.{self.last}.{self.next}"
+        return f"{self.epoch}.{self.position}.{self.last}.{self.next}.{self.turn}"
+
+    def at(self, turn: int) -> "Seen":
+        """The same place, in another answer."""
+        return replace(self, turn=turn)
 
     @staticmethod
     def read(text: str, epoch: str) -> "Seen":
         """Where a host stands that hands this back; at the beginning, if it is not of this epoch."""
         theirs, *numbers = text.split(".")
-        if theirs != epoch or len(numbers) != 3 or not all(n.isascii() and n.isdigit() for n in numbers):
+        if theirs != epoch or len(numbers) != 4 or not all(n.isascii() and n.isdigit() for n in numbers):
             return Seen(epoch)
         return Seen(epoch, *map(int, numbers))
 
@@ -107,18 +114,29 @@ def tell(cursor: Any, host: str, seen: Seen, now: datetime, open_minute: int, pa
 
 def _leases(cursor: Any, sql: str, ask: dict[str, object], now: datetime) -> list[Lease]:
     cursor.execute(sql, ask)
-    return [
-        Lease(
-            id=lease,
-            campaign=campaign,
-            amount=amount,
-            begins_in_s=(hour - now).total_seconds(),
-            take_for_s=(take_until - now).total_seconds(),
-            settle_for_s=(settle_until - now).total_seconds(),
-            hour_s=3600.0,
-            even=even,
-            spent=spent,
-            closed=list(zip(minutes or (), closed or (), strict=True)),
-        )
-        for lease, campaign, amount, hour, take_until, settle_until, even, spent, minutes, closed in cursor
-    ]
+    return [_lease(*row, now=now) for row in cursor]
+
+
+def _lease(
+    lease: int, campaign: int, amount: int, hour: datetime, take_until: datetime, settle_until: datetime, even: bool,
+    spent: int, minutes: list[int] | None, closed: list[int] | None, plan: int, elsewhere: int, price: int,
+    limit: int, passes_on: bool, tilt: float, *, now: datetime,
+) -> Lease:  # fmt: skip
+    return Lease(
+        id=lease,
+        campaign=campaign,
+        amount=amount,
+        begins_in_s=(hour - now).total_seconds(),
+        take_for_s=(take_until - now).total_seconds(),
+        settle_for_s=(settle_until - now).total_seconds(),
+        hour_s=3600.0,
+        even=even,
+        spent=spent,
+        closed=list(zip(minutes or (), closed or (), strict=True)),
+        tilt=tilt,
+        plan=plan,
+        elsewhere=elsewhere,
+        price=price,
+        limit=limit,
+        passes_on=passes_on,
+    )

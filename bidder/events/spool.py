@@ -12,7 +12,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -38,7 +38,8 @@ from bidder.events.segments import (
 __all__ = ["Spool", "SpoolError", "SpoolReader"]
 
 MAX_QUEUED = 8 * 1024 * 1024  # bytes that wait for the disk; beyond them appends are refused
-SLOW_S = 2.0  # a sync that takes longer makes the spool unhealthy
+SLOW_S = 2.0  # a write with its sync that takes longer makes the spool unhealthy
+SEGMENT_S = 3_600.0  # a segment that was begun so long ago takes no more records: whole ones can be archived
 PROBE_S = 1.0  # how often an unhealthy one tries the disk
 PROBE = bytes(65_536)
 
@@ -52,12 +53,14 @@ class Spool:
         self,
         directory: Path,
         segment_bytes: int = 64 * 1024 * 1024,
+        segment_s: float = SEGMENT_S,
         *,
         sync: Callable[[int], None] = os.fdatasync,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._segment_bytes = segment_bytes
+        self._segment_s = segment_s
         self._sync = sync
         self._monotonic = monotonic
         self._files = contextlib.ExitStack()
@@ -71,13 +74,14 @@ class Spool:
         self.refused = 0  # records that the disk did not take
         self._segment = -1  # descriptor; opened by the first record
         self._segment_start = self._durable
+        self._segment_began = 0.0
         self._queue: list[Waiting] = []
         self._queued = 0  # bytes that are not durable yet
         self._wake = threading.Condition()
         self._closing = False
         self._failure: str | None = None
-        self._sync_began: float | None = None
-        self._sync_was_slow = False
+        self._began: float | None = None  # of what the disk is doing now
+        self._was_slow = False  # the last time
         self._probe()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
@@ -116,14 +120,19 @@ class Spool:
     @property
     def healthy(self) -> bool:
         """False after a failed or slow write, until one (of a record or a probe) is quick and succeeds again."""
-        began = self._sync_began
-        stuck = began is not None and self._monotonic() - began > SLOW_S
-        return self._thread.is_alive() and not (stuck or self._sync_was_slow or self._failure)
+        return self._thread.is_alive() and not (self._stuck_s > SLOW_S or self._was_slow or self._failure)
 
     @property
     def failure(self) -> str | None:
-        """What the disk said, while it refuses to take records."""
-        return self._failure
+        """What the disk said, while it refuses to take records, or that it says nothing."""
+        stuck_s = self._stuck_s
+        return f"{self._directory}: no answer for {stuck_s:.0f} s" if stuck_s > SLOW_S else self._failure
+
+    @property
+    def _stuck_s(self) -> float:
+        """How long what the disk is doing now has taken."""
+        began = self._began
+        return 0.0 if began is None else self._monotonic() - began
 
     @property
     def reached(self) -> Mapping[str, int]:
@@ -169,7 +178,7 @@ class Spool:
     def _run(self) -> None:
         while True:
             with self._wake:
-                sick = self._failure is not None or self._sync_was_slow
+                sick = self._failure is not None or self._was_slow
                 if not self._queue and not self._closing:
                     self._wake.wait(PROBE_S if sick else None)
                 batch, self._queue = self._queue, []
@@ -201,26 +210,33 @@ class Spool:
 
     def _write(self, data: bytes) -> SpoolError | None:
         """Put `data` behind what is durable, and let readers see it; what failed is cut back."""
-        try:
-            if self._segment >= 0 and self._durable - self._segment_start >= self._segment_bytes:
-                self._drop_segment()
-            if self._segment < 0:
-                self._open_segment()
-            write_all(self._segment, data, self._durable - self._segment_start)
-            self._timed_sync(self._segment)
-            write_all(self._durable_file, DURABLE.pack(self._durable + len(data)), 0)
-        except OSError as error:
-            self._failure = f"{self._directory}: {error.strerror}"
-            self._cut_back()
-            return SpoolError(self._failure)
+        with self._timed():
+            try:
+                if self._segment >= 0 and self._is_full():
+                    self._drop_segment()
+                if self._segment < 0:
+                    self._open_segment()
+                write_all(self._segment, data, self._durable - self._segment_start)
+                self._sync(self._segment)
+                write_all(self._durable_file, DURABLE.pack(self._durable + len(data)), 0)
+            except OSError as error:
+                self._failure = f"{self._directory}: {error.strerror}"
+                self._cut_back()
+                return SpoolError(self._failure)
         self._failure = None
         return None
+
+    def _is_full(self) -> bool:
+        """Shall the next record begin another segment?"""
+        too_long = self._durable - self._segment_start >= self._segment_bytes
+        return too_long or self._monotonic() - self._segment_began >= self._segment_s
 
     def _open_segment(self) -> None:
         """A file of this name can only hold what was never acknowledged: it begins where that ends."""
         path = self._directory / f"{self._durable:016x}.seg"
         self._segment = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._segment_start = self._durable
+        self._segment_began = self._monotonic()
         sync_directory(self._directory)
 
     def _drop_segment(self) -> None:
@@ -235,29 +251,32 @@ class Spool:
                 os.ftruncate(self._segment, self._durable - self._segment_start)
             self._drop_segment()
 
-    def _timed_sync(self, descriptor: int) -> None:
-        self._sync_began = began = self._monotonic()
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Any step may hang: opening and writing as well as the sync."""
+        self._began = began = self._monotonic()
         try:
-            self._sync(descriptor)
+            yield
         finally:
-            self._sync_was_slow = self._monotonic() - began > SLOW_S
-            self._sync_began = None
+            self._was_slow = self._monotonic() - began > SLOW_S
+            self._began = None
 
     def _probe(self) -> None:
         """Does the disk take records (again)? Nobody may be sending any while the spool is unhealthy."""
         path = self._directory / "probe"
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with self._timed():
             try:
-                write_all(descriptor, PROBE, 0)
-                self._timed_sync(descriptor)
-            finally:
-                os.close(descriptor)
-                path.unlink()
-        except OSError as error:
-            self._failure = f"{self._directory}: {error.strerror}"
-        else:
-            self._failure = None
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    write_all(descriptor, PROBE, 0)
+                    self._sync(descriptor)
+                finally:
+                    os.close(descriptor)
+                    path.unlink()
+            except OSError as error:
+                self._failure = f"{self._directory}: {error.strerror}"
+            else:
+                self._failure = None
 
 
 class SpoolReader:

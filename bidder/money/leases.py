@@ -11,7 +11,7 @@ Invariants, for the lease that bids take from:
    never more. Whatever is not known makes it less.
 2. A minute is open until `release_after_s` after its end. Then what it still holds comes back once, and only on
    fresh totals: a state not `stale`, less than 3 s old and told to its end. A later bill of it still costs: `left`
-   may go below 0.
+   may go below 0. Where the wall clock was set, nothing comes back by its time until that has passed since.
 3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
 4. At most one half of a purse is open, and none for a lease that has not begun or whose time to take is over.
    A half is emptied for another lease a second after it was shut, so no bid is in the middle of it.
@@ -26,10 +26,13 @@ from collections.abc import Callable, Collection
 
 from bidder._fast.leases import SPAN_MINUTES, LeaseTable
 from bidder._fast.purses import Purses
+from bidder._fast.wants import Wants
 from bidder.money.wire import Lease, LeaseState
 
 FRESH_S = 3.0
+JUMP_S = 5.0  # a wall clock that moves so far against the monotonic one was set
 CEILINGS = 4_000  # told in one question at most
+WANTS = 4_000  # likewise
 MAX_RELEASE_S = (SPAN_MINUTES - 2) * 60
 
 
@@ -44,9 +47,13 @@ class LeaseKeeper:
         self.seen = ""  # to be told in the next question
         self._purses = purses
         self._table = LeaseTable(purses)
+        self._wants = Wants(self._table)
+        self._hosts = 1  # that share budgets with this one, itself among them
         self._release_after_s = release_after_s
         self._clock = clock
         self._received_at = float("-inf")
+        self._ahead: float | None = None  # of the wall clock, before the monotonic one
+        self._trusted_at = float("-inf")  # from then on minutes tell again how long ago a bid was
         self._fresh = False
         self._whole = False  # all that had changed was told
         self._complete = False
@@ -85,7 +92,11 @@ class LeaseKeeper:
 
         What was spent and what is reserved; absolute, so that it may be said twice. Not all of very many at once.
         """
-        return self._table.ceilings(now, CEILINGS)
+        return self._wants.ceilings(now, CEILINGS)
+
+    def wants(self, now: float) -> list[tuple[int, int, int]]:
+        """For the next question: see bidder.money.wire.LeaseSync. What it hands back has left the purses then."""
+        return self._wants.ask(now, self._hosts, WANTS)
 
     def ready(self, campaigns: Collection[int]) -> bool:
         """Has each of these a lease in its purse, or been refused one?"""
@@ -107,6 +118,8 @@ class LeaseKeeper:
             self._listing += 1
         self._listed = state.ends or (self._listed and not state.begins)
         self._received_at, self.seen = received_at, state.seen
+        self._hosts = state.hosts
+        self._wants.heard(state.heard)
         self._whole = whole = self._listed and not state.partial
         self._fresh = whole and not state.stale
         self._complete = self._listed and complete and not state.more
@@ -127,18 +140,26 @@ class LeaseKeeper:
 
     def tick(self, now: float) -> None:
         """Twice a second or so, whether or not there are answers."""
+        self._watch(now)
         self._table.turn(now)
         self._place_waiting(now, surveying=not self.surveyed)
         if not self._fresh or now - self._received_at >= FRESH_S:
             return
         due = int((self._clock() - self._release_after_s) // 60) - 1
-        if due != self._expired:
+        if due != self._expired and now >= self._trusted_at:
             self._table.expire(self._minute(), due)
             self._expired = due
 
     def pace(self, now: float) -> None:
         """Once a second: how freely may each campaign spend now? See bidder/_fast/pacing.pyx."""
-        self._table.pace(now)
+        self._table.pace(now, self._minute())
+
+    def _watch(self, now: float) -> None:
+        """Has the wall clock been set?"""
+        ahead = self._clock() - now
+        if self._ahead is not None and abs(ahead - self._ahead) > JUMP_S:
+            self._trusted_at = now + self._release_after_s + 60
+        self._ahead = ahead
 
     def _minute(self) -> int:
         return int(self._clock() // 60)

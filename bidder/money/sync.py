@@ -64,6 +64,7 @@ class LeaseSyncer:
             held=[],
             ceilings=self._keeper.ceilings(time.monotonic()),
             seen=self._keeper.seen,
+            wants=self._keeper.wants(time.monotonic()),
         )
         try:
             answer = await self._client.fetch(

@@ -2,11 +2,12 @@
 
 key file -> load_keys -> Sealer (bidder, with the first key) | Opener (tracker, with all)
 
-A key file has a line a key, `kid hex64`: the first seals, all open, so a new key is put
-on top and an old one leaves when its last token has expired. Prices: nano-USD for one impression.
+A key file has a line a key, `kid hex64`, and words `name=value` behind: the first seals, all open. How a new key
+becomes the first and an old one leaves: `keyfile.py`. Prices: nano-USD for one impression.
 Opening never raises: what is not genuine is None.
 """
 
+import base64
 import contextlib
 import os
 import secrets
@@ -19,6 +20,7 @@ import msgspec
 
 from bidder._fast import tokens as compiled
 from bidder._fast.tokens import BidIds, Sealer
+from bidder.money.units import MAX_NANO
 
 __all__ = [
     "BidIds",
@@ -29,7 +31,10 @@ __all__ = [
     "Sealer",
     "Token",
     "TokenClass",
+    "click_id",
     "create_keys",
+    "key_of",
+    "kid_of",
     "load_keys",
     "seal",
 ]
@@ -47,6 +52,7 @@ class TokenClass(IntEnum):
 
     NOTICE = 0xE1  # the exchange: win, bill, loss
     PAGE = 0xE2  # the page: impression, click
+    CLICK = 0xE3  # the advertiser, as the id of a click: conversion. Sealed by the tracker, see `click_id`
 
 
 class Key(NamedTuple):
@@ -94,7 +100,9 @@ class Token(msgspec.Struct, frozen=True):
 
     def in_usd(self, paid: int) -> int:
         """A price in the currency of the bid as nano-USD, in the proportion in which we bid; rounded half up."""
-        return paid if not self.asked else (paid * self.bid_price * 2 + self.asked) // (2 * self.asked)
+        if not self.asked:
+            return paid
+        return min((paid * self.bid_price * 2 + self.asked) // (2 * self.asked), MAX_NANO)
 
     @property
     def test(self) -> bool:
@@ -109,7 +117,7 @@ def load_keys(path: Path) -> Keys:
         raise KeyFileError(f"{path}: no such key file; the first start of a host creates it") from None
     except UnicodeDecodeError:
         raise KeyFileError(f"{path}: not a key file: lines of `kid hex64` are wanted") from None
-    keys = [_key(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    keys = [key_of(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not keys:
         raise KeyFileError(f"{path}: it has no key")
     for number, key in enumerate(keys):
@@ -118,15 +126,16 @@ def load_keys(path: Path) -> Keys:
     return tuple(keys)
 
 
-def _key(line: str, where: str) -> Key:
-    kid, _, text = line.strip().partition(" ")
+def key_of(line: str, where: str) -> Key:
+    """One line of a key file, which is not blank."""
+    kid, text, *words = [*line.split(), ""][:2] + line.split()[2:]
     if not kid.isdigit() or int(kid) > 255:
         raise KeyFileError(f"{where}: a kid of 0 to 255 is wanted in front")
     try:
         secret = bytes.fromhex(text)
     except ValueError:
         secret = b""
-    if len(secret) != SECRET_BYTES:
+    if len(secret) != SECRET_BYTES or not all("=" in word for word in words):
         raise KeyFileError(f"{where}: {2 * SECRET_BYTES} hex digits are wanted behind the kid")
     return Key(int(kid), secret)
 
@@ -152,6 +161,22 @@ def seal(sealer: Sealer, token_class: TokenClass, token: Token) -> str:
     """The token as it stands in a URL. A bid id seals one token of each class, never two different ones."""
     bid_id, *fields = msgspec.structs.astuple(token)
     return sealer.token(token_class, bid_id, tuple(fields)).decode()
+
+
+def click_id(sealer: Sealer, page: Token) -> str:
+    """The id of a click on the page of this token, for the advertiser to keep and to tell a conversion by.
+
+    Two clicks give one id, so one nonce never seals two texts. By whom caps count is nobody's business there.
+    """
+    return seal(sealer, TokenClass.CLICK, msgspec.structs.replace(page, user=0, user_stamp=0))
+
+
+def kid_of(token: str) -> int | None:
+    """Of the key that seals a token, if it is one; None for what cannot be."""
+    try:
+        return base64.urlsafe_b64decode(token[:4])[0]
+    except (ValueError, IndexError):
+        return None
 
 
 class Opener:

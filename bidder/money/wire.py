@@ -21,8 +21,8 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
         None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
     )
     # (lease, amount, used): so much this host would like the lease to have in all. More than it has: it asks for that.
-    # Less: it has lowered it already, so that it can cost no more. `used`: spent or reserved of it. Absolute, so that it
-    # may be said twice. None: a host that lives on what it gets.
+    # Less: it has lowered it already, so that it can cost no more. `used`: what of it is spent or reserved.
+    # None: a host that lives on what it gets.
     wants: list[tuple[int, int, int]] | None = None
 
 
@@ -45,6 +45,9 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     plan: int = 0  # nano-USD, what all hosts together may spend in that hour; 0: not shared, `amount` is all there is
     elsewhere: int = 0  # nano-USD of it that other leases have spent or reserved, roughly and some seconds ago
     price: int = 0  # nano-USD, the most that one bid of this campaign may cost
+    # nano-USD; >= 0: the budget was cut, lower the lease to this, or as far as it is not used, and say so in `wants`
+    limit: int = -1
+    passes_on: bool = False  # what it does not need at its end, the next hour's lease has at its beginning
 
 
 class LeaseState(msgspec.Struct, array_like=True, frozen=True):
@@ -60,6 +63,6 @@ class LeaseState(msgspec.Struct, array_like=True, frozen=True):
     seen: str = ""  # to be told in the next question
     partial: bool = False  # more changes, or leases of the listing, are known than are named so far
     hosts: int = 1  # that share budgets now: those that asked within the last half minute
-    # `wants` and `ceilings` were taken in. They are not where `seen` is not that of the last answer given to this host: the
-    # question was overtaken by a later one, or the answer before got lost. They are to be said again.
+    # `wants` and `ceilings` were taken in. They are not where `seen` is not that of the last answer given to this host:
+    # the question was overtaken by a later one, or the answer before got lost. They are to be said again.
     heard: bool = False

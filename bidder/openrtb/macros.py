@@ -3,7 +3,9 @@
 text -> fill_html() | fill_url() -> parts: text as it will be read, and pieces that the writer fills per bid
 
     {click_url}, {imp_url}          our click and impression URL; percent-encoded where they stand inside another URL
-    {click_url:url}, {imp_url:url}  always percent-encoded, for a URL inside a page's markup
+    {view_url}                      likewise, to be loaded when the ad is in view
+    {click_url:url}, {imp_url:url}, {view_url:url}  always percent-encoded, for a URL inside a page's markup
+    {view_id}                       by which whoever saw the ad may be told to have converted
     {pixel}                         an image of the impression URL, in a page's markup only
     {cachebuster}                   a text that no other bid has: its id
     {campaign_id}, {creative_id}, {advertiser}  percent-encoded, so that they are safe in HTML, URL, XML and script
@@ -17,9 +19,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from bidder.openrtb.variant import Piece
+from bidder.openrtb.variant import Piece, When
 
-Part = str | Piece
+Part = str | Piece | When
 
 # What an exchange fills; a suffix, as in ${AUCTION_PRICE:B64}, names the encoding.
 EXCHANGE = (
@@ -29,9 +31,12 @@ EXCHANGE = (
 )  # fmt: skip
 # The brace comes first, so that the search goes from brace to brace.
 _OURS = re.compile(
-    r"(\{(?<!\$\{)(?:(?:click_url|imp_url)(?::url)?|pixel|cachebuster|campaign_id|creative_id|advertiser)\})"
+    r"(\{(?<!\$\{)(?:(?:click_url|imp_url|view_url)(?::url)?|view_id|pixel|cachebuster|campaign_id|creative_id|advertiser)\})"
 )
-_OTHERS = {"{click_url:url}", "{imp_url:url}", "{cachebuster}", "{campaign_id}", "{creative_id}", "{advertiser}"}
+_OTHERS = {
+    *("{click_url:url}", "{imp_url:url}", "{view_url:url}", "{view_id}", "{cachebuster}"),
+    *("{campaign_id}", "{creative_id}", "{advertiser}"),
+}
 _TELLING = {"{pixel}", "{imp_url}", "{imp_url:url}"}
 _LIKE_EXCHANGES = re.compile(r"\$\{(\w*)(?::\w+)?\}")
 
@@ -54,6 +59,10 @@ class Values(NamedTuple):
     def imp_url(self) -> list[Part]:
         return [f"{self.url}/imp/", Piece.PAGE_TOKEN, Piece.PIXEL_PRICE]
 
+    def event_url(self, path: str) -> list[Part]:
+        """Of what the page or a player tells, by the tracker's name for it."""
+        return [f"{self.url}/{path}/", Piece.PAGE_TOKEN]
+
     def pixel(self) -> list[Part]:
         return ['<img src="', *self.imp_url(), '" width="1" height="1" alt="" style="display:none">']
 
@@ -69,6 +78,8 @@ def fill_html(text: str, values: Values) -> list[Part]:
             found += values.click_url()
         elif part == "{imp_url}":
             found += values.imp_url()
+        elif part == "{view_url}":
+            found += values.event_url("view")
         elif part in _OTHERS:
             found += _other(part, values)
         else:
@@ -88,6 +99,8 @@ def fill_url(text: str, values: Values) -> list[Part]:
             found += _encoded(values.click_url())
         elif part == "{imp_url}":
             found += _encoded(values.imp_url())
+        elif part == "{view_url}":
+            found += _encoded(values.event_url("view"))
         else:
             found.append(part)
     return joined(found)
@@ -121,6 +134,10 @@ def _other(macro: str, values: Values) -> list[Part]:
             return _encoded(values.click_url())
         case "{imp_url:url}":
             return _encoded(values.imp_url())
+        case "{view_url:url}":
+            return _encoded(values.event_url("view"))
+        case "{view_id}":
+            return [Piece.PAGE_TOKEN]
         case "{cachebuster}":
             return [Piece.BID_ID]
         case "{campaign_id}":

@@ -33,6 +33,8 @@ NOTICES = {
     "burl": ("bill", "?price=${AUCTION_PRICE}"),
     "lurl": ("loss", "?reason=${AUCTION_LOSS}&price=${AUCTION_PRICE}"),
 }
+MIN_TO_WIN = {"nurl", "lurl"}  # which also say what would have won, where an exchange tells
+VERSION = 2  # of what is made of a creative: it rises with every change, so that hosts make it anew
 _NAMESPACE = re.compile(r"""\bxmlns(:[\w.-]+)?\s*=\s*(\\?["']).*?\2""", re.DOTALL)
 _TEXT = int(Piece.TEXT)
 _DEAL = (int(Piece.DEAL), b"")
@@ -127,7 +129,7 @@ def _native(campaign: Mapping[str, Any], creative: Mapping[str, Any], values: Va
     return [Variant(pieces, flags, 4, w, h, assets=tuple(asset for asset, _ in having), attr=attr, api=api)]
 
 
-def _pieces(url: str, document: Iterable[Part | native.When], closing: str) -> list[tuple[int, bytes]]:
+def _pieces(url: str, document: Iterable[Part], closing: str) -> list[tuple[int, bytes]]:
     """(kind, text) in the order of the answer; only kinds that are texts have one, and no two TEXT follow."""
     opening, text = _opening(url)
     found = list(opening)
@@ -143,7 +145,7 @@ def _pieces(url: str, document: Iterable[Part | native.When], closing: str) -> l
     return found
 
 
-def _text(document: Iterable[Part | native.When]) -> str:
+def _text(document: Iterable[Part]) -> str:
     return "".join([part for part in document if isinstance(part, str)])
 
 

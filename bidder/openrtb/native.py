@@ -3,17 +3,17 @@
 creative + values -> document() -> parts of the JSON; assets() -> what the writer chooses from, in place of ASSETS
 
 Requests differ in three ways, and pieces leave each to the writer: 1.0 has the answer within "native"; the version
-is said; who offers to follow impressions by image gets eventtrackers, all others imptrackers. No script is ever sent.
+is said; who offers to follow impressions by image gets eventtrackers (with the one for viewable impressions, if that is
+offered too), all others imptrackers. No script is ever sent.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any
 
 from bidder.openrtb.macros import Part, Values, fill_url
-from bidder.openrtb.variant import Asset, AssetKind, Piece
+from bidder.openrtb.variant import Asset, AssetKind, Piece, When
 
 DATA_TYPES = {
     "sponsored": 1, "desc": 2, "rating": 3, "likes": 4, "downloads": 5, "price": 6, "saleprice": 7, "phone": 8,
@@ -26,20 +26,12 @@ _MIMES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "gif": 
 _SUFFIX = re.compile(r"\.(\w+)(?:[?#].*)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class When:
-    """Text that is written for some requests only: a piece of this kind."""
-
-    kind: Piece
-    text: str
-
-
-def document(creative: Mapping[str, Any], values: Values) -> list[Part | When]:
+def document(creative: Mapping[str, Any], values: Values) -> list[Part]:
     trackers = creative["native"].get("trackers") or ()
     clicks = [fill_url(one["url"], values) for one in trackers if one["event"] == "click"]
     impressions = [values.imp_url()]
     impressions += [fill_url(one["url"], values) for one in trackers if one["event"] == "impression"]
-    found: list[Part | When] = [When(Piece.WRAPPED_TEXT, '{"native":'), '{"ver":"', Piece.NATIVE_VER]
+    found: list[Part] = [When(Piece.WRAPPED_TEXT, '{"native":'), '{"ver":"', Piece.NATIVE_VER]
     found += ['","assets":[', Piece.ASSETS, '],"link":{"url":', *_string(values.click_url())]
     if clicks:
         found += [',"clicktrackers":[', *_listed(clicks), "]"]
@@ -47,6 +39,7 @@ def document(creative: Mapping[str, Any], values: Values) -> list[Part | When]:
     for n, url in enumerate(impressions):
         found += ["," if n else "", When(Piece.EVENTS_TEXT, '{"event":1,"method":1,"url":'), *_string(url)]
         found.append(When(Piece.EVENTS_TEXT, "}"))
+    found.append(When(Piece.VIEWABLE, f',{{"event":2,"method":1,"url":"{values.url}/view/'))
     return [*found, "]}", When(Piece.WRAPPED_TEXT, "}")]
 
 

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import NamedTuple
 
-from bidder.openrtb.markup import NOTICES, TOKEN_CHARS, checked_url
+from bidder.openrtb.markup import MIN_TO_WIN, NOTICES, TOKEN_CHARS, checked_url
 from bidder.settings import Exchange, SettingsError
 
 PRICE = "${AUCTION_PRICE}"  # in NOTICES, where the exchange's own macro goes
@@ -72,6 +72,9 @@ def _notices(name: str, row: Exchange, url: str) -> tuple[bytes, ...]:
             continue
         query = query.replace(PRICE, row.price_macro)
         length = len(f"{url}/{path}/") + TOKEN_CHARS + len(query)
+        told = f"&min={row.min_to_win_macro}" if row.min_to_win_macro and key in MIN_TO_WIN else ""
+        if length + len(told) <= row.notice_url_chars:
+            query, length = query + told, length + len(told)
         if length > row.notice_url_chars:
             raise SettingsError(
                 f"exchanges.{name}: {key} would have {length} characters, {row.notice_url_chars} at most"

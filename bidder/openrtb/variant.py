@@ -26,6 +26,17 @@ class Piece(IntEnum):
     NO_EVENTS_TEXT = 11  # as TEXT, only where they do not
     NOTICES = 12  # what the exchange's row has: nurl, burl, lurl
     PIXEL_PRICE = 13  # behind the page token of an impression's URL, where the exchange pays by that
+    VIEWABLE = 14  # in eventtrackers: its text, page token and end, only where event 2 (in view) is offered too
+    FOLLOW_TEXT = 15  # as TEXT, and the next as PAGE_TOKEN, only where answers may have any size
+    FOLLOW_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Text that is written for some requests only: a piece of this kind."""
+
+    kind: Piece
+    text: str
 
 
 class CreativeFlag(IntFlag):

@@ -4,7 +4,9 @@ creative + values -> documents() -> (schema, parts); parts are XML, with pieces 
 
 The order of elements, the events and the attributes are those of each version's XSD: 2.0.1, 3.0, 4.0, 4.1, 4.2. Of
 4.x only the namespace is left out: exchanges take an `http:` anywhere for insecure, and players go by local names.
-Ours are one Impression and the ClickThrough; what else is to be told of the ad goes to the advertiser's own trackers.
+Ours are one Impression and the ClickThrough; where answers may have any size also an Error unless the advertiser has
+one, in 4.x that the ad was in view, and how far it was played (`quartiles`). What else is to be told of the ad goes to
+the advertiser's own trackers.
 """
 
 import re
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bidder.openrtb.macros import Part, Values, fill_url, joined
-from bidder.openrtb.variant import Piece
+from bidder.openrtb.variant import Piece, When
 
 SKIP_AFTER_S = 5  # of a creative that does not say
 CATEGORIES = "https://www.iabtechlab.com/categoryauthority"
@@ -24,6 +26,11 @@ _EVENTS = ("creativeView", "start", "firstQuartile", "midpoint", "thirdQuartile"
            "pause", "resume", "rewind")  # fmt: skip
 EVENTS = (*_EVENTS, "skip")
 """What trackers of the advertiser may follow, beside impression, click and error."""
+
+QUARTILES = {
+    "start": "start", "firstQuartile": "q1", "midpoint": "mid", "thirdQuartile": "q3", "complete": "complete",
+}  # fmt: skip
+"""Events that our own tracker follows, and its names for them."""
 
 _ILLEGAL = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPED = str.maketrans(
@@ -59,7 +66,10 @@ _FOUR: dict[str, Any] = {
     "companion": ("StaticResource", "AltText", "CompanionClickThrough"),
     "events": frozenset(EVENTS),
 }
-_SERVED = ("AdSystem", "Error", "Impression", "AdServingId", "AdTitle", "Advertiser", "Category", "Creatives")
+_SERVED = (
+    *("AdSystem", "Error", "Impression", "ViewableImpression", "AdServingId", "AdTitle", "Advertiser", "Category"),
+    "Creatives",
+)
 SCHEMAS = (
     Schema(
         "4.2", 13, _SERVED, audio=True, ad_id=("idRegistry",), **_FOUR,
@@ -141,7 +151,8 @@ class _Advert:
             if campaign.get("advertiser")
             else [],
             "AdServingId": _element("AdServingId", {}, [Piece.BID_ID]),
-            "Error": self._told("error", "Error"),
+            "Error": self._told("error", "Error") or _followed(_element("Error", {}, _cdata(self._error_url()))),
+            "ViewableImpression": _followed(_element("ViewableImpression", {}, self._viewable())),
             "Impression": joined([*impression, *self._told("impression", "Impression")]),
             "Category": [
                 part
@@ -155,6 +166,10 @@ class _Advert:
         self._events = [
             (event, _element("Tracking", {"event": event}, url)) for event, url in self._trackers if event in EVENTS
         ]
+        self._quartiles: list[Part] = []
+        if spec.get("quartiles", True) and linear(creative):
+            for event, path in QUARTILES.items():
+                self._quartiles += _element("Tracking", {"event": event}, _cdata(values.event_url(path)))
         self._companions = [self._companion(one) for one in spec.get("companion") or ()]
         self._overlays: list[tuple[dict[str, str], Elements]] = []
         if linear(creative):
@@ -166,7 +181,11 @@ class _Advert:
     def document(self, schema: Schema) -> list[Part]:
         elements = dict(self._elements)
         events = [part for event, tracking in self._events if event in schema.events for part in tracking]
-        elements["TrackingEvents"] = _element("TrackingEvents", {}, events) if events else []
+        if events:
+            elements["TrackingEvents"] = _element("TrackingEvents", {}, [*_followed(self._quartiles), *events])
+        else:
+            ours = _element("TrackingEvents", {}, self._quartiles) if self._quartiles else []
+            elements["TrackingEvents"] = _followed(ours)
         creatives = self._in_creative(
             schema, self._linear(schema, elements) if linear(self._creative) else self._nonlinear(schema, elements)
         )
@@ -183,6 +202,13 @@ class _Advert:
         return joined(
             _element("VAST", {"version": schema.version}, _element("Ad", {"id": self._creative["id"], **kind}, inline))
         )
+
+    def _error_url(self) -> list[Part]:
+        """The player fills the macro."""
+        return [*self._values.event_url("error"), "?code=[ERRORCODE]"]
+
+    def _viewable(self) -> list[Part]:
+        return _element("Viewable", {}, _cdata(self._values.event_url("view")))
 
     def _told(self, event: str, name: str) -> list[Part]:
         """An element of this name for each tracker of this event."""
@@ -251,6 +277,11 @@ def _ordered(order: tuple[str, ...], elements: Elements) -> list[Part]:
 def _element(name: str, attributes: Mapping[str, str], content: list[Part]) -> list[Part]:
     said = "".join([f' {key}="{_text(value)}"' for key, value in attributes.items()])
     return [f"<{name}{said}>", *content, f"</{name}>"]
+
+
+def _followed(parts: list[Part]) -> list[Part]:
+    """The same, only where answers may have any size."""
+    return [When(Piece.FOLLOW_TEXT, part) if isinstance(part, str) else Piece.FOLLOW_TOKEN for part in joined(parts)]
 
 
 def _text(plain: str) -> str:

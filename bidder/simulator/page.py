@@ -1,8 +1,8 @@
 """What shows an ad (a browser, a player, a native placement): what it would load of the markup, and where a click goes.
 
-read(adm) -> Page: of HTML the images; of VAST impressions and the events of a play to the end; of a native answer its
-trackers and images. Scripts are not run, wrappers not followed. Who loads what is for the courier, which goes to this
-machine only.
+read(adm) -> Page: of HTML the images; of VAST impressions, views and the events of a play to the end; of a native
+answer its trackers and images. Scripts are not run, wrappers not followed. Who loads what is for the courier, which goes
+to this machine only.
 """
 
 import json
@@ -12,8 +12,9 @@ from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
 PLAYED = {"creativeView", "start", "firstQuartile", "midpoint", "thirdQuartile", "complete"}
+SHOWN = {"Impression", "Viewable"}
 CLICKS = {"ClickThrough", "NonLinearClickThrough"}
-IMPRESSION, IMAGE = 1, 1  # of native event trackers: event, method
+FOLLOWED, IMAGE = {1, 2}, 1  # of native event trackers: events (impression, in view), method
 
 
 class Page(NamedTuple):
@@ -55,7 +56,7 @@ def _vast(adm: str) -> Page:
     except ElementTree.ParseError:
         return Page((), ())
     said = [(one.tag.rpartition("}")[2], one.get("event"), (one.text or "").strip()) for one in root.iter()]
-    images = [url for name, event, url in said if name == "Impression" or (name == "Tracking" and event in PLAYED)]
+    images = [url for name, event, url in said if name in SHOWN or (name == "Tracking" and event in PLAYED)]
     return Page(tuple(images), tuple(url for name, _, url in said if name in CLICKS))
 
 
@@ -71,7 +72,7 @@ def _native(adm: str) -> Page:
 def _loaded(answer: dict[str, Any]) -> Iterator[str]:
     yield from answer.get("imptrackers", ())
     for one in answer.get("eventtrackers", ()):
-        if one["event"] == IMPRESSION and one["method"] == IMAGE:
+        if one["event"] in FOLLOWED and one["method"] == IMAGE:
             yield one["url"]
     for asset in answer.get("assets", ()):
         if "img" in asset:

@@ -17,15 +17,17 @@ import msgspec
 
 from bidder.events.schema import NoticeFlag, NoticeKind
 from bidder.events.stream import Stream, StreamError
-from bidder.money.tokens import Opener, Token, TokenClass
+from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, click_id, kid_of
 from bidder.ops.log import Log
 from bidder.settings import Exchange
-from bidder.tracking.notice import read_notice
+from bidder.tracking.booked import Booked
+from bidder.tracking.notice import Lives, Said, read_notice
 from bidder.tracking.prices import PriceKeys
 
 ACKNOWLEDGE_S = 5.0  # that a notice waits for the disk before the sender is told to try again
-REMEMBERED = 100_000  # booked notices a generation; about 10 MB
-PAGE_KINDS = (NoticeKind.IMPRESSION, NoticeKind.CLICK)
+# Told with the token of the exchange; a conversion with a click id, and all else with the page's token.
+NOTICE_KINDS = frozenset({NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS})
+MOST_ERROR_CODE = 999  # VAST has three digits
 
 
 class Verdict(Enum):
@@ -43,67 +45,57 @@ class Receipt(NamedTuple):
     token: Token | None = None
 
 
-class Booked:
-    """Notices that are in the stream: the newest `capacity` at least, twice as many at most."""
-
-    def __init__(self, capacity: int = REMEMBERED) -> None:
-        self._capacity = capacity
-        self._young: set[bytes] = set()
-        self._old: set[bytes] = set()
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._young or key in self._old
-
-    def add(self, key: bytes) -> None:
-        """The older generation goes when the younger is full."""
-        self._young.add(key)
-        if len(self._young) >= self._capacity:
-            self._young, self._old = set(), self._young
-
-
 class Desk:
-    """One a process; `opener` is None until there are keys."""
+    """One a process; it takes nothing before `use` has given it keys."""
 
     def __init__(
         self,
         stream: Stream,
         exchanges: Mapping[str, Exchange],
-        release_after_s: int,
-        token_ttl_s: int,
+        lives: Lives,
         log: Log,
         *,
         booked: Booked | None = None,
+        renew: Callable[[], Keys | None] = lambda: None,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self.opener: Opener | None = None
+        self.kids: tuple[int, ...] = ()  # of the keys that open, the sealing one first
+        self._opener: Opener | None = None
+        self._sealer: Sealer | None = None
         self.price_keys: Mapping[int, tuple[PriceKeys, ...]] = {}  # by key of the exchange
+        self.settle: Callable[[NoticeKind, Token], None] = lambda kind, token: None  # the caps of its bid
         self.draining = False  # the process ends: no connection is kept
+        self.closed = False  # nor anything taken that could not be answered any more
         self.underway = 0  # notices that came and are not answered yet
         self._stream = stream
         self._exchanges = {row.key: row for row in exchanges.values()}
-        self._late_ms = release_after_s * 1_000
-        self._ttl_ms = token_ttl_s * 1_000
+        self._lives = lives
+        self._renew = renew  # the keys of a file that has changed since they were used last
         self._log = log
         self._booked = Booked() if booked is None else booked
         self._wall_ms = wall_ms
         self._encode = msgspec.msgpack.Encoder().encode
         self._counts: Counter[str] = Counter()
         self._notices: Counter[tuple[NoticeKind, str]] = Counter()
+        self._player_errors: Counter[int] = Counter()
+
+    def use(self, keys: Keys) -> None:
+        """From now on: all of them open, the first seals click ids."""
+        self._opener, self._sealer = Opener(keys), Sealer(keys)
+        self.kids = tuple(key.kid for key in keys)
 
     @property
     def ready(self) -> bool:
         """Can a notice be taken now?"""
-        return self.opener is not None and self._stream.healthy
+        return self._opener is not None and self._stream.healthy
 
-    async def receive(
-        self, kind: NoticeKind, token_text: str, price_text: str | None, reason_text: str | None
-    ) -> Receipt:
+    async def receive(self, kind: NoticeKind, token_text: str, said: Said) -> Receipt:
         """Returns when the notice is durable, or as soon as it is clear that it will not be."""
-        if self.opener is None:
+        opener = self._opener_for(token_text)
+        if opener is None or self.closed:
             self._counts["unavailable"] += 1
             return Receipt(Verdict.UNAVAILABLE)
-        token_class = TokenClass.PAGE if kind in PAGE_KINDS else TokenClass.NOTICE
-        token = self.opener.open(token_text, token_class)
+        token, viewed = self._open(opener, kind, token_text)
         if token is None:
             self._counts["forged"] += 1
             return Receipt(Verdict.FORGED)
@@ -117,17 +109,8 @@ class Desk:
         exchange = self._exchanges.get(token.exchange)
         if exchange is None:
             self._log.error("notice of an exchange that the settings do not have", exchange=token.exchange)
-        notice = read_notice(
-            kind,
-            token,
-            exchange,
-            price_text,
-            reason_text,
-            self._wall_ms(),
-            self._late_ms,
-            self._ttl_ms,
-            self.price_keys.get(token.exchange, ()),
-        )
+        keys = self.price_keys.get(token.exchange, ())
+        notice = read_notice(kind, token, exchange, said, self._wall_ms(), self._lives, keys, viewed)
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):
                 await asyncio.wrap_future(self._stream.append(self._encode(notice)))
@@ -138,10 +121,49 @@ class Desk:
         if notice.flags & ~NoticeFlag.LATE == 0:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
+            self.settle(kind, token)
         for flag in NoticeFlag:
             if notice.flags & flag:
                 self._notices[kind, str(flag.name).lower()] += 1
         return Receipt(Verdict.TAKEN, token)
+
+    def _opener_for(self, token_text: str) -> Opener | None:
+        """A token of a key that we have not seen may be of one that was added a moment ago."""
+        if kid_of(token_text) not in self.kids:
+            keys = self._renew()
+            if keys is not None:
+                self.use(keys)
+        return self._opener
+
+    def _open(self, opener: Opener, kind: NoticeKind, text: str) -> tuple[Token | None, bool]:
+        """What a genuine token of this kind says, and whether it is that of a page where a click id was due."""
+        if kind in NOTICE_KINDS:
+            return opener.open(text, TokenClass.NOTICE), False
+        if kind is not NoticeKind.CONVERSION:
+            return opener.open(text, TokenClass.PAGE), False
+        token = opener.open(text, TokenClass.CLICK)
+        if token is None and self._lives.view:
+            return opener.open(text, TokenClass.PAGE), True
+        return token, False
+
+    def player_error(self, token_text: str, code_text: str | None) -> Verdict:
+        """A player could not play: counted here by the code that it gives (VAST; 0: none), and nowhere else."""
+        opener = self._opener_for(token_text)
+        if opener is None:
+            return Verdict.UNAVAILABLE
+        token = opener.open(token_text, TokenClass.PAGE)
+        if token is None:
+            self._counts["forged"] += 1
+            return Verdict.FORGED
+        code = int(code_text) if code_text and code_text.isascii() and code_text.isdecimal() else 0
+        if not token.test:
+            self._player_errors[code if code <= MOST_ERROR_CODE else 0] += 1
+        return Verdict.TAKEN
+
+    def click_id(self, page: Token) -> str:
+        """Of a click that was taken, for the advertiser."""
+        assert self._sealer is not None
+        return click_id(self._sealer, page)
 
     def statistics(self) -> dict[str, Any]:
         """Counts since the start: what was written by kind and flag, and what was not."""
@@ -149,4 +171,5 @@ class Desk:
         for (kind, outcome), n in sorted(self._notices.items()):
             written.setdefault(kind.name.lower(), {})[outcome] = n
         others = {name: self._counts[name] for name in ("duplicates", "forged", "test", "unavailable")}
-        return {"notices": written, **others, "underway": self.underway}
+        errors = {str(code): n for code, n in sorted(self._player_errors.items())}
+        return {"notices": written, **others, "player_errors": errors, "underway": self.underway}

@@ -26,7 +26,7 @@ SIGNATURE = 4
 MAX_UNITS = 2**53  # more is no price, whatever its unit
 
 # A plain number; Decimal alone would also take NaN, underscores and digits of other scripts.
-_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 # The macro as it was, in the spellings of exchanges: ${AUCTION_PRICE}, ${AUCTION_PRICE:B64}, {...}, %%WINNING_PRICE%%.
 _MACRO = re.compile(r"\$?\{.*\}|%%.*%%", re.ASCII | re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9_+/-]+=*", re.ASCII)
@@ -93,7 +93,7 @@ def decrypt(text: str, keys: tuple[PriceKeys, ...]) -> int | None:
 
 
 def _plain(text: str) -> tuple[int, NoticeFlag]:
-    if not _DECIMAL.fullmatch(text):
+    if not DECIMAL.fullmatch(text):
         return 0, NoticeFlag.PRICE_INVALID
     try:
         nano = nano_from_cpm(text)

@@ -20,15 +20,19 @@ from tornado.netutil import bind_sockets
 
 from bidder.events.opening import open_stream
 from bidder.events.stream import Stream, StreamError
+from bidder.money.keyfile import KeyFile
 from bidder.ops import control
 from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
-from bidder.tracking.sources import KeyFile, Landings, PriceKeyFiles
+from bidder.tracking.notice import Lives
+from bidder.tracking.sources import Landings, PriceKeyFiles
+from bidder.tracking.users import TrackedUsers
 
-REFRESH_S = 1.0  # how old keys, book and the stream's health may be as we know them
+REFRESH_S = 1.0  # how old keys and book may be as we know them
+WATCH_S = 0.5  # how often we look whether notices can be taken
 DRAIN_S = 5.0  # that notices under way may take at the end
 MAX_HEADER = 16_384
 MAX_BODY = 65_536  # some exchanges post their notices with a body, which says nothing to us
@@ -45,10 +49,10 @@ class Tracker:
         self._keys = KeyFile(state / "keys" / "token.keys", log)
         self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
-        self._desk = Desk(
-            stream, settings.exchanges, settings.money.release_after_s, settings.tracking.token_ttl_s, log
-        )
-        self._was_ready = True
+        lives = Lives.of(settings.tracking, settings.money.release_after_s)
+        self._desk = Desk(stream, settings.exchanges, lives, log, renew=self._keys.refresh)
+        self._users = TrackedUsers(state, settings, log)
+        self._desk.settle = self._users.settlement.notice
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
@@ -56,8 +60,9 @@ class Tracker:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._refresh()
+        shared = Shared(self._desk, self._landings.url, self._log, self._users.statistics)
         server = HTTPServer(
-            application(Shared(self._desk, self._landings.url, self._log)),
+            application(shared, self._users.routes(shared)),
             max_header_size=MAX_HEADER,
             max_body_size=MAX_BODY,
             max_buffer_size=MAX_HEADER + MAX_BODY,
@@ -72,29 +77,45 @@ class Tracker:
             where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             with Presence(self._state, "tracker", where, stream=self._stream.id):
                 self._log.info("listening", address=where, stream=self._stream.id, position=self._stream.durable)
+                writing = asyncio.ensure_future(self._users.run())
                 await self._until(stop)
                 await self._drain(server)
+                await self._users.close()
+                writing.cancel()
         finally:
             await doors.close()
 
     async def _until(self, stop: asyncio.Event) -> None:
+        watching = asyncio.create_task(self._watch())
         while not stop.is_set():
             await self._refresh()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_S):
                     await stop.wait()
+        watching.cancel()
 
     async def _refresh(self) -> None:
-        opener = self._keys.refresh()
-        if opener is not None:
-            self._desk.opener = opener
+        keys = self._keys.refresh()
+        if keys is not None:
+            self._desk.use(keys)
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
-        ready = self._desk.ready
-        if ready != self._was_ready:
-            say = self._log.info if ready else self._log.error
-            say("ready again" if ready else "not ready", disk=self._stream.failure, keys=self._desk.opener is not None)
-        self._was_ready = ready
+        self._users.refresh(self._landings.book)
+
+    async def _watch(self) -> None:
+        """Say when notices can no longer be taken, whatever else may wait for the disk; until cancelled."""
+        was_ready = True
+        while True:
+            ready = self._desk.ready
+            if ready != was_ready:
+                say = self._log.info if ready else self._log.error
+                say(
+                    "ready again" if ready else "not ready",
+                    stream=self._stream.failure,
+                    keys=bool(self._desk.kids),
+                )
+            was_ready = ready
+            await asyncio.sleep(WATCH_S)
 
     async def _drain(self, server: HTTPServer) -> None:
         self._desk.draining = True
@@ -102,6 +123,7 @@ class Tracker:
         deadline = time.monotonic() + DRAIN_S
         while self._desk.underway and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
+        self._desk.closed = True
         await server.close_all_connections()
         self._log.info("stopped", **self._desk.statistics())
 
@@ -114,8 +136,9 @@ class Tracker:
     def _health(self, request: dict[str, Any]) -> control.Answer:
         return {
             "healthy": self._desk.ready,
-            "keys": self._desk.opener is not None,
-            "disk": self._stream.failure,
+            "keys": bool(self._desk.kids),
+            "kids": list(self._desk.kids),
+            "failure": self._stream.failure,
             "stream": self._stream.id,
             "position": self._stream.position,
             "durable": self._stream.durable,

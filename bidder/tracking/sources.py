@@ -1,4 +1,4 @@
-"""What the tracker follows while it runs: the token keys, keys of prices, and the book with its click targets.
+"""What the tracker follows while it runs: keys of prices, and the book with its click targets.
 
 Both are files that other processes replace. A new generation that cannot be
 used is logged, and the last good one serves on.
@@ -10,37 +10,9 @@ from pathlib import Path
 
 from bidder._fast.book import Book
 from bidder.campaigns.snapshot import Follower
-from bidder.money.tokens import KeyFileError, Opener, load_keys
 from bidder.ops.log import Log
 from bidder.settings import Exchange
 from bidder.tracking.prices import PriceKeyError, PriceKeys, load_price_keys
-
-
-class KeyFile:
-    """`keys/token.keys`, read again when it changes."""
-
-    def __init__(self, path: Path, log: Log) -> None:
-        self._path = path
-        self._log = log
-        self._seen: tuple[int, int, int] | None = None
-
-    def refresh(self) -> Opener | None:
-        """An opener for the keys of a file that is new or changed; None: nothing has changed, or nothing usable."""
-        try:
-            now = self._path.stat()
-        except FileNotFoundError:
-            return None  # the bidder's first start makes it
-        seen = (now.st_ino, now.st_mtime_ns, now.st_size)
-        if seen == self._seen:
-            return None
-        self._seen = seen
-        try:
-            keys = load_keys(self._path)
-        except (KeyFileError, OSError) as error:
-            self._log.error("token keys refused; those of before open on", reason=str(error))
-            return None
-        self._log.info("token keys read", kids=[key.kid for key in keys])
-        return Opener(keys)
 
 
 class PriceKeyFiles:
@@ -80,6 +52,11 @@ class Landings:
         self._book: Book | None = None
         self._complaint = ""
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def book(self) -> Book | None:
+        """None before the first."""
+        return self._book
 
     @property
     def revision(self) -> int | None:

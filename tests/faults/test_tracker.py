@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,12 @@ from tests.conditions import wait_until
 from tests.free_ports import free_port
 
 TRACKER = """
+import json
 import sys
 from pathlib import Path
 from bidder.settings import parse
 from bidder.tracking.server import run
-run(Path(sys.argv[1]), parse({"tracker": {"listen": sys.argv[2]}}, "test"))
+run(Path(sys.argv[1]), parse({"tracker": {"listen": sys.argv[2]}} | json.loads(sys.argv[3]), "test"))
 """
 
 pytestmark = pytest.mark.faults
@@ -35,17 +37,24 @@ pytestmark = pytest.mark.faults
 class Process:
     """A tracker that a test started, and its answers."""
 
-    def __init__(self, state: Path, port: int) -> None:
-        self.state, self.port = state, port
+    def __init__(
+        self, state: Path, port: int, log: Path | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """`log`: a file that it writes to; otherwise `end` gives what it said."""
+        self.state, self.port, self.settings = state, port, json.dumps(settings or {})
+        self._log = log
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", TRACKER, str(self.state), f"127.0.0.1:{self.port}"]
-        return subprocess.Popen(command, stderr=subprocess.PIPE)
+        command = [sys.executable, "-c", TRACKER, str(self.state), f"127.0.0.1:{self.port}", self.settings]
+        if self._log is None:
+            return subprocess.Popen(command, stderr=subprocess.PIPE)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, stderr=log)
 
-    def status(self, path: str) -> int:
+    def status(self, path: str, timeout_s: float = 5.0) -> int:
         """0: no connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request("GET", path)
             return connection.getresponse().status
@@ -65,7 +74,7 @@ class Process:
         """Exit code, and what it logged."""
         self.process.send_signal(number)
         said = self.process.communicate(timeout=20)[1]
-        return self.process.returncode, [json.loads(line) for line in said.splitlines()]
+        return self.process.returncode, [json.loads(line) for line in (said or b"").splitlines()]
 
 
 @pytest.fixture

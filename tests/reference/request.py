@@ -367,6 +367,7 @@ def view_native(native: dict[str, Any]) -> View:
         "ver": (native_version(wanted) if isinstance(wanted, dict) else 0) or native_version(native) or 12,
         "wrapped": wrapped,
         "image_events": any(code(t.get("event")) == 1 and 1 in codes(t.get("methods"), 63) for t in trackers),
+        "view_events": any(code(t.get("event")) == 2 and 1 in codes(t.get("methods"), 63) for t in trackers),
         "battr": codes(native.get("battr"), 63),
         "api": codes(native.get("api"), 63),
     }

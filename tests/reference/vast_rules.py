@@ -70,6 +70,8 @@ def _rules(version: str) -> dict[str, Rule]:
         "AdServingId": ("", {}, SOME),
         "Error": ("", {}, URI),
         "Impression": ("", {"id": (False, ANY)}, URI),
+        "ViewableImpression": ("(Viewable )*(NotViewable )*(ViewUndetermined )*", {"id": (False, ANY)}, ""),
+        "Viewable": ("", {}, URI),
         "Creatives": ("(Creative )+", {}, ""),
         "Creative": ("(Linear |CompanionAds |NonLinearAds )?", {"id": (False, ANY), "AdID": (False, ANY)}, ""),
         "Linear": (

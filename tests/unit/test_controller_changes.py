@@ -84,6 +84,12 @@ def bill(db: Connection, lease: int, minute: int, spent: int, closed: int) -> No
             " closed_nano = m.closed_nano + EXCLUDED.closed_nano",
             (lease, minute, spent, closed),
         )
+        cursor.execute(
+            "INSERT INTO ledger.campaign_day AS d (campaign, day, exchange, spent_nano)"
+            " SELECT campaign, day, 1, %s FROM ledger.lease WHERE id = %s"
+            " ON CONFLICT (campaign, day, exchange) DO UPDATE SET spent_nano = d.spent_nano + EXCLUDED.spent_nano",
+            (spent, lease),
+        )
 
 
 def minute_of(now: datetime) -> int:
@@ -194,13 +200,35 @@ def test_an_unhealthy_host_hears_of_a_budget_that_was_cut_and_gets_its_leases_la
     assert len(host.known) == 2
 
 
-def test_a_lease_that_ended_before_its_hour_does_not_come_again_in_it(db: Connection) -> None:
+def test_a_lease_shorter_than_its_hour_goes_on_while_its_host_is_healthy(db: Connection) -> None:
     store.import_campaigns(db, [campaign()])
     host = Host(db, LeaseOffice(Money(take_for_s=60)))
-    host.hear_all()
-    store.set_budget(db, "c-1", {"hourly_usd": "3"})
-    state = host.hear_all(NOON + timedelta(seconds=61))
-    assert len(host.known) == 1
+    first = host.hear_all().leases[0]
+    assert first.take_for_s == 60
+    assert host.hear_all(NOON + timedelta(seconds=29)).leases == []
+    (renewed,) = host.hear_all(NOON + timedelta(seconds=31)).leases
+    assert (renewed.id, renewed.take_for_s, renewed.settle_for_s) == (first.id, 60, 1_860)
+    assert host.hear_all(NOON + timedelta(seconds=90), healthy=False).leases == []
+    assert host.hear_all(NOON + timedelta(seconds=95), healthy=False).leases == []
+    over = host.ask(NOON + timedelta(seconds=96), healthy=False, ceilings=[(first.id, NANO_PER_USD)])
+    assert [lease.amount for lease in over.leases] == [NANO_PER_USD]
+    (again,) = host.hear_all(NOON + timedelta(seconds=97)).leases
+    assert (again.id, again.amount, again.take_for_s) == (first.id, 10 * NANO_PER_USD, 60)
+    for seconds in range(120, 40 * 60, 40):
+        host.hear_all(NOON + timedelta(seconds=seconds))
+    assert host.known[first.id].take_for_s <= 45
+
+
+def test_a_lease_that_closed_before_its_hour_ended_has_a_follower(db: Connection) -> None:
+    store.import_campaigns(db, [campaign()])
+    host = Host(db, LeaseOffice(Money(take_for_s=60, settle_for_s=600)))
+    first = host.hear_all().leases[0]
+    later = NOON + timedelta(minutes=12)
+    with db:
+        bill(db, first.id, minute_of(NOON), 4 * NANO_PER_USD, 4 * NANO_PER_USD)
+    state = host.hear_all(later)
+    assert first.id not in host.known
+    assert [(lease.amount, lease.spent) for lease in host.known.values()] == [(6 * NANO_PER_USD, 0)]
     assert state.revision == store.revision(db)
 
 

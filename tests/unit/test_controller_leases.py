@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg2
 import pytest
@@ -91,6 +92,16 @@ def office() -> LeaseOffice:
     return LeaseOffice(Money())
 
 
+def book(cursor: Any, lease: int, usd: int) -> None:
+    """As an aggregator does."""
+    cursor.execute("INSERT INTO ledger.lease_minute VALUES (%s, 1, %s, 0)", (lease, usd * NANO_PER_USD))
+    cursor.execute(
+        "INSERT INTO ledger.campaign_day (campaign, day, exchange, spent_nano)"
+        " SELECT campaign, day, 1, %s FROM ledger.lease WHERE id = %s",
+        (usd * NANO_PER_USD, lease),
+    )
+
+
 def sync(db: Connection, office: LeaseOffice, now: datetime, host: str = "host", healthy: bool = True) -> LeaseState:
     return office.sync(db, LeaseSync(host=host, healthy=healthy, revision=0, held=[]), now)
 
@@ -122,10 +133,29 @@ def test_a_changed_budget_changes_the_lease_but_never_below_what_is_spent(db: Co
     store.set_budget(db, "c-1", {"hourly_usd": "20"})
     assert sync(db, office, NOON).leases[0].amount == 20 * NANO_PER_USD
     with db, db.cursor() as cursor:
-        cursor.execute("INSERT INTO ledger.lease_minute VALUES (%s, 1, %s, 0)", (lease.id, 7 * NANO_PER_USD))
+        book(cursor, lease.id, 7)
     store.set_budget(db, "c-1", {"hourly_usd": "5"})
     state = sync(db, office, NOON)
     assert (state.leases[0].amount, state.leases[0].spent) == (7 * NANO_PER_USD, 7 * NANO_PER_USD)
+
+
+def test_a_cut_budget_is_free_when_the_host_has_said_what_it_does_not_need(db: Connection, office: LeaseOffice) -> None:
+    store.import_campaigns(db, [campaign()])
+    state = office.sync(db, LeaseSync("host", True, 0, [], [], "", []), NOON)
+    lease = state.leases[0]
+    store.set_budget(db, "c-1", {"hourly_usd": "5"})
+    state = office.sync(db, LeaseSync("host", True, 0, [], [], state.seen, []), NOON)
+    assert (state.leases[0].amount, state.leases[0].limit) == (10 * NANO_PER_USD, 5 * NANO_PER_USD)
+    assert sync(db, office, NOON, "two").leases[0].amount == 0
+    said = [(lease.id, 7 * NANO_PER_USD, 7 * NANO_PER_USD)]
+    state = office.sync(db, LeaseSync("host", True, 0, [], [], state.seen, said), NOON)
+    assert (state.leases[0].amount, state.leases[0].limit) == (7 * NANO_PER_USD, 5 * NANO_PER_USD)
+    said = [(lease.id, 5 * NANO_PER_USD, 5 * NANO_PER_USD)]
+    office.sync(db, LeaseSync("host", True, 0, [], [], "an old one", said), NOON)
+    state = office.sync(db, LeaseSync("host", True, 0, [], [], state.seen, said), NOON)  # the answer before got lost
+    assert not state.heard
+    state = office.sync(db, LeaseSync("host", True, 0, [], [], state.seen, said), NOON)
+    assert [lease.amount for lease in state.leases] == [5 * NANO_PER_USD]
 
 
 def test_an_unhealthy_host_is_granted_nothing_new(db: Connection, office: LeaseOffice) -> None:
@@ -137,7 +167,7 @@ def test_what_a_closed_lease_did_not_spend_is_free_again(db: Connection, office:
     store.import_campaigns(db, [campaign(budget={"daily_usd": "10"})])
     lease = sync(db, office, NOON).leases[0]
     with db, db.cursor() as cursor:
-        cursor.execute("INSERT INTO ledger.lease_minute VALUES (%s, 1, %s, 0)", (lease.id, 4 * NANO_PER_USD))
+        book(cursor, lease.id, 4)
     later = NOON + timedelta(hours=2)
     assert [held.amount for held in sync(db, office, later).leases] == [6 * NANO_PER_USD]
 

@@ -16,13 +16,14 @@ from bidder.money.tokens import Token, TokenClass
 from bidder.money.units import nano_from_cpm
 from bidder.openrtb.codes import pack3
 from bidder.outcome import Reason
-from bidder.settings import Exchange
-from bidder.tracking.notice import read_notice, read_price
+from bidder.settings import Exchange, Tracking
+from bidder.tracking.notice import Lives, Said, read_notice, read_price
 from tests.worlds import NOW_S, PUBLIC_URL, World, campaign, imp, request
 
 PER_USD = {"EUR": (23, 25), "JPY": (3_147, 20), "KWD": (307, 1_000)}
 DAY = 20_717  # 2026-09-21
 PLAIN = Exchange(key=2)
+LIVES = Lives.of(Tracking(), 600)
 
 
 def rates(until_s: int = NOW_S + 1, **per_usd: tuple[int, int]) -> Rates:
@@ -169,5 +170,5 @@ def test_notices_of_bids_in_other_currencies_book_usd() -> None:
     assert read_price("1.15", PLAIN, token) == (1_250_000, NoticeFlag.NONE)
     assert read_price("2.300001", PLAIN, token) == (2_500_001, NoticeFlag.PRICE_ABOVE_BID)
     assert read_price("2.4", PLAIN, token)[1] == NoticeFlag.PRICE_ABOVE_BID  # though it is below the bid in USD
-    loss = read_notice(NoticeKind.LOSS, token, PLAIN, "4.6", "102", 0, 1, 1)
+    loss = read_notice(NoticeKind.LOSS, token, PLAIN, Said("4.6", "102"), 0, LIVES)
     assert (loss.price, loss.bid_price) == (5_000_000, 2_500_000)

@@ -331,7 +331,7 @@ def test_one_aggregator_books_and_another_takes_over_where_it_stood(
     with other.connection() as db, db.cursor() as cursor:
         cursor.execute("SELECT count(*), bool_and(checked_at IS NOT NULL), sum(notices)::int FROM ops.stream")
         assert cursor.fetchone() == (1, True, 31)
-        cursor.execute("SELECT shard, sequence FROM report.shard_status ORDER BY 1")
+        cursor.execute("SELECT shard, sequence FROM ops.shard ORDER BY 1")
         marks: Mapping[str, int] = {shard: int(sequence) for shard, sequence in cursor.fetchall()}
     assert marks["shardId-000000000000"] == reading.put(51) - 1
     work(first)

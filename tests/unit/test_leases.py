@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bidder._fast.purses import Purses
@@ -30,13 +31,18 @@ def lease(
     )
 
 
+def shared(lease: Lease, plan: int = 1_000, limit: int = -1) -> Lease:
+    return msgspec.structs.replace(lease, plan=plan, limit=limit, price=1)
+
+
 class Host:
     """A keeper with a clock to turn: `now` is monotonic, the wall clock goes along."""
 
     def __init__(self, directory: Path, surveyed: bool = True, now: float = 0.0) -> None:
         self.now = now
+        self.wall_s = 0  # by which the wall clock was set
         self.purses = Purses(directory / "purses", 16)
-        self.keeper = LeaseKeeper(self.purses, release_after_s=600, clock=lambda: START + self.now)
+        self.keeper = LeaseKeeper(self.purses, release_after_s=600, clock=lambda: START + self.now + self.wall_s)
         if surveyed and not self.keeper.surveyed:
             self.keeper.apply(LeaseState([], False, 0), self.now, complete=False)
 
@@ -46,7 +52,7 @@ class Host:
 
     @property
     def minute(self) -> int:
-        return int(START + self.now) // 60
+        return int(START + self.now + self.wall_s) // 60
 
     def hear(self, *leases: Lease, stale: bool = False, complete: bool = True) -> None:
         self.keeper.apply(LeaseState(list(leases), stale, 5), self.now, complete=complete)
@@ -162,6 +168,20 @@ def test_new_amount_moves_what_is_left(host: Host) -> None:
     assert host.take(1) is None
 
 
+def test_a_lease_that_is_cut_keeps_what_its_bids_may_cost(host: Host) -> None:
+    host.hear(lease())
+    host.take(600)
+    host.hear(shared(lease(), limit=300))
+    assert host.left == 0
+    assert host.keeper.wants(host.now) == [(7, 600, 600)]
+    host.hear(shared(lease(), limit=300))  # it has not heard that yet
+    assert host.left == 0
+    host.hear(shared(lease(amount=600, closed=[(host.minute, 200)]), limit=300))
+    assert host.keeper.wants(host.now) == [(7, 400, 400)]
+    host.hear(shared(lease(amount=2_000, closed=[(host.minute, 200)])))
+    assert host.left == 1_600
+
+
 def test_bill_costs_its_price_and_gives_back_the_rest_of_the_reservation(host: Host) -> None:
     host.hear(lease())
     host.take(600)
@@ -214,6 +234,23 @@ def test_nothing_comes_back_while_totals_are_stale_or_old(host: Host) -> None:
     host.hear(lease(), stale=True)
     assert host.left == 400
     host.hear(lease())
+    assert host.left == 1_000
+
+
+@pytest.mark.parametrize("jump_s", [3_600, -3_600, 700])
+def test_a_wall_clock_that_is_set_gives_nothing_back_before_its_time(host: Host, jump_s: int) -> None:
+    host.hear(lease())
+    host.take(600)
+    host.wait(120.0)
+    host.hear(lease())
+    host.wall_s = jump_s
+    for _ in range(5):
+        host.wait(100.0)
+        host.hear(lease())
+        assert host.left == 400
+    for _ in range(30):
+        host.wait(100.0)
+        host.hear(lease(take=1_000.0))
     assert host.left == 1_000
 
 

@@ -56,6 +56,13 @@ def test_a_request_of_1_2_that_offers_events_gets_eventtrackers() -> None:
     }
 
 
+def test_a_request_that_offers_views_too_gets_a_tracker_for_them_behind_all_others() -> None:
+    found = markup(creative(trackers=TRACKERS), events=True, views=True)["eventtrackers"]
+    assert [one["event"] for one in found] == [1, 1, 1, 2]
+    assert found[-1] == {"event": 2, "method": 1, "url": f"{HTTPS}/view/{PAGE}"}
+    assert "view" not in bid(said(creative()), events=False, views=True)["adm"]
+
+
 @pytest.mark.parametrize("ver", ["1.1", "1.2"])
 def test_a_request_that_offers_none_gets_imptrackers(ver: str) -> None:
     found = markup(creative(), ver=ver)

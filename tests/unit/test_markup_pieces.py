@@ -56,9 +56,9 @@ def test_a_full_creative_becomes_a_whole_bid_object() -> None:
         "id": "0123456789abcdef01234567",
         "impid": "imp-1",
         "price": 2.4,
-        "nurl": f"{HTTPS}/win/{notice}?price=${{AUCTION_PRICE}}",
+        "nurl": f"{HTTPS}/win/{notice}?price=${{AUCTION_PRICE}}&min=${{AUCTION_MIN_TO_WIN}}",
         "burl": f"{HTTPS}/bill/{notice}?price=${{AUCTION_PRICE}}",
-        "lurl": f"{HTTPS}/loss/{notice}?reason=${{AUCTION_LOSS}}&price=${{AUCTION_PRICE}}",
+        "lurl": f"{HTTPS}/loss/{notice}?reason=${{AUCTION_LOSS}}&price=${{AUCTION_PRICE}}&min=${{AUCTION_MIN_TO_WIN}}",
         "adm": f'<a href="{HTTPS}/click/{"P" * 124}">x</a>'
         f'<img src="{HTTPS}/imp/{"P" * 124}" width="1" height="1" alt="" style="display:none">',
         "adomain": ["acme.example"],

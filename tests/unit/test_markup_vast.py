@@ -17,6 +17,13 @@ PROTOCOLS = {"2.0": 2, "3.0": 3, "4.0": 7, "4.1": 11, "4.2": 13}
 MP4 = {"url": "https://cdn.acme.example/a.mp4", "mime": "video/mp4", "w": 640, "h": 360, "bitrate_kbps": 800}
 WEBM = {"url": "https://cdn.acme.example/a.webm", "mime": "video/webm", "w": 1280, "h": 720, "bitrate_kbps": 2400}
 MP3 = {"url": "https://cdn.acme.example/a.mp3", "mime": "audio/mpeg", "bitrate_kbps": 128}
+OURS = [
+    (event, f"{HTTPS}/{path}/{PAGE}")
+    for event, path in (
+        *(("start", "start"), ("firstQuartile", "q1"), ("midpoint", "mid"), ("thirdQuartile", "q3")),
+        ("complete", "complete"),
+    )
+]
 EVERYTHING = {
     "companion": [
         {"url": "https://cdn.acme.example/c.png", "mime": "image/png", "w": 300, "h": 250, "alt": "Acme & friends"}
@@ -101,7 +108,7 @@ def test_all_that_can_be_said_is_said(version: str) -> None:
         f"https://m.example/c?to=https%3A%2F%2Ft.example%2Fclick%2F{PAGE}"
     ]
     assert [(one.get("event"), one.text) for one in linear.findall("TrackingEvents/Tracking")] == [
-        ("start", "https://m.example/q?n=0"), ("midpoint", "https://m.example/q?n=2&x=]]>"),
+        *OURS, ("start", "https://m.example/q?n=0"), ("midpoint", "https://m.example/q?n=2&x=]]>"),
         *([("skip", "https://m.example/skip")] if version != "2.0" else []),
     ]  # fmt: skip
     assert [dict(one.attrib) for one in linear.findall("MediaFiles/MediaFile")] == [
@@ -214,8 +221,50 @@ def test_a_usual_video_keeps_within_four_kilobytes() -> None:
     """The smallest cap of an exchange, for the whole answer; some 60 bytes are around a bid."""
     events = ("impression", "start", "firstQuartile", "midpoint", "thirdQuartile", "complete")
     trackers = [{"event": event, "url": f"https://m.example/v?e={event}&c={{cachebuster}}"} for event in events]
-    sizes = {one.protocol: len(answer(one)) for one in variants(CAMPAIGN, video(trackers=trackers), HTTPS)}
+    sizes = {one.protocol: len(answer(one, capped=True)) for one in variants(CAMPAIGN, video(trackers=trackers), HTTPS)}
     assert all(1_500 < size < 4_000 for size in sizes.values()), sizes
+
+
+def told(root: ElementTree.Element) -> list[tuple[str | None, str | None]]:
+    return [(one.get("event"), one.text) for one in root.iter("Tracking")]
+
+
+@pytest.mark.parametrize("creative", [video(), audio()])
+def test_our_tracker_hears_how_far_it_was_played_of_errors_and_of_views(creative: Any) -> None:
+    for version, (_, _, root) in said(creative).items():
+        assert told(root) == OURS
+        assert texts(root, "Ad/InLine/Error") == [f"{HTTPS}/error/{PAGE}?code=[ERRORCODE]"]
+        viewed = [f"{HTTPS}/view/{PAGE}"] if version >= "4" else []
+        assert texts(root, "Ad/InLine/ViewableImpression/Viewable") == viewed
+
+
+def test_a_creative_may_keep_our_tracker_from_hearing_how_far_it_was_played() -> None:
+    theirs = [("midpoint", "https://m.example/m")]
+    trackers = [{"event": event, "url": url} for event, url in theirs]
+    for _, _, root in said(video(quartiles=False, trackers=trackers)).values():
+        assert told(root) == theirs
+    for _, _, root in said(video(quartiles=False)).values():
+        assert root.find(".//TrackingEvents") is None
+
+
+def test_what_does_not_play_has_no_quartiles() -> None:
+    image = {"url": "https://cdn.example/o.png", "mime": "image/png", "w": 480, "h": 70}
+    assert all(told(root) == [] for _, _, root in said(video([image], linearity=2)).values())
+
+
+@pytest.mark.parametrize("spec", [{}, EVERYTHING])
+def test_where_answers_have_a_limit_only_what_must_be_is_said(spec: dict[str, Any]) -> None:
+    for variant in variants(CAMPAIGN, video(**spec), HTTPS):
+        made = bid(variant, capped=True)
+        assert faults(made["adm"]) == []
+        root = ElementTree.fromstring(made["adm"])
+        theirs = [
+            (one["event"], one["url"]) for one in spec.get("trackers", ()) if one["event"] in ("start", "midpoint")
+        ]
+        assert told(root)[:2] == theirs
+        assert (root.find(".//TrackingEvents") is None) == (not spec)
+        assert root.find(".//ViewableImpression") is None
+        assert not [one for one in texts(root, "Ad/InLine/Error") if one and one.startswith(HTTPS)]
 
 
 def test_a_player_finds_our_impression_and_click_in_it() -> None:

@@ -85,6 +85,8 @@ def dsn(databases: Databases) -> Iterator[str]:
         notice(NoticeKind.BILL, 1, price=800, **of_c1),
         notice(NoticeKind.IMPRESSION, 1, **of_c1),
         notice(NoticeKind.CLICK, 1, **of_c1),
+        notice(NoticeKind.VIEWABLE, 1, **of_c1),
+        notice(NoticeKind.COMPLETE, 2, **of_c1),
         notice(NoticeKind.BILL, 2, minute=MINUTE + 23 * 60 + 30, price=700, **of_c1),
         notice(NoticeKind.WIN, 3, price=300, **(of_c2 | {"lease": 0})),
         notice(NoticeKind.BILL, 4, price=999, flags=4, **of_c1),
@@ -136,6 +138,13 @@ def figures(
 ) -> dict[str, Any]:
     values = (requests, bids, wins, imps, clicks, conversions, spend)
     return dict(zip(FIGURES, values, strict=True)) | {"spend_usd": f"0.{spend:09d}"}
+
+
+def test_more_figures_stand_beside_the_usual_ones(outbid: Outbid) -> None:
+    rows = outbid.rows("spend", *SINCE, "--with", "viewable,completes,conversion_nano_usd")
+    more = [[row[name] for name in ("viewable", "completes", "conversion_nano_usd", "conversion_usd")] for row in rows]
+    assert more == [[1, 1, 0, "0.000000000"], [0, 0, 0, "0.000000000"]]
+    assert all(set(FIGURES) < set(row) for row in rows)
 
 
 def test_spend_by_campaign_has_all_figures_most_first(outbid: Outbid) -> None:
@@ -240,7 +249,7 @@ def test_suspense_is_listed_with_what_became_of_it(outbid: Outbid) -> None:
 
 def test_budgets_show_what_was_spent(outbid: Outbid) -> None:
     spent = {row["campaign"]: row["spend_usd"] for row in outbid.rows("budget")}
-    assert spent == {"c-1": "0.000001500", "c-2": "0.000000000"}
+    assert spent == {"c-1": "0.000001500", "c-2": "0.000000300"}
 
 
 def test_status_says_how_far_the_facts_reach(outbid: Outbid) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from reporting.printing import render, with_dollars
-from reporting.queries import Question, ReportError, build, dimensions, filters, moment, zone
+from reporting.queries import Question, ReportError, build, dimensions, filters, moment, more_figures, zone
 
 NOW = datetime(2026, 3, 29, 12, 34, 56, tzinfo=UTC)
 
@@ -36,6 +36,19 @@ def test_bundle_and_domain_are_the_inventory() -> None:
 def test_a_dimension_that_is_not_there_is_refused_by_name(kind: str, text: str, complaint: str) -> None:
     with pytest.raises(ReportError, match=complaint):
         dimensions(kind, text)
+
+
+def test_more_figures_are_given_where_they_are_asked_for() -> None:
+    more = more_figures("spend", "viewable, completes,viewable")
+    assert more == ("viewable", "completes")
+    sql, _ = build(Question("spend", (), NOW, None, more=more))
+    usual, _ = build(Question("spend", (), NOW, None))
+    assert "AS viewable, coalesce(sum(completes), 0)::bigint AS completes" in sql
+    assert "viewable" not in usual
+    assert more_figures("delivery", None) == ()
+    for kind, text in (("spend", "wins"), ("nobids", "viewable"), ("delivery", "colour")):
+        with pytest.raises(ReportError, match=f"--with {text}: no figure of {kind}; there are"):
+            more_figures(kind, text)
 
 
 def test_filters_of_one_dimension_are_alternatives() -> None:

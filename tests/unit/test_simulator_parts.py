@@ -69,11 +69,12 @@ def test_a_native_placement_loads_trackers_and_images(wrapped: bool) -> None:
         "eventtrackers": [
             {"event": 1, "method": 1, "url": "http://x/e"},
             {"event": 2, "method": 1, "url": "http://x/v"},
+            {"event": 3, "method": 1, "url": "http://x/never"},
             {"event": 1, "method": 2, "url": "http://x/e.js"},
         ],
     }
     found = page.read(json.dumps({"native": answer} if wrapped else answer))
-    assert found == page.Page(("http://x/i", "http://x/e", "http://x/m.png"), ("http://x/c",))
+    assert found == page.Page(("http://x/i", "http://x/e", "http://x/v", "http://x/m.png"), ("http://x/c",))
 
 
 @pytest.mark.parametrize("adm", ["{", "{}", '{"native":1}', '{"link":{"url":"x"},"assets":[1]}', '{"link":{}}'])

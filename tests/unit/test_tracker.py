@@ -2,105 +2,20 @@
 
 import asyncio
 import json
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from bidder.events.schema import Notice, NoticeFlag, NoticeKind
-from bidder.events.spool import Spool, SpoolReader
-from bidder.money.tokens import FLAG_TEST, Opener, Sealer, Token, TokenClass, create_keys, seal
+from bidder.events.schema import NoticeFlag, NoticeKind
+from bidder.money.tokens import FLAG_TEST, TokenClass
 from bidder.ops.log import get
-from bidder.settings import SHIPPED_EXCHANGES
-from bidder.tracking.desk import Booked, Desk
+from bidder.tracking.booked import Booked
 from bidder.tracking.handlers import PIXEL, Shared, application
-
-MINUTE = 30_000_000
-CREATIVE = 8
-LANDING = "https://acme.example/?a=1&b=2"
-
-
-class Disk:
-    """fdatasync that can be held back, or refuse."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.gate.set()
-        self.error: OSError | None = None
-
-    def sync(self, descriptor: int) -> None:
-        assert self.gate.wait(10)
-        if self.error is not None:
-            raise self.error
-
-
-class House(NamedTuple):
-    """A tracker on a port of its own, and what stands around it."""
-
-    url: str
-    desk: Desk
-    spool: Spool
-    disk: Disk
-    directory: Path
-    sealer: Sealer
-
-    def token(self, n: int = 1, cls: TokenClass = TokenClass.NOTICE, **fields: int) -> str:
-        bid_id = MINUTE.to_bytes(4, "big") + n.to_bytes(8, "big")
-        token = Token(bid_id, **{"exchange": 1, "creative": CREATIVE, "bid_price": 2_400_000, "lease": 3} | fields)
-        return seal(self.sealer, cls, token)
-
-    async def fetch(self, path: str, method: str = "GET") -> HTTPResponse:
-        return await AsyncHTTPClient().fetch(
-            self.url + path, method=method, raise_error=False, follow_redirects=False, allow_nonstandard_methods=True
-        )
-
-    def written(self) -> list[Notice]:
-        return [notice for _, notice in SpoolReader(self.directory).read(0, 1 << 20)[0]]
-
-    def flags(self) -> list[tuple[int, int]]:
-        return [(notice.kind, notice.flags) for notice in self.written()]
-
-
-async def landing(creative: int) -> str | None:
-    return LANDING if creative == CREATIVE else None
-
-
-@asynccontextmanager
-async def house(tmp_path: Path, **options: object) -> AsyncIterator[House]:
-    keys = create_keys(tmp_path / "token.keys")
-    disk = Disk()
-    spool = Spool(tmp_path / "spool", sync=disk.sync)
-    log = get("tracker")
-    options.setdefault("wall_ms", lambda: MINUTE * 60_000 + 1_000)
-    desk = Desk(spool, SHIPPED_EXCHANGES, 600, 3_600, log, **options)  # type: ignore[arg-type]
-    desk.opener = Opener(keys)
-    server = HTTPServer(application(Shared(desk, landing, log)))
-    sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
-    url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-    try:
-        yield House(url, desk, spool, disk, tmp_path / "spool", Sealer(keys))
-    finally:
-        server.stop()
-        await server.close_all_connections()
-        AsyncHTTPClient().close()
-        disk.gate.set()
-        spool.close()
-
-
-def play(tmp_path: Path, scene: Callable[[House], Awaitable[None]], **options: object) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(20), house(tmp_path, **options) as built:
-            await scene(built)
-
-    asyncio.run(main())
+from tests.trackers import LANDING, MINUTE, House, play
 
 
 def test_win_bill_and_loss_are_answered_204_and_written(tmp_path: Path) -> None:
@@ -237,7 +152,7 @@ def test_a_disk_that_refuses_is_answered_503_until_it_is_back(tmp_path: Path) ->
 
 def test_without_keys_a_notice_is_not_called_forged(tmp_path: Path) -> None:
     async def scene(h: House) -> None:
-        h.desk.opener = None
+        h.desk._opener = None
         assert (await h.fetch("/readyz")).code == HTTPStatus.SERVICE_UNAVAILABLE
         assert (await h.fetch(f"/bill/{h.token()}?price=1")).code == HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -270,6 +185,7 @@ def test_statistics_are_json_for_this_host(tmp_path: Path) -> None:
             "forged": 0,
             "test": 0,
             "unavailable": 0,
+            "player_errors": {},
             "underway": 0,
         }
 

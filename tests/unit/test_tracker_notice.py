@@ -1,17 +1,28 @@
 """What a notice's price is worth: the flag, for every way of saying it, and which kinds need one."""
 
+import msgspec
 import pytest
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.money.tokens import Token
-from bidder.settings import Exchange
-from bidder.tracking.notice import read_loss_reason, read_notice, read_price
+from bidder.settings import Exchange, Tracking
+from bidder.tracking.notice import (
+    MAX_VALUE,
+    OF_MONEY,
+    Lives,
+    Said,
+    read_loss_reason,
+    read_notice,
+    read_price,
+    read_value,
+)
 
 PLAIN = Exchange(key=1)
 MINUTE = 30_000_000
 NOW_MS = MINUTE * 60_000 + 5_000
 LATE_MS = 600_000
 TTL_MS = 72 * 3_600_000
+LIVES = Lives.of(Tracking(), 600)
 TOKEN = Token(
     bid_id=MINUTE.to_bytes(4, "big") + b"epochctr",
     exchange=1,
@@ -38,7 +49,7 @@ def read(
     reason: str | None = None,
     now_ms: int = NOW_MS,
 ) -> Notice:
-    return read_notice(kind, TOKEN, exchange, price, reason, now_ms, LATE_MS, TTL_MS)
+    return read_notice(kind, TOKEN, exchange, Said(price, reason), now_ms, LIVES)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +94,6 @@ def test_a_price_that_we_cannot_check_is_unverifiable(exchange: Exchange | None)
         (NoticeKind.WIN, "billing", NoticeFlag.NONE),
         (NoticeKind.IMPRESSION, "impression", NoticeFlag.PRICE_MISSING),
         (NoticeKind.IMPRESSION, "billing", NoticeFlag.NONE),
-        (NoticeKind.CLICK, "billing", NoticeFlag.NONE),
         (NoticeKind.LOSS, "billing", NoticeFlag.NONE),
     ],
 )
@@ -92,6 +102,13 @@ def test_only_kinds_that_book_money_need_a_price(kind: NoticeKind, spend_on: str
     assert read(kind, None, exchange).flags == flag
     assert read(kind, "1.5", exchange).flags == NoticeFlag.NONE
     assert read(kind, "1.5", exchange).price == 1_500_000
+
+
+@pytest.mark.parametrize("kind", set(NoticeKind) - OF_MONEY)
+def test_what_pages_and_players_tell_has_no_price(kind: NoticeKind) -> None:
+    for spend_on in ("billing", "win", "impression"):
+        notice = read(kind, "1.5", Exchange(key=1, spend_on=spend_on))  # type: ignore[arg-type]
+        assert (notice.price, notice.flags) == (0, NoticeFlag.NONE)
 
 
 def test_a_bad_price_that_nobody_needs_is_ignored() -> None:
@@ -130,3 +147,53 @@ def test_everything_that_the_token_says_is_in_the_notice() -> None:
     assert read(NoticeKind.BILL, "2") == Notice(
         2, 0, TOKEN.bid_id, NOW_MS, 2_000_000, 0, 1, 2, 1, 3, 4, 320, 50, 7, 8, 9, 10, 11, 2_400_000, 2_000_000
     )  # fmt: skip
+
+
+def test_what_would_have_won_is_kept_in_nano_usd_of_the_bid() -> None:
+    def said(text: str | None, token: Token = TOKEN, exchange: Exchange | None = PLAIN) -> int:
+        told = Said("1", "102", min_to_win=text)
+        return read_notice(NoticeKind.LOSS, token, exchange, told, NOW_MS, LIVES).min_to_win
+
+    assert said("2.5") == 2_500_000
+    assert [said(text) for text in (None, "", "${AUCTION_MIN_TO_WIN}", "abc", "-1", "NaN")] == [0] * 6
+    assert said("4.6", msgspec.structs.replace(TOKEN, bid_price=1_000_000, asked=920_000)) == 5_000_000
+    assert said("9e18", msgspec.structs.replace(TOKEN, bid_price=2**32 - 1, asked=1)) == 0
+    assert said("4e12", msgspec.structs.replace(TOKEN, bid_price=2**32 - 1, asked=1)) == 2**62
+    assert said("1", exchange=None) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "nano"),
+    [
+        *[("12.50", 12_500_000_000), ("0.000000001", 1), ("100000", MAX_VALUE), ("100000.01", 0)],
+        *[(None, 0), ("", 0), ("-5", 0), ("{value}", 0), ("1,50", 0), ("NaN", 0), ("9e99", 0)],
+    ],
+)
+def test_a_conversion_is_worth_what_it_says_in_dollars(text: str | None, nano: int) -> None:
+    assert read_value(text) == nano
+    notice = read_notice(NoticeKind.CONVERSION, TOKEN, PLAIN, Said(price="9", value=text), NOW_MS, LIVES)
+    assert (notice.price, notice.flags) == (nano, NoticeFlag.NONE)
+
+
+def test_formats_may_have_lives_of_their_own() -> None:
+    lives = Lives.of(Tracking(token_ttl_s=3_600, video_ttl_s=7_200), 600)
+    after_ms = (MINUTE + 1) * 60_000 + 3_600_000
+    for mtype, flag in ((1, NoticeFlag.EXPIRED), (2, NoticeFlag.LATE), (0, NoticeFlag.LATE)):
+        token = msgspec.structs.replace(TOKEN, format=mtype)
+        assert read_notice(NoticeKind.BILL, token, PLAIN, Said("1"), after_ms, lives).flags == flag
+
+
+def test_a_conversion_expires_when_no_click_could_be_that_late() -> None:
+    lives = Lives.of(Tracking(token_ttl_s=3_600, click_window_s=86_400, view_window_s=1_800), 600)
+    end_ms = (MINUTE + 1) * 60_000
+    for life_ms, viewed in ((90_000_000, False), (1_800_000, True)):
+        for ms, flag in ((life_ms - 1, NoticeFlag.NONE), (life_ms, NoticeFlag.EXPIRED)):
+            kind, said = NoticeKind.CONVERSION, Said()
+            assert read_notice(kind, TOKEN, PLAIN, said, end_ms + ms, lives, viewed=viewed).flags == flag
+
+
+def test_only_what_is_about_money_can_be_late() -> None:
+    late_ms = (MINUTE + 1) * 60_000 + LATE_MS
+    for kind in NoticeKind:
+        flag = NoticeFlag.LATE if kind in OF_MONEY else NoticeFlag.NONE
+        assert read(kind, "1", now_ms=late_ms).flags == flag

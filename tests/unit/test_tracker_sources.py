@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bidder.campaigns import snapshot
-from bidder.money.tokens import Opener, Sealer, Token, TokenClass, create_keys, seal
+from bidder.money.keyfile import KeyFile
+from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, create_keys, seal
 from bidder.ops import log as log_module
-from bidder.tracking.sources import KeyFile, Landings
+from bidder.tracking.sources import Landings
 from tests import books
 
 TOKEN = Token((30_000_000).to_bytes(4, "big") + bytes(8), exchange=1)
@@ -21,8 +22,8 @@ def said(capfd: pytest.CaptureFixture[str], msg: str) -> list[dict[str, object]]
     return [record for line in capfd.readouterr().err.splitlines() if (record := json.loads(line))["msg"] == msg]
 
 
-def opens(opener: Opener | None, sealed: str) -> bool:
-    return opener is not None and opener.open(sealed, TokenClass.NOTICE) == TOKEN
+def opens(keys: Keys | None, sealed: str) -> bool:
+    return keys is not None and Opener(keys).open(sealed, TokenClass.NOTICE) == TOKEN
 
 
 def test_a_new_key_file_is_read_once_and_tokens_of_the_old_key_still_open(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_a_broken_key_file_is_told_once_and_changes_nothing(tmp_path: Path, capf
     path.write_text("nonsense\n")
     assert file.refresh() is None
     assert file.refresh() is None
-    assert len(said(capfd, "token keys refused; those of before open on")) == 1
+    assert len(said(capfd, "token keys refused; those of before stay")) == 1
 
 
 def test_without_a_book_no_click_has_a_target_and_a_broken_one_is_told_once(

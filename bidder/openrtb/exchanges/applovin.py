@@ -7,4 +7,4 @@ decimals at most. Compression is required, of requests and of answers. Markup mu
 from bidder.openrtb.exchanges.dialect import Dialect
 
 KEY = 9
-DIALECT = Dialect(response_bytes=4_096, gzip=True)
+DIALECT = Dialect(response_bytes=4_096, gzip=True, min_to_win_macro="")

@@ -25,6 +25,8 @@ class Dialect:
     price: Literal["plain", "base64", "google"] = "plain"
     """What stands in place of the macro: a decimal CPM, that in base64, or Google's HMAC-SHA1 scheme."""
     price_macro: str = "${AUCTION_PRICE}"
+    min_to_win_macro: str = "${AUCTION_MIN_TO_WIN}"
+    """What would have won, in win and loss notices where their URLs have room for it; empty: it is not known there."""
     price_unit_nano: int = 1
     """Of an encrypted price, in nano for one impression: 1 for millionths of a CPM."""
     response_bytes: int = 0

@@ -9,4 +9,4 @@ Creatives are reviewed: `approval` in the campaign format.
 from bidder.openrtb.exchanges.dialect import Dialect
 
 KEY = 5
-DIALECT = Dialect(tmax_ms=100, price="google")
+DIALECT = Dialect(tmax_ms=100, price="google", min_to_win_macro="")

@@ -7,4 +7,4 @@ well as 204.
 from bidder.openrtb.exchanges.dialect import Dialect
 
 KEY = 8
-DIALECT = Dialect(tmax_ms=200, gzip=True)
+DIALECT = Dialect(tmax_ms=200, gzip=True, min_to_win_macro="")

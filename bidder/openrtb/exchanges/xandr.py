@@ -7,4 +7,4 @@ limit of about 100 ms. Several bids in one answer are welcome. Creatives are rev
 from bidder.openrtb.exchanges.dialect import Dialect
 
 KEY = 4
-DIALECT = Dialect()
+DIALECT = Dialect(min_to_win_macro="")  # of OpenRTB 2.6
