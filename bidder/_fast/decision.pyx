@@ -264,20 +264,17 @@ cdef class Decider(BidHandler):
     cdef int say_why(self, Desk desk, uint8_t reason) noexcept nogil:
         """A no-bid with a body: OpenRTB 2.6 section 4.2.1 and list "no-bid reasons"."""
         cdef const Str* id = &desk.reader.req.id_raw
+        # A technical error, an invalid request, the daily reader cap; else unknown: none of the others is true.
+        cdef char nbr = c"1" if reason == REASON_NO_BOOK or reason == REASON_BROKEN else \
+            c"2" if reason == REASON_INVALID_REQUEST else c"9" if reason == REASON_FREQUENCY else c"0"
         self.writer.n = 0
         if not self.writer.reserve(id.n + NBR_CHARS):
             return 204
         self.writer.put(b'{"id":"', OPENING_CHARS)
         self.writer.put(id.p, id.n)
         self.writer.put(b'","nbr":', 8)
-        if reason == REASON_NO_BOOK or reason == REASON_BROKEN:
-            self.writer.put(b"1}", 2)      # technical error
-        elif reason == REASON_INVALID_REQUEST:
-            self.writer.put(b"2}", 2)
-        elif reason == REASON_FREQUENCY:
-            self.writer.put(b"9}", 2)      # daily reader cap met
-        else:
-            self.writer.put(b"0}", 2)      # unknown: none of the others is true
+        self.writer.put(&nbr, 1)
+        self.writer.put(b"}", 1)
         return 200
 
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil:
@@ -359,8 +356,7 @@ cdef class Decider(BidHandler):
         key = desk.key
         key.kind = COUNT_BID
         key.format = creative.format
-        key.w = <uint16_t>creative.w
-        key.h = <uint16_t>creative.h
+        key.w, key.h = <uint16_t>creative.w, <uint16_t>creative.h
         key.campaign = campaign.key
         key.creative = creative.key
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
@@ -376,8 +372,7 @@ cdef class Decider(BidHandler):
             return REASON_BROKEN
         splices.bid_id = bid_id
         splices.price = asked
-        splices.notice = notice
-        splices.page = page
+        splices.notice, splices.page = notice, page
         if first:
             self.writer.put(b'{"id":"', OPENING_CHARS)
             self.writer.put_str(desk.reader.req.id_raw)
