@@ -7,15 +7,8 @@ from typing import Any
 from bidder._fast.frequency import FrequencyTable
 from bidder.cache import Remote
 from bidder.money.tokens import Token, TokenClass
-from bidder.users.keys import keys_of
 from bidder.users.store import UserStore
-from tests.worlds import World
-
-SECRET = bytes(range(32))
-
-
-def keys(period: int) -> bytes:
-    return keys_of(SECRET, period)
+from tests.worlds import World, user_keys
 
 
 def a_store(address: str, **options: Any) -> UserStore:
@@ -25,7 +18,7 @@ def a_store(address: str, **options: Any) -> UserStore:
 def shared_table(directory: Path, now_s: int) -> FrequencyTable:
     """As the supervisor of a host makes it, where a World or a Settlement finds it."""
     (directory / "shm").mkdir(parents=True, exist_ok=True)
-    return FrequencyTable(directory / "shm" / "frequency", 4096, now_s=now_s, keys=keys)
+    return FrequencyTable(directory / "shm" / "frequency", 4096, now_s=now_s, keys=user_keys)
 
 
 def page_token(world: World, bid: dict[str, Any]) -> Token:

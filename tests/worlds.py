@@ -28,6 +28,7 @@ from bidder.openrtb.lint import lint
 from bidder.openrtb.profile import profile_of
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Consent, Exchange
+from bidder.users.keys import keys_of
 from tests.lint_cases.objections import objections
 
 NOW_S = 1_790_000_000  # in September 2026
@@ -38,10 +39,16 @@ EXCHANGES = {
     "pubmatic": Exchange(key=3, seat='our "seat"'),
     "closed": Exchange(key=9, enabled=False),
 }
+SECRET = bytes(range(32))  # of users
 KEYS = (Key(1, bytes(range(32))),)
 DOLLAR = 1_000_000_000
 ALWAYS = 2**32 - 1
 FOR_GOOD = 2_000_000_000  # seconds: a bid that is counted stays counted
+
+
+def user_keys(period: int) -> bytes:
+    """By which every world knows its users: two worlds that are asked the same say the same."""
+    return keys_of(SECRET, period)
 
 
 def banner(**changes: Any) -> dict[str, Any]:
@@ -122,7 +129,7 @@ class World:
         self.segments = segments
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
-        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)  # or the one that is there
+        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S, keys=user_keys)
         self.counter_file = CounterFile(directory / "counters")
         self.clock = HandClock(NOW_S * 1_000_000_000)
         self.opener = Opener(KEYS)

@@ -10,7 +10,7 @@ of its time alone, so what is bid in such a window counts for good at once.
 
 from libc.string cimport memcpy, memset
 
-from bidder._fast.acquaintances cimport acquainted
+from bidder._fast.acquaintances cimport ACQUAINTED, TO_BE_ASKED, acquainted, want
 from bidder._fast.atomics cimport atomic_add, atomic_load64
 from bidder._fast.book cimport Book
 from bidder._fast.frequency cimport FORMATS, MOST, TOUCH_NOT_ASKED, TOUCH_NO_BID, TableHead
@@ -122,13 +122,14 @@ cdef class Caps:
         user_stamp[0] = <uint8_t> (<uint64_t> (self.now_s % 60) << STAMP_SHIFT | (self.period & STAMP_PERIOD))
 
     cdef bint known(self) noexcept nogil:
+        cdef int found
         if self.table.first_touch == TOUCH_NOT_ASKED:
             return True
         if self.touch == 0:
-            self.touch = TOUCH_UNKNOWN
-            if self.identify() and self.identify_before() and acquainted(
-                    self.table, self.digest, self.digest_before, self.now_s):
-                self.touch = TOUCH_KNOWN
+            found = acquainted(self.table, self.digest, self.now_s) if self.identify() else 0
+            self.touch = TOUCH_KNOWN if found & ACQUAINTED else TOUCH_UNKNOWN
+            if found & TO_BE_ASKED and self.identify_before():
+                want(self.table, self.digest, self.digest_before)
         return self.touch == TOUCH_KNOWN
 
     cdef uint64_t key_of(self, const FrequencyRec* rule, uint32_t subject, bint* past) noexcept nogil:

@@ -28,6 +28,7 @@ import msgspec
 import psycopg2
 
 from aggregator.migrate import migrate
+from aggregator.money import BATCH_NOTICES
 from bidder.embedded.postgres import Postgres
 from bidder.events.schema import Notice, NoticeKind
 from bidder.events.spool import Spool
@@ -44,8 +45,10 @@ APART = 3_000  # events between a win and its bill: some 0.6 s
 PROGRAM = """
 import sys
 from pathlib import Path
+from aggregator import money
 from aggregator.process import run
 from bidder.settings import load
+money.BATCH_NOTICES = int(sys.argv[3])
 run(Path(sys.argv[1]), load(None), sys.argv[2])
 """
 LEAF = """
@@ -166,11 +169,13 @@ def cpu_s(pids: list[int]) -> float:
 
 
 @contextmanager
-def aggregator(state: Path, dsn: str) -> Iterator[int]:
-    """The process; its pid."""
+def aggregator(state: Path, dsn: str, batch: int) -> Iterator[int]:
+    """The process, which books up to `batch` notices at once; its pid."""
     environ = dict(os.environ) | {"OUTBID_BIDDER_BUS_LISTEN": f"127.0.0.1:{free_ports.free_port()}"}
     with (state / "log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(state), dsn], env=environ, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(state), dsn, str(batch)], env=environ, stderr=log
+        )
     try:
         yield process.pid
     finally:
@@ -178,12 +183,12 @@ def aggregator(state: Path, dsn: str) -> Iterator[int]:
         process.wait(30)
 
 
-def measure(postgres: Postgres, dsn: str, state: Path, count: int, hour: int) -> dict[str, Any]:
+def measure(postgres: Postgres, state: Path, count: int, hour: int, batch: int) -> dict[str, Any]:
     """Events through a real aggregator."""
     end = spooled(state, count, hour)
-    server = postgres.pid
+    server, dsn = postgres.pid, postgres.dsn
     assert server is not None
-    with closing(psycopg2.connect(dsn)) as db, aggregator(state, dsn) as pid:
+    with closing(psycopg2.connect(dsn)) as db, aggregator(state, dsn, batch) as pid:
         db.autocommit = True
         with db.cursor() as cursor:
             _wait(cursor, 1)
@@ -202,6 +207,7 @@ def measure(postgres: Postgres, dsn: str, state: Path, count: int, hour: int) ->
     done = total - booked
     return {
         "events": done,
+        "batch": batch,
         "aggregator CPU s/100k": ours / done * 1e5,
         "postgres CPU s/100k": theirs / done * 1e5,
         "us/event": (ours + theirs) / done * 1e6,
@@ -226,6 +232,7 @@ def main(arguments: list[str]) -> int:
     parser = table.parser("money", __doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--bids-an-hour", type=int, default=18_000_000, help="rows of the leaves that are touched")
+    parser.add_argument("--batch", type=int, default=BATCH_NOTICES, help="events booked at once, at most")
     parser.add_argument("--rollup-rows", type=int, default=3_000_000, help="of the day, in rollup.notice_minute")
     args = parser.parse_args(arguments)
     facts = table.machine()
@@ -238,7 +245,7 @@ def main(arguments: list[str]) -> int:
             hour = int(time.time()) // 3600 - 1
             print(f"preparing {2 * args.bids_an_hour:,} bids of history", file=sys.stderr)
             prepare(postgres.dsn, hour, args.bids_an_hour, args.rollup_rows)
-            row = measure(postgres, postgres.dsn, state, args.events, hour)
+            row = measure(postgres, state, args.events, hour, args.batch)
         finally:
             postgres.stop()
             postgres.erase()

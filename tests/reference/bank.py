@@ -236,7 +236,9 @@ class Bank:
         now: datetime,
     ) -> bool:  # fmt: skip
         """Is there anything to do for it? Only so that schedules are cheap."""
-        mine = {x.out.hour: x for x in self.leases.values() if x.campaign == campaign.key and x.out.host == request.host}
+        mine = {
+            x.out.hour: x for x in self.leases.values() if x.campaign == campaign.key and x.out.host == request.host
+        }
         for hour in hours:
             lease = mine.get(hour.start)
             if lease is None or lease.closed or lease.out.revision < campaign.revision or lease.id in wants:

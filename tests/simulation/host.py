@@ -328,8 +328,11 @@ class Host:
     def start_aggregator(self) -> None:
         self.inbox = Inbox()
         self.intake = MoneyIntake(
-            lambda: SpoolSource(Reader(self), self.mono), Ledger(self.world), Ledger(self.world),  # type: ignore[arg-type]
-            Quiet(), self.mono,  # type: ignore[arg-type]
+            lambda: SpoolSource(Reader(self), self.mono),
+            Ledger(self.world),
+            Ledger(self.world),  # type: ignore[arg-type]
+            Quiet(),
+            self.mono,  # type: ignore[arg-type]
         )
 
     def pump(self) -> None:
@@ -391,9 +394,7 @@ class Host:
         self.start_aggregator()
 
 
-def bid_of(
-    host: Host, campaign: int, exchange: int, price: int, taken: tuple[bytes, int, int, int], now: float
-) -> Bid:
+def bid_of(host: Host, campaign: int, exchange: int, price: int, taken: tuple[bytes, int, int, int], now: float) -> Bid:
     """What the exchange holds in its hands."""
     id, minute, lease, reserved = taken
     return Bid(id, host.number, exchange, campaign, lease, price, reserved, minute, now)

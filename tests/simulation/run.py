@@ -187,7 +187,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--bug", choices=[f.name for f in dataclasses.fields(Bugs)], help="plant one, to see it found")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="(default: one a core)")
     parser.add_argument("--delivery", action="store_true", help="overspend, under-delivery and plan, as a table")
-    parser.add_argument("--hours", type=float, default=24.0, metavar="H", help="with --delivery: of each run (default: 24)")
+    parser.add_argument(
+        "--hours", type=float, default=24.0, metavar="H", help="with --delivery: of each run (default: 24)"
+    )
     args = parser.parse_args(argv)
     bugs = Bugs(**{args.bug: True}) if args.bug else NONE
     if args.delivery:

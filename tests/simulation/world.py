@@ -242,7 +242,9 @@ class World:
             if taken is None:
                 continue
             id, minute, lease, reserved = taken
-            bid = Bid(id, host.number, dice.choice((1, 1, 2)), CAMPAIGN + which, lease, price, reserved, minute, self.now)
+            bid = Bid(
+                id, host.number, dice.choice((1, 1, 2)), CAMPAIGN + which, lease, price, reserved, minute, self.now
+            )
             if self._say is not None:
                 self.say(f"{host.name} bids {price} (lease {lease})")
             if dice.random() < 0.03:

@@ -21,7 +21,8 @@ from bidder.users.people import OF_BUYERUID, OF_USER_ID, People
 from bidder.users.pixels import signature
 from bidder.users.store import UserStore
 from tests.consent_strings import agreed
-from tests.users import SECRET, a_store, keys
+from tests.users import a_store
+from tests.worlds import SECRET, user_keys
 
 OWN = "A" * 22
 VENDOR = 30
@@ -38,7 +39,7 @@ class House:
         self.store: UserStore = a_store(address)
         self.learned: list[int] = []
         self.told: list[str] = []
-        self.people = People(self.store, keys, Users(), learn=self.learned.append)
+        self.people = People(self.store, user_keys, Users(), learn=self.learned.append)
         self.port = port
         desk: Any = types.SimpleNamespace(draining=False)
         shared = Shared(desk, lambda creative: asyncio.sleep(0, None), get("test"))

@@ -17,8 +17,8 @@ from bidder.users.keeper import UserKeeper
 from bidder.users.people import OF_IFA
 from bidder.users.profile import Profile
 from bidder.users.store import UserStore
-from tests.users import a_store, keys
-from tests.worlds import NOW_S, World, campaign, request
+from tests.users import a_store
+from tests.worlds import NOW_S, World, campaign, request, user_keys
 
 DAY_S = 86_400
 ONCE = [{"impressions": 1, "per_s": DAY_S, "level": "campaign"}]
@@ -29,7 +29,7 @@ class Known:
 
     def __init__(self, directory: Path, store: UserStore, campaigns: list[dict[str, Any]], touch: int = 1) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.table = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S, keys=keys)
+        self.table = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S, keys=user_keys)
         self.segments = SegmentTable(directory / "segments", 1024)
         self.now_s = NOW_S
         self.world = World(directory, campaigns, first_touch=touch, segments=self.segments)
@@ -42,10 +42,10 @@ class Known:
         self.table.rotate(now_s)
 
     def digest(self, ifa: str, period: int | None = None) -> int:
-        return Identity(keys(self.now_s // PERIOD_S if period is None else period)).digest(OF_IFA, 0, ifa.encode())
+        return Identity(user_keys(self.now_s // PERIOD_S if period is None else period)).digest(OF_IFA, 0, ifa.encode())
 
     def window(self, ifa: str, key: int, per_s: int = DAY_S) -> int:
-        return Identity(keys(self.now_s // PERIOD_S)).key(self.digest(ifa), key, per_s)
+        return Identity(user_keys(self.now_s // PERIOD_S)).key(self.digest(ifa), key, per_s)
 
     def keep(self, digest: int, profile: Profile) -> None:
         def put(there: Profile) -> bool:
