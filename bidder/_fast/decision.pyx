@@ -3,7 +3,7 @@
     exchange + body -> Decider.decide -> 200 with bids | 204 | 400 malformed | 404 no such exchange
 
 A decision has two halves, `look` and `conclude`, with a desk in between. Of a batch every request is looked at first
-(`foresee`), then what their first campaigns need is fetched from memory (`batch_named`), then each is decided on.
+(`foresee`), then matched, and what its first campaigns need fetched (`batch_named`), then each is decided on.
 
 No Python object is made for a request, nothing blocks, and "no" is a reason that is counted.
 Only the winner of an imp is reserved, and counted under its caps; on refusal the next best is. A test request
