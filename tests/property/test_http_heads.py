@@ -15,7 +15,9 @@ LINES = st.sampled_from([
     "Content-Encoding: identity", "Content-Encoding: br", "Expect: 100-continue", "X-Long: " + "y" * 990,
     "Transfer-Encoding: chunked", "Bad Name: 1", "Empty:", "Content-Length:",
 ])  # fmt: skip
-LENGTHS = st.sampled_from(["{n}", " {n}", "{n} ", "0{n}", "000000000{n}", "{n}x", "-{n}", "+{n}", "", "{more}", "{n}\t", "{n},{n}"])
+LENGTHS = st.sampled_from([
+    "{n}", " {n}", "{n} ", "0{n}", "000000000{n}", "{n}x", "-{n}", "+{n}", "", "{more}", "{n}\t", "{n},{n}",
+])  # fmt: skip
 STARTS = st.sampled_from([
     "POST /bid/generic HTTP/1.1", "POST /bid/openx HTTP/1.1", "POST /bid/generic HTTP/1.0", "GET /bid/generic HTTP/1.1",
     "POST /bid/generic?x=1 HTTP/1.1", "POST  /bid/generic HTTP/1.1",
@@ -34,7 +36,10 @@ def echo(exchange: bytes, body: bytes) -> tuple[int, bytes]:
     return 200, b"%s %d" % (exchange, len(body))
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), SIZES, st.integers(0, 9)), min_size=2, max_size=12), st.lists(HEADS, min_size=3, max_size=3))
+SAID = st.lists(st.tuples(st.integers(0, 2), SIZES, st.integers(0, 9)), min_size=2, max_size=12)
+
+
+@given(SAID, st.lists(HEADS, min_size=3, max_size=3))
 def test_a_head_means_the_same_whether_it_was_seen_before_or_not(
     said: list[tuple[int, int, int]], heads: list[tuple[str, list[str], str, list[str]]]
 ) -> None:

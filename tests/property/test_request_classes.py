@@ -19,7 +19,16 @@ from tests.books import book, campaign
 NOW_S = 1_790_000_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 COUNTRIES = ["".join(three) for three in itertools.product(LETTERS, "AB", "CD")]
-CITIES = ["Reykjavík", "reykjavik", "KØBENHAVN", "Kelvin", "\u212aelvin", "oslo", "Llanfairpwllgwyngyll-by-the-sea", "x"]
+CITIES = [
+    "Reykjavík",
+    "reykjavik",
+    "KØBENHAVN",
+    "Kelvin",
+    "\u212aelvin",
+    "oslo",
+    "Llanfairpwllgwyngyll-by-the-sea",
+    "x",
+]
 OTHERS = ["", "O", "OS", "Oslo\u0000", "oslo ", "OSLO", "llanfairpwllgwyngyll-by-the-sea", "none of these cities"]
 MODELS = ["Pixel 7", "iPhone14,3", "SM-G991B/DS with a longer name", "tv", "1234567890123456", "12345678901234567"]
 
@@ -48,7 +57,11 @@ def targeting(dice: random.Random) -> dict[str, Any]:
 
 def request(dice: random.Random, country: str) -> dict[str, Any]:
     geo = {"country": country, "city": dice.choice(CITIES + OTHERS)}
-    device = {"geo": geo, "devicetype": dice.choice([0, 1, 2, 4, 5, 255, 256, 70_000]), "model": dice.choice(MODELS + OTHERS)}
+    device = {
+        "geo": geo,
+        "devicetype": dice.choice([0, 1, 2, 4, 5, 255, 256, 70_000]),
+        "model": dice.choice(MODELS + OTHERS),
+    }
     return {
         "id": "r",
         "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}, {"id": "2", "banner": {"w": 320, "h": 50}}],
