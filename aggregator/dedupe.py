@@ -22,6 +22,7 @@ MAX_MS = 1 << 62  # no click is known: nothing is too late
 HOUR_MS = 3_600_000
 MILLION, HALF = 1_000_000, 500_000
 NO_FEES: Mapping[int, int] = {}
+NO_WINDOWS: Mapping[int, int] = {}
 _DIMENSIONS = slice(6, 17)  # of a Notice: exchange to inventory
 _WRONG = ~int(NoticeFlag.LATE)  # plain ints: enums cost ten times as much, and this is asked for every notice
 
@@ -73,11 +74,13 @@ def book(
     spend_on: Mapping[int, NoticeKind],
     click_window_ms: int = CLICK_WINDOW_MS,
     fees: Mapping[int, int] = NO_FEES,
+    click_windows_ms: Mapping[int, int] = NO_WINDOWS,
 ) -> Booking:
     """What `notices`, in their order, change on top of `states` (which are left as they are).
 
     `spend_on`: key of the exchange -> the kind that books its spend. UnknownExchange where it has none.
     UnknownKind for one of a newer build. `click_window_ms`: so long after its click a conversion counts.
+    `click_windows_ms`: the same by key of the campaign, of those that have less.
     `fees`: key of a campaign -> what we add to its media cost, in millionths, rounded half up to the nano-USD a bid.
     """
     booking = Booking()
@@ -92,9 +95,8 @@ def book(
         if not bookable(notice):
             _flag(booking, notice, before, spend_kind)
             continue
-        if (
-            notice.kind == NoticeKind.CONVERSION
-            and notice.received_ms - (before.clicked_ms or MAX_MS) > click_window_ms
+        if notice.kind == NoticeKind.CONVERSION and notice.received_ms - (before.clicked_ms or MAX_MS) > min(
+            click_window_ms, click_windows_ms.get(notice.campaign, click_window_ms)
         ):
             _flag(booking, replace(notice, flags=notice.flags | NoticeFlag.EXPIRED), before, spend_kind)
             continue

@@ -143,6 +143,7 @@ class Tracker:
             "stream": self._stream.id,
             "position": self._stream.position,
             "durable": self._stream.durable,
+            "commits": self._stream.commits,
             "book_revision": self._landings.revision,
         }
 
