@@ -23,7 +23,7 @@ from bidder._fast.outcome cimport (
     REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
 from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS, F_SHADED
-from bidder._fast.book_probe cimport near_bit
+from bidder._fast.book_questions cimport near_bit
 from bidder._fast.memory cimport fetch
 from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
 from bidder._fast.purses cimport Half, reserved

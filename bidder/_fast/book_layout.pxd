@@ -201,5 +201,8 @@ cdef extern from *:
         return 1;
     }
     """
+    uint64_t book_mix(uint64_t a, uint64_t b) noexcept nogil
+    uint64_t book_load8(const char* p) noexcept nogil
+    uint64_t book_load4(const char* p) noexcept nogil
     uint64_t book_hash(uint64_t seed, uint32_t dimension, const void* p, size_t n) noexcept nogil
     bint book_same(const void* x, const void* y, size_t n) noexcept nogil

@@ -46,6 +46,9 @@ cdef class Explainer(Decider):
         self.admission.polls()
         self.admission.since = self.admission.clear
         self.look(self.desk, self.desk.row, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        if self.desk.reason == REASON_NONE:
+            self.desk.auction.matcher.plain = True
+            self.open(self.desk)
         self.desk.body = NULL
         return self.desk.reason
 
@@ -145,7 +148,8 @@ cdef class Explainer(Decider):
         cdef uint8_t why
         cdef int before = self.written
         self.imp_at(number)
-        why = self.bid_imp(self.desk, number, &self.written)
+        with self.counters:
+            why = self.bid_imp(self.desk, number, &self.written)
         return why, self.written > before
 
     def answered(self):
