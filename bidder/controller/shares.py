@@ -117,6 +117,9 @@ class Account:
         Bids are out that only the host knows of: where it `adapts`, nothing of its lease is free before it says so.
         """
         most = self.most(hour, [out])
+        cut = out.limit >= 0
+        if 0 < out.revision < self.campaign.revision or (cut and most > out.amount):
+            out.wanted = None  # what it said was about another budget
         out.revision = self.campaign.revision
         out.limit = most if most < out.amount and adapts else -1
         if out.limit >= 0:

@@ -156,6 +156,9 @@ def test_a_cut_budget_is_free_when_the_host_has_said_what_it_does_not_need(db: C
     assert not state.heard
     state = office.sync(db, LeaseSync("host", True, 0, [], [], state.seen, said), NOON)
     assert [lease.amount for lease in state.leases] == [5 * NANO_PER_USD]
+    store.set_budget(db, "c-1", {"hourly_usd": "30"})
+    state = office.sync(db, LeaseSync("host", True, 0, [], [], state.seen, []), NOON + timedelta(seconds=40))
+    assert [(lease.amount, lease.limit) for lease in state.leases] == [(30 * NANO_PER_USD, -1)]
 
 
 def test_an_unhealthy_host_is_granted_nothing_new(db: Connection, office: LeaseOffice) -> None:
