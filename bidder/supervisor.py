@@ -25,6 +25,7 @@ from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
+from bidder.money.shading import Shading
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
 from bidder.openrtb.rows import exchange_rows
@@ -105,7 +106,7 @@ class Supervisor:
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
-            lambda: self._tracker_healthy, self._served_revision,
+            lambda: self._tracker_healthy, self._served_revision, Shading(state / "shm" / "shading", make=True),
         )  # fmt: skip
         self._tracker_healthy = True
         self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
