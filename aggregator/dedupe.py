@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import astuple, replace
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
+from bidder.money.shading import bin_of, key_of
 
 SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
 MEASURES = tuple(NoticeKind)  # in the order of the rollup's columns; the value of conversions and spend follow
@@ -33,6 +34,10 @@ class UnknownExchange(Exception):
 
 class UnknownKind(Exception):
     """A notice of a kind that only a newer build knows: it waits for that build."""
+
+
+DAY_MINUTES = 1_440
+_DECIDES = sum(1 << (kind - 1) for kind in (NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS))  # the first tells
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class Booking:
     # (campaign, lease, exchange, minute, hour of receipt): spent, our fee, late of what was spent, bids
     spends: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
     bids: dict[bytes, BidState] = field(default_factory=dict)  # those that changed
+    min_to_win: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)  # (day, class, bin): auctions
     fresh: dict[bytes, Notice] = field(default_factory=dict)  # of them, those that had no state, by their first notice
     suspense: dict[bytes, Notice] = field(default_factory=dict)
 
@@ -105,6 +111,9 @@ def book(
             continue
         after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms, before.clicked_ms)
         _count(booking, notice, after, spend_kind, fees)
+        if notice.min_to_win > 0 and bit & _DECIDES and not before.kinds & _DECIDES:
+            of = (notice.minute // DAY_MINUTES, key_of(notice.exchange, notice.format, notice.w, notice.h))
+            booking.min_to_win.setdefault((*of, bin_of(notice.min_to_win)), [0])[0] += 1
         if known is None:
             booking.fresh[notice.bid_id] = notice
         booking.bids[notice.bid_id] = after

@@ -132,6 +132,7 @@ class Ledger:
         _update_bids(cursor, {bid: state for bid, state in booking.bids.items() if bid not in booking.fresh})
         stage.add(cursor, stage.NOTICES, booking.rollup)
         stage.add(cursor, stage.FLAGGED, booking.flagged)
+        stage.add(cursor, stage.MIN_TO_WIN, booking.min_to_win)
         stage.add(cursor, stage.LEASES, booking.leases)
         posting.post_spends(cursor, booking.spends)
         posting.post_suspense(cursor, booking.suspense)

@@ -47,6 +47,7 @@ CAPS = Table(
     ("shown", "beyond", "given_back"),
     clock="minute",
 )
+MIN_TO_WIN = Table("rollup.min_to_win_day", ("day", "class", "bin"), ("auctions",))
 LEASES = Table("ledger.lease_minute", ("lease", "minute"), ("spent_nano", "closed_nano"))
 
 

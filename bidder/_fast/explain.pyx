@@ -20,7 +20,7 @@ from bidder._fast.caps cimport LEVEL_CREATIVE
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.outcome cimport REASON_MALFORMED, REASON_NONE, REASON_TARGETING
-from bidder._fast.purses cimport Half, Purse, Purses
+from bidder._fast.purses cimport Half, Purse, Purses, reserved
 from bidder._fast.request cimport Deal
 from bidder._fast.rules cimport creative_reason
 
@@ -130,8 +130,19 @@ cdef class Explainer(Decider):
         step[0] = EXAMINED
         why[0] = auction.examine(slot)
         if why[0] == REASON_NONE:
-            candidates.append((slot, found.standing, found.price, found.tie, found.deal))
+            candidates.append((slot, found.standing, found.price, found.tie, found.deal, self.unshaded(slot)))
         auction.count = 0
+
+    cdef int64_t unshaded(self, uint32_t slot):
+        """What it would bid if it did not shade its bids."""
+        cdef Auction auction = self.desk.auction
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const Purse* purse = purse_of(self.purses, campaign)
+        cdef int64_t full = auction.matcher.price_of(slot)
+        cdef Candidate found
+        auction.choose(slot, full, paced(full, 65536 if purse is NULL else purse.multiplier),
+                       draw_of(auction.terms.seed, campaign), &found)
+        return found.price
 
     def bid(self, uint32_t number):
         cdef uint8_t why
@@ -162,7 +173,7 @@ cdef class Explainer(Decider):
         if purse is not NULL:
             half = &purse.half[purse.active & 1]
             held = {"off": purse.off != 0, "throttle": purse.throttle, "multiplier": purse.multiplier,
-                    "lease": half.lease > 0, "left": half.left}
+                    "lease": half.lease > 0, "left": half.left, "wanted": reserved(purse, price)}
         return {
             "price": campaign.price, "full": full, "paced": price, "purse": held,
             "draw": <uint32_t>(draw_of(self.desk.auction.terms.seed, campaign) >> 32),

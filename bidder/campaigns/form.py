@@ -131,7 +131,7 @@ def campaign_check(exchanges: Collection[str]) -> Check:
                 default={"pacing": "asap", "timezone": "UTC"},
             ),
             "bid": Key(
-                table({"cpm_usd": Key(CPM, required=True), "shading": Key(one_of("none"), default="none")}),
+                table({"cpm_usd": Key(CPM, required=True), "shading": Key(one_of("none", "auto"), default="none")}),
                 required=True,
             ),
             "conversion": Key(table({"click_window_s": Key(integer(60, 31_536_000), required=True)})),

@@ -15,7 +15,7 @@ NAME = "status"
 HELP = "Show every process of this host: role, pid, address, build, book revision, health."
 ASK_S = 2.0
 WORKER_FACTS = ("book_revision", "connections", "unread_connections")
-SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "users")
+SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "held", "users")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -107,5 +107,7 @@ def _table(status: dict[str, Any]) -> None:
         switches = row.get("switches") or {}
         off = [*(["everything"] if switches.get("everything") else []), *switches.get("exchanges", [])]
         off += [f"campaign key {key}" for key in switches.get("campaigns", [])]
+        if row.get("held"):
+            print(f"no bids: notices could not be acknowledged: {row['held']}")
         if off:
             print(f"switched off: {', '.join(off)}")

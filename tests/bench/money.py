@@ -37,6 +37,7 @@ from tests.bench import table
 from tests.bench.servers import family, last_core, pin
 
 RATE = 5_000
+STUCK_S = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 CAMPAIGNS = 10_000
 EXCHANGES, COUNTRIES, SYSTEMS, SIZES = 8, 12, 4, 6
@@ -191,13 +192,13 @@ def measure(postgres: Postgres, state: Path, count: int, hour: int, batch: int) 
     with closing(psycopg2.connect(dsn)) as db, aggregator(state, dsn, batch) as pid:
         db.autocommit = True
         with db.cursor() as cursor:
-            _wait(cursor, 1)
+            _wait(cursor, 1, state / "log")
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'outbid aggregator money'")
             for one in (pid, *(backend for (backend,) in cursor.fetchall())):
                 pin(one, last_core())
             from_position, booked = _place(cursor)
             before, began = (cpu_s([pid]), cpu_s(family(server))), time.monotonic()
-            _wait(cursor, end)
+            _wait(cursor, end, state / "log")
             wall = time.monotonic() - began
             ours, theirs = cpu_s([pid]) - before[0], cpu_s(family(server)) - before[1]
             after_position, total = _place(cursor)
@@ -222,8 +223,14 @@ def _place(cursor: Any) -> tuple[int, int]:
     return int(position), int(notices)
 
 
-def _wait(cursor: Any, position: int) -> None:
-    while _place(cursor)[0] < position:
+def _wait(cursor: Any, position: int, log: Path) -> None:
+    """Until the stream is booked so far; SystemExit, with what the aggregator said last, where nothing moves."""
+    last, moved = -1, time.monotonic()
+    while (reached := _place(cursor)[0]) < position:
+        if reached > last:
+            last, moved = reached, time.monotonic()
+        elif time.monotonic() - moved > STUCK_S:
+            raise SystemExit(f"the aggregator does not get on: {log.read_text().strip().splitlines()[-1:]}")
         time.sleep(0.02)
 
 
