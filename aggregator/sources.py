@@ -12,6 +12,7 @@ from bidder.events.spool import SpoolReader
 from bidder.events.stream import Place, Portion
 
 READ_BYTES = 512 * 1024
+RECORD_BYTES = 90  # of one notice, about: what is read and not taken is read once more
 
 
 class SpoolSource:
@@ -37,11 +38,10 @@ class SpoolSource:
         """Up to `most` notices; SpoolError names the place of what cannot be read."""
         notices: list[Notice] = []
         while len(notices) < most:
-            asked_at = self._clock()
-            read, after = self._reader.read(self._position, READ_BYTES)
+            asked_at, room = self._clock(), most - len(notices)
+            read, after = self._reader.read(self._position, min(READ_BYTES, RECORD_BYTES * room))
             if not read:
                 return Portion(notices, Place(self._position), asked_at)
-            room = most - len(notices)
             notices += [notice for _, notice in read[:room]]
             self._position = after if len(read) <= room else read[room - 1][0]
         return Portion(notices, Place(self._position), None)

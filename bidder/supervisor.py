@@ -160,11 +160,13 @@ class Supervisor:
         replace(self._switches, everything=off).apply(self._board, self._purses, self._exchanges)
 
     def _hold(self, why: str | None) -> None:
-        if (why is None) != (self._held is None):
+        """No bids while there is a reason for it."""
+        changed = (why is None) != (self._held is None)
+        self._held = why
+        if changed:
             say = self._log.info if why is None else self._log.error
             say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
-        self._held = why
-        self._apply_switches()
+            self._apply_switches()
 
     async def _ask_tracker(self) -> None:
         """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.

@@ -32,3 +32,11 @@ COMMENT ON VIEW report.caps IS 'Impressions of campaigns with frequency caps, an
 COMMENT ON COLUMN report.caps.shown IS 'Impressions that were confirmed under caps';
 COMMENT ON COLUMN report.caps.beyond IS 'Of those, impressions that a user was not to see any more: they were confirmed after their time';
 COMMENT ON COLUMN report.caps.given_back IS 'Bids whose count a loss notice gave back at once';
+COMMENT ON COLUMN report.caps.minute IS 'Minute of the bid';
+COMMENT ON COLUMN report.caps.hour IS 'Its hour, UTC; for other zones date_trunc(''hour'', minute, zone)';
+COMMENT ON COLUMN report.caps.day IS 'Its day, UTC; for other zones (minute AT TIME ZONE zone)::date';
+COMMENT ON COLUMN report.caps.exchange IS 'Name of the exchange, as in /bid/{exchange}';
+COMMENT ON COLUMN report.caps.advertiser IS 'Whose campaign it is';
+COMMENT ON COLUMN report.caps.campaign IS 'Id of the campaign, as it was imported';
+COMMENT ON COLUMN report.caps.creative IS 'Id of the creative';
+COMMENT ON COLUMN report.caps.arm IS 'Build or experiment that the request belonged to';
