@@ -32,19 +32,20 @@ SHORTENING_S = 60.0
 class Place:
     """A directory in memory, used for one schedule after the other."""
 
-    def __init__(self) -> None:
-        memory = Path("/dev/shm")  # noqa: S108
-        self._root = Path(tempfile.mkdtemp(prefix="outbid-simulation-", dir=memory if memory.is_dir() else None))
+    def __init__(self, within: Path | None = None) -> None:
+        memory = Path("/dev/shm")
+        within = within or (memory if memory.is_dir() else None)
+        self.directory = Path(tempfile.mkdtemp(prefix="outbid-simulation-", dir=within))
         self._numbers = itertools.count()
-        self.counters = [self._root / f"counters-{n}" for n in range(HOSTS)]
+        self.counters = [self.directory / f"counters-{n}" for n in range(HOSTS)]
 
     def fresh(self) -> Path:
         """Of one schedule, which removes it."""
-        return self._root / f"w{next(self._numbers)}"
+        return self.directory / f"w{next(self._numbers)}"
 
     def erase(self) -> None:
         """Nothing stays."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def failure(
@@ -94,26 +95,28 @@ class Told(NamedTuple):
     failure: str | None
 
 
-_place: Place | None = None  # of a process of ours
+_places: list[Place] = []  # of a process of ours: its one
+
+
+def _begin(root: Path) -> None:
+    _places.append(Place(root))
 
 
 def _chunk(work: tuple[int, int, Bugs]) -> list[Told]:
-    global _place  # noqa: PLW0603
-    if _place is None:
-        _place = Place()
-        multiprocessing.util.Finalize(_place, _place.erase, exitpriority=1)  # type: ignore[attr-defined]
     first, end, bugs = work
-    return [Told(seed, failure(plan(seed), _place, bugs)) for seed in range(first, end)]
+    return [Told(seed, failure(plan(seed), _places[0], bugs)) for seed in range(first, end)]
 
 
 def schedules(first: int, count: int, processes: int, bugs: Bugs = NONE) -> Iterator[Told]:
     """Each seed from `first` on, in the order in which they are done."""
     work = ((at, min(at + CHUNK, first + count), bugs) for at in range(first, first + count, CHUNK))
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        for told in pool.imap_unordered(_chunk, work):
-            yield from told
-        pool.close()
-        pool.join()
+    root = Place()
+    try:
+        with multiprocessing.get_context("spawn").Pool(processes, _begin, (root.directory,)) as pool:
+            for told in pool.imap_unordered(_chunk, work):
+                yield from told
+    finally:
+        root.erase()
 
 
 def _words(of: Plan) -> list[str]:
@@ -158,7 +161,9 @@ def many(first: int, count: int, minutes: float | None, processes: int, bugs: Bu
             now = time.monotonic()
             if told.failure is not None:
                 print(f"\nafter {done:,} schedules", file=sys.stderr)
-                return one(told.seed, bugs, trace=False) or print(f"FAILED {told.failure}") or 1
+                one(told.seed, bugs, trace=False)
+                print(f"again, in words: scripts/simulate --seed {told.seed} --trace")
+                return 1
             if now - said >= PROGRESS_S:
                 said = now
                 rate = done / (now - begun)

@@ -143,9 +143,6 @@ class World:
             if self.now > until + 4 * late:
                 self.violated(f"{self._unsent} notices are not acknowledged although nothing fails")
             self.advance(self.now + 60.0)
-            for host in self.hosts:
-                self._publish(host)
-                host.pump()
         self.sync_s = 2.0
         for host in self.hosts:
             self._turn(host)
@@ -178,7 +175,7 @@ class World:
         if what == "window":
             return self._publish(host)
         if what == "questions":  # as often as in production, for a few seconds
-            for n in range(2 + int(by * 8)):
+            for n in range(2 + int(by * 5)):
                 for each in self.hosts:
                     self.later(0.5 * n + 0.1 * each.number, self._question, each)
             return None
