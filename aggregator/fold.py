@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import astuple
 
-from bidder.events.schema import Deltas, Kind
+from bidder.events.schema import CapEvent, Deltas, Kind
 
 TrafficKey = tuple[int, ...]  # minute, then the fields of Row from exchange to inventory
 LatencyKey = tuple[int, int, int, int]  # minute, exchange, arm, bucket
+CapKey = tuple[int, int, int, int, int]  # minute, exchange, arm, campaign, creative
 
 _DIMENSIONS = slice(1, 13)  # of a Row: exchange to inventory
 
@@ -34,6 +35,7 @@ class Folded:
 
     traffic: dict[TrafficKey, list[int]] = field(default_factory=dict)  # requests, bids, nobids, bid_nano
     latency: dict[LatencyKey, list[int]] = field(default_factory=dict)  # n
+    caps: dict[CapKey, list[int]] = field(default_factory=dict)  # shown, beyond, given back
     unknown: int = 0  # rows of kinds that this build does not know
 
 
@@ -77,6 +79,10 @@ def fold(windows: Iterable[Deltas]) -> Folded:
             if row.kind == Kind.LATENCY:
                 latency = folded.latency.setdefault((row.minute, row.exchange, row.arm, row.reason), [0])
                 latency[0] += row.n
+                continue
+            if row.kind == Kind.CAP and CapEvent.SHOWN <= row.reason <= CapEvent.GIVEN_BACK:
+                key = (row.minute, row.exchange, row.arm, row.campaign, row.creative)
+                folded.caps.setdefault(key, [0, 0, 0])[row.reason - CapEvent.SHOWN] += row.n
                 continue
             if row.kind not in (Kind.REQUEST, Kind.BID, Kind.NOBID):
                 folded.unknown += 1

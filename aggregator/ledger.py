@@ -3,20 +3,23 @@
 lock the stream's row, and move it -> bids that are known are locked, in order -> dedupe.book() -> rows are written,
 new bids first. After a crash at any point the batch is read again and books nothing twice.
 Several aggregators may do this at once on one database: every lock is taken in the same order. Where another one was
-first with a bid that was new to both, the batch is done once more.
+first with a bid that was new to both, the batch is done once more, with nobody beside it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from aggregator import posting, stage
 from aggregator.dedupe import CLICK_WINDOW_MS, SPEND_KINDS, BidState, Booking, book, bookable
-from aggregator.postgres import Link
-from bidder.events.schema import Notice, NoticeKind
+from aggregator.postgres import BOOKING_LOCK, Link
+from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.events.stream import Mark, Place
 
-ATTEMPTS = 10  # at one batch, where others bring in the same bids
+minute_of = attrgetter("minute")
 
 
 class StreamBusy(Exception):
@@ -55,6 +58,7 @@ class Ledger:
         self._link = link
         self._click_window_ms = click_window_ms
         self._spend_on = dict(spend_on)
+        self._horizon = (0, 0)  # minutes: bids before the first, and clicks before the second, were given up
 
     def place(self, stream: str, exclusive: bool = False) -> Place:
         """Where to read on. `exclusive`: hold the stream while this connection lives; StreamBusy if another does."""
@@ -76,33 +80,45 @@ class Ledger:
     def commit(self, batch: Batch) -> Booking:
         """Book it. StreamMoved, UnknownExchange or -Kind, psycopg2.Error: nothing was booked, or the position tells."""
         self._ensure_leaves(batch.notices)
-        for _ in range(ATTEMPTS):
-            try:
-                with self._link.connection() as db, db.cursor() as cursor:
-                    self._move(cursor, batch)
-                    _mark(cursor, batch)
-                    return self._book(cursor, batch.notices) if batch.notices else Booking()
-            except _NotFirst:
-                continue
-        raise StreamMoved(f"stream {batch.stream}: others bring in the same bids all the time")
+        try:
+            return self._commit(batch, alone=False)
+        except _NotFirst:
+            return self._commit(batch, alone=True)
+
+    def _commit(self, batch: Batch, alone: bool) -> Booking:
+        with self._link.connection() as db, db.cursor() as cursor:
+            self._move(cursor, batch)
+            _mark(cursor, batch)
+            if not batch.notices:
+                return Booking()
+            _enter(cursor, alone)
+            self._horizon = _horizon(cursor)
+            return self._book(cursor, self._in_time(batch.notices))
 
     def book_by_hand(self, notices: Sequence[Notice], also: Callable[[Any, Booking], None]) -> None:
-        """Book notices that no stream brings, and do `also` in the same transaction. StreamMoved: nothing happened."""
+        """Book notices that no stream brings, however old, and do `also` in the same transaction."""
         self._ensure_leaves(notices)
-        for _ in range(ATTEMPTS):
-            try:
-                with self._link.connection() as db, db.cursor() as cursor:
-                    also(cursor, self._book(cursor, notices))
-                return
-            except _NotFirst:
-                continue
-        raise StreamMoved("a stream brings in the same bids all the time")
+        with self._link.connection() as db, db.cursor() as cursor:
+            _enter(cursor, alone=True)
+            also(cursor, self._book(cursor, notices))
 
     def _ensure_leaves(self, notices: Sequence[Notice]) -> None:
-        self._link.ensure_hours(notice.minute for notice in notices if bookable(notice))
+        self._link.ensure_hours(notice.minute for notice in self._in_time(notices) if bookable(notice))
         self._link.ensure_days(notice.minute for notice in notices)
         if notices:
             self._link.ensure_transfers()
+
+    def _in_time(self, notices: Sequence[Notice]) -> Sequence[Notice]:
+        """What speaks of bids that were given up counts as expired: whether it is the first nobody knows any more."""
+        bids, clicks = self._horizon
+        if min(map(minute_of, notices), default=bids) >= bids:
+            return notices
+        return [
+            replace(notice, flags=notice.flags | NoticeFlag.EXPIRED)
+            if notice.minute < (clicks if notice.kind == NoticeKind.CONVERSION else bids)
+            else notice
+            for notice in notices
+        ]
 
     def _book(self, cursor: Any, notices: Sequence[Notice]) -> Booking:
         """Everything but the position; tables in this order, rows in the order of their keys."""
@@ -142,6 +158,17 @@ def _mark(cursor: Any, batch: Batch) -> None:
             " SET sequence = EXCLUDED.sequence, ended = EXCLUDED.ended, updated_at = clock_timestamp()",
             (batch.stream, shard, mark.sequence, mark.ended),
         )
+
+
+def _enter(cursor: Any, alone: bool) -> None:
+    """From here to the end of the transaction horizons stay where they are and, if `alone`, nobody else books."""
+    cursor.execute(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(%s)", (BOOKING_LOCK,))
+
+
+def _horizon(cursor: Any) -> tuple[int, int]:
+    cursor.execute("SELECT minute FROM ops.horizon WHERE what IN ('bids', 'clicks') ORDER BY what")
+    (bids,), (clicks,) = cursor.fetchall()
+    return bids, clicks
 
 
 def _bytea_array(values: Iterable[bytes]) -> str:

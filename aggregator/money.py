@@ -25,7 +25,6 @@ BATCH_NOTICES = 5_000
 POLL_S = 0.1
 STANDBY_S = 0.5  # between looks whether the one who books is still there
 CHECK_EVERY_S = 0.5  # how often an idle stream is said to be complete
-TIDY_EVERY_S = 60.0
 
 
 class MoneyIntake:
@@ -49,7 +48,6 @@ class MoneyIntake:
         self._source: Source | None = None
         self._place: Place | None = None
         self._checked_at = -CHECK_EVERY_S
-        self._tidied_at = clock()
         self._booked = 0
         self._problem: str | None = "it has not begun"
         self._standby = False  # another process books this stream; this one takes over when that one ends
@@ -63,11 +61,17 @@ class MoneyIntake:
                     await asyncio.wait_for(stop.wait(), delay)
         self._link.broken()
 
+    @property
+    def position(self) -> int | None:
+        """Up to where all is booked; None while that is to be read from Postgres."""
+        place = self._place
+        return place.position if place else None
+
     def health(self) -> dict[str, Any]:
         """For the control socket."""
         return {
             "stream": self._source.id if self._source else None,
-            "position": self._place.position if self._place else None,
+            "position": self.position,
             "booked": self._booked,
             "standby": self._standby,
             "problem": self._problem,
@@ -91,7 +95,7 @@ class MoneyIntake:
             self._log.warning("money waits", problem=self._problem, retry_s=delay)
             return delay
         if self._backoff.failures:
-            self._log.info("money is booked again", position=self._place.position if self._place else None)
+            self._log.info("money is booked again", position=self.position)
         self._backoff.succeeded()
         if self._standby:
             self._log.info("this aggregator books the stream now")
@@ -115,7 +119,4 @@ class MoneyIntake:
         self._place = after
         self._booked += len(notices)
         self._checked_at = now if complete_at is None else complete_at
-        if now - self._tidied_at >= TIDY_EVERY_S:
-            self._tidied_at = now
-            self._source.tidy(after.position)
         return complete_at is None and bool(notices)

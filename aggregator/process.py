@@ -1,12 +1,14 @@
 """The aggregator's process: counters from the bus and money from the spool into Postgres, for as long as it is wanted.
 
 run() waits for the schema (somebody else migrates), then two loops work side by side, each with a
-connection of its own: aggregator/bus.py and aggregator/money.py. SIGTERM and SIGINT finish what is under way.
+connection of its own: aggregator/bus.py and aggregator/money.py; a third waits for the night. SIGTERM and SIGINT
+finish what is under way.
 Without Postgres both wait and try again, forever.
 """
 
 import asyncio
 import contextlib
+import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +21,13 @@ from aggregator.dedupe import SPEND_KINDS
 from aggregator.ledger import Ledger
 from aggregator.migrate import MigrationError, missing
 from aggregator.money import MoneyIntake
+from aggregator.nightly import Nightly
 from aggregator.postgres import Backoff, Link
 from aggregator.sources import SpoolSource
+from aggregator.spool_keeper import SpoolKeeper
 from bidder.events.spool import SpoolReader
 from bidder.events.stream import Source
+from bidder.events.targets import target_of
 from bidder.ops import log as logs
 from bidder.ops.control import ControlError, serve
 from bidder.ops.presence import Presence
@@ -51,9 +56,13 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
     spend_on = {row.key: SPEND_KINDS[row.spend_on] for row in settings.exchanges.values()}
     ledger = Ledger(money_link, spend_on, settings.tracking.click_window_s * 1_000)
     money = MoneyIntake(_source(state, settings), ledger, money_link, log)
+    keeper = _keeper(state, settings, money, log)
+    nightly = Nightly(state, settings, dsn, spend_on, log, _host(state))
 
     def health(request: dict[str, Any]) -> dict[str, Any]:
         parts = {"counters": counters.health(), "money": money.health()}
+        if keeper is not None:
+            parts["spool"] = keeper.health()
         return {"healthy": parts["counters"]["postgres"] and parts["money"]["problem"] is None} | parts
 
     with Presence(state, ROLE):
@@ -64,10 +73,19 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_until_failure(counters.run(stop), stop))
                     tasks.create_task(_until_failure(money.run(stop), stop))
+                    if keeper is not None:
+                        tasks.create_task(_until_failure(keeper.run(stop), stop))
+                    tasks.create_task(_until_failure(nightly.run(stop), stop))
             log.info("aggregator stopped")
         finally:
             counters.close()
             await control.close()
+
+
+def _host(state: Path) -> str:
+    """As leases name this host; a machine without bidders has no such name."""
+    path = state / "host"
+    return path.read_text(encoding="ascii").strip() if path.exists() else platform.node()
 
 
 def _source(state: Path, settings: Settings) -> Callable[[], Source]:
@@ -78,6 +96,14 @@ def _source(state: Path, settings: Settings) -> Callable[[], Source]:
 
         return lambda: KinesisSource(settings.stream.kinesis_stream, client("kinesis", settings.stream))
     return lambda: SpoolSource(SpoolReader(state / "spool"))
+
+
+def _keeper(state: Path, settings: Settings, money: MoneyIntake, log: logs.Log) -> SpoolKeeper | None:
+    """Of this host's spool, where that is the stream."""
+    if settings.stream.backend != "spool":
+        return None
+    target = target_of(settings.stream)
+    return SpoolKeeper(state / "spool", target, settings.stream.keep_s, lambda: money.position, log)
 
 
 async def _until_failure(work: Any, stop: asyncio.Event) -> None:

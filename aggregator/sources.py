@@ -12,7 +12,6 @@ from bidder.events.spool import SpoolReader
 from bidder.events.stream import Place, Portion
 
 READ_BYTES = 512 * 1024
-KEEP_S = 7 * 86_400.0  # what was booked stays in the spool so long, to be looked at
 
 
 class SpoolSource:
@@ -46,7 +45,3 @@ class SpoolSource:
             notices += [notice for _, notice in read[:room]]
             self._position = after if len(read) <= room else read[room - 1][0]
         return Portion(notices, Place(self._position), None)
-
-    def tidy(self, position: int) -> None:
-        """What was booked and is old goes."""
-        self._reader.trim(position, KEEP_S)

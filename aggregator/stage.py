@@ -41,6 +41,12 @@ NOTICES = Table(
     clock="minute",
 )
 FLAGGED = Table("rollup.flagged_minute", ("minute", "exchange", "campaign", "kind", "flags"), ("n",), clock="minute")
+CAPS = Table(
+    "rollup.caps_minute",
+    ("minute", "exchange", "arm", "campaign", "creative"),
+    ("shown", "beyond", "given_back"),
+    clock="minute",
+)
 LEASES = Table("ledger.lease_minute", ("lease", "minute"), ("spent_nano", "closed_nano"))
 
 

@@ -43,6 +43,7 @@ class Writer:
             folded = fold(window for move in moves.values() for window in move.windows)
             stage.add(cursor, stage.TRAFFIC, folded.traffic)
             stage.add(cursor, stage.LATENCY, folded.latency)
+            stage.add(cursor, stage.CAPS, folded.caps)
             for (producer, epoch), move in moves.items():
                 self._note(cursor, producer, epoch, move)
         self.unknown += folded.unknown

@@ -6,6 +6,7 @@ the wrong type are refused by name with the place they stand in.
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -123,6 +124,7 @@ class Exchange(Dialect):
     secret_header: str = ""  # in this field; empty: behind the name, /bid/NAME/SECRET
     allow: tuple[str, ...] = ()  # networks that it sends from; empty: any
     rate_per_s: int = 0  # requests that this host reads; 0: any number
+    match_url: str = ""  # where /match sends a browser that asks for our id, with {uid} in it; empty: nowhere
 
 
 def _spoken(row: Exchange, dialect: str) -> Exchange:
@@ -146,6 +148,44 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Users:
+    """What is known of persons, under keyed hashes and for a time (docs/users.md)."""
+
+    first_touch: Literal["bid", "no-bid"] = "bid"  # campaigns with caps, for a user that this host does not know yet
+    banner_hold_s: int = 300  # that a bid counts under its caps without an impression
+    video_hold_s: int = 1_800
+    audio_hold_s: int = 1_800
+    native_hold_s: int = 600
+    fresh_s: int = 30  # then the store is asked again, behind the next request
+    good_s: int = 3_600  # what we know of a user serves so long without an answer of the store
+    store_timeout_ms: int = 200  # of one question to memcached
+    segment_ttl_s: int = 2_592_000  # of a segment that a visit sets
+    match_ttl_s: int = 7_776_000  # of the cookie, and of what was matched by it
+    capped: int = 1_048_576  # windows and users that a host keeps, 24 bytes each: a power of two
+    segmented: int = 131_072  # users in segments of ours that a host keeps, 384 bytes each: a power of two
+
+    @property
+    def holds_s(self) -> tuple[int, int, int, int]:
+        """By format: mtype 1 to 4."""
+        return self.banner_hold_s, self.video_hold_s, self.audio_hold_s, self.native_hold_s
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long facts stay in Postgres; totals of money always do (docs/ledger.md). 0: for ever."""
+
+    bids_days: int = 14  # what repeats of notices are recognised by; bids that were clicked: the click window longer
+    leases_days: int = 60  # after they were closed; then they are folded into their campaigns
+    rollup_days: int = 400
+    transfers_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Nightly:
+    at: str = "03:10"  # UTC: the aggregator reconciles and gives up what is old; empty: not by itself
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     bidder: Bidder = field(default_factory=Bidder)
     tracker: Tracker = field(default_factory=Tracker)
@@ -159,6 +199,9 @@ class Settings:
     money: Money = field(default_factory=Money)
     currency: Currency = field(default_factory=Currency)
     consent: Consent = field(default_factory=Consent)
+    users: Users = field(default_factory=Users)
+    retention: Retention = field(default_factory=Retention)
+    nightly: Nightly = field(default_factory=Nightly)
     exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
 
 
@@ -243,6 +286,8 @@ def _check_exchange(row: Exchange, where: str) -> None:
             raise SettingsError(f"{where}.allow: {error}") from None
     if min(row.response_bytes, row.rate_per_s) < 0 or min(row.tmax_ms, row.price_unit_nano, row.notice_url_chars) < 1:
         raise SettingsError(f"{where}: tmax_ms, price_unit_nano and notice_url_chars are positive, no limit negative")
+    if row.match_url and (not row.match_url.startswith(("https://", "http://")) or "{uid}" not in row.match_url):
+        raise SettingsError(f"{where}.match_url: http(s)://... with {{uid}} in it is wanted, not {row.match_url!r}")
     if row.secret_header and not row.secret_file:
         raise SettingsError(f"{where}.secret_header: there is no secret_file whose secret it would carry")
 
@@ -257,6 +302,38 @@ def _check_consent(consent: Consent, where: str) -> None:
     both = set(consent.consent_purposes) & set(consent.interest_purposes)
     if both:
         raise SettingsError(f"{where}: purpose {min(both)} is declared on consent or on interest, not on both")
+
+
+def _check_users(users: Users, where: str) -> None:
+    for key in ("capped", "segmented"):
+        n = getattr(users, key)
+        if n & (n - 1) or not 1_024 <= n <= 1 << 24:
+            raise SettingsError(f"{where}.{key}: a power of two from 1024 to {1 << 24} is wanted, not {n}")
+    for key in ("banner_hold_s", "video_hold_s", "audio_hold_s", "native_hold_s"):
+        if not 1 <= getattr(users, key) <= 86_400:
+            raise SettingsError(f"{where}.{key}: 1 to 86400 is wanted, not {getattr(users, key)}")
+    if not 1 <= users.fresh_s <= users.good_s <= 86_400:
+        raise SettingsError(f"{where}: 1 <= fresh_s <= good_s <= 86400 is wanted")
+    if min(users.store_timeout_ms, users.segment_ttl_s, users.match_ttl_s) < 1:
+        raise SettingsError(f"{where}: store_timeout_ms, segment_ttl_s and match_ttl_s are positive")
+
+
+def _check_retention(settings: Settings, place: str) -> None:
+    kept, day = settings.retention, 86_400
+    for key, least_s in (
+        ("bids_days", settings.tracking.token_ttl_s + day),
+        ("leases_days", (kept.bids_days + 1) * day),
+    ):
+        days = getattr(kept, key)
+        if days and days * day < least_s:
+            raise SettingsError(f"{place}: retention.{key}: {-(-least_s // day)} at least (or 0), not {days}")
+    for key in ("rollup_days", "transfers_days"):
+        days = getattr(kept, key)
+        if days < 0 or 0 < days <= kept.bids_days:
+            raise SettingsError(f"{place}: retention.{key}: longer than bids_days (or 0) is wanted, not {days}")
+    at = settings.nightly.at
+    if at and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", at):
+        raise SettingsError(f"{place}: nightly.at: a time of the day as 03:10 is wanted, not {at!r}")
 
 
 def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | None = None) -> Settings:
@@ -285,6 +362,8 @@ def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | 
             settings, **{section: _section(getattr(settings, section), {key: text}, variable, from_text=True)}
         )
     _check_consent(settings.consent, f"{place}: consent")
+    _check_users(settings.users, f"{place}: users")
+    _check_retention(settings, place)
     return settings
 
 

@@ -18,10 +18,11 @@ from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
-from bidder.events.outbox import Outbox, OutboxError
+from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
@@ -30,13 +31,15 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.switches import SwitchError, SwitchFile
 from bidder.settings import Settings, address
+from bidder.users.keeper import UserKeeper
+from bidder.users.keys import user_keys
+from bidder.users.store import open_store
 from bidder.workers import WorkerPool
 
 BACKLOG = 4096
 WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384  # at first; the file grows with the book
-USERS_CAPPED = 1 << 20  # slots of users x rules, 16 MB when all are in use
 HEALTH_S = 1.0
 
 
@@ -79,7 +82,15 @@ class Supervisor:
         self._purses = Purses(state / "shm" / "purses", PURSES)
         if not self._purses.surveyed:  # a new file, or another boot: slots in a book of before may be others' now
             snapshot.forget(state)
-        self._frequency = FrequencyTable(state / "shm" / "frequency", USERS_CAPPED, now_s=int(time.time()))
+        self._frequency = FrequencyTable(
+            state / "shm" / "frequency", settings.users.capped, now_s=int(time.time()), keys=user_keys(state)
+        )
+        self._users = UserKeeper(
+            self._frequency,
+            SegmentTable(state / "shm" / "segments", settings.users.segmented),
+            open_store(settings),
+            settings.users,
+        )
         self._counters = CounterFile(state / "shm" / "counters")
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
         self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
@@ -114,7 +125,8 @@ class Supervisor:
     def _close_window(self) -> bool:
         """One closed window of counters onto the bus; False where a worker stood in the middle of a request."""
         busy = self._outbox.busy
-        deltas = self._outbox.close_window(self._counters, self._workers.rows, int(time.time() * 1000))
+        counting = [*self._workers.rows, TRACKER_ROW]
+        deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
         return self._outbox.busy == busy
 
@@ -191,7 +203,7 @@ class Supervisor:
             "book_revision": revision_of(self._book.generation),
             "leases_revision": self._keeper.revision,
             "tracker_healthy": self._tracker_healthy,
-            "frequency_forgotten": self._frequency.forgotten,
+            "users": self._frequency.statistics | dict(self._users.counts),
             "overrides": [
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
                 for item in self._book.overrides
@@ -244,6 +256,7 @@ class Supervisor:
             self._ask_tracker(),
             self._leases.run(),
             self._publisher.run(),
+            self._users.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
         either: set[asyncio.Future[Any]] = {jobs, stopping}

@@ -21,8 +21,8 @@ from bidder._fast.book import Book
 from bidder._fast.clock import Clock
 from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
-from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
 from bidder.money.keyfile import KeyFile
@@ -32,6 +32,7 @@ from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
 from bidder.spot_check import SpotCheck
+from bidder.users.tables import caps_table
 
 TICK_S = 0.05
 KEYS = Path("keys", "token.keys")
@@ -86,7 +87,8 @@ class Worker:
         self._generation = 0
         self._decider = Decider(
             purses=self._purses,
-            frequency=FrequencyTable(state / "shm" / "frequency"),
+            frequency=caps_table(state, settings),
+            segments=SegmentTable(state / "shm" / "segments"),
             board=self._board,
             counters=CounterFile(state / "shm" / "counters").open_worker(row),
             sealer=Sealer(load_keys(state / KEYS)),

@@ -72,6 +72,13 @@ KINDS = {
         ("spent_nano_usd", "granted_nano_usd"),
         clock="day",
     ),
+    "caps": Kind(
+        "report.caps",
+        ("advertiser", "campaign", "creative", "exchange", "arm", *TIMES),
+        ("shown", "beyond", "given_back"),
+        ("campaign",),
+        ("beyond", "shown"),
+    ),
     "nobids": Kind("report.nobids", ("reason", *_PLACES, *TIMES), ("nobids",), ("reason",), ("nobids",)),
 }
 

@@ -7,7 +7,7 @@ import psycopg2
 _FACTS = (
     *("ops.progress", "ops.gap", "ops.stream"),
     *("ledger.bid", "ledger.lease_minute", "ledger.total", "ledger.campaign_day", "ledger.receipt_hour"),
-    *("ledger.suspense", "ledger.lease"),
+    *("ledger.suspense", "ledger.lease", "ops.night"),
     *("rollup.traffic_minute", "rollup.notice_minute", "rollup.latency_minute", "rollup.flagged_minute"),
 )
 

@@ -18,7 +18,7 @@ DRAWS = 2**32
 
 @dataclass(frozen=True)
 class Market:
-    """`traffic`: auctions a second, by the second of the hour. Competitors' best bids are log-normal around `median`."""
+    """`traffic`: auctions a second, by the second of the hour. Rivals' bids are log-normal around `median`."""
 
     traffic: Callable[[int], float]
     median: float = 0.5 * PRICE

@@ -16,6 +16,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import read_lines
 from bidder.campaigns.rates import Rates
@@ -27,6 +28,7 @@ from bidder.openrtb.lint import lint
 from bidder.openrtb.profile import profile_of
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Consent, Exchange
+from bidder.users.keys import keys_of
 from tests.lint_cases.objections import objections
 
 NOW_S = 1_790_000_000  # in September 2026
@@ -37,10 +39,16 @@ EXCHANGES = {
     "pubmatic": Exchange(key=3, seat='our "seat"'),
     "closed": Exchange(key=9, enabled=False),
 }
+SECRET = bytes(range(32))  # of users
 KEYS = (Key(1, bytes(range(32))),)
 DOLLAR = 1_000_000_000
 ALWAYS = 2**32 - 1
 FOR_GOOD = 2_000_000_000  # seconds: a bid that is counted stays counted
+
+
+def user_keys(period: int) -> bytes:
+    """By which every world knows its users: two worlds that are asked the same say the same."""
+    return keys_of(SECRET, period)
 
 
 def banner(**changes: Any) -> dict[str, Any]:
@@ -107,6 +115,8 @@ class World:
         rates: Rates | None = None,
         consent: Consent | None = None,
         holds: tuple[int, ...] = (FOR_GOOD,) * 4,
+        first_touch: int = 0,
+        segments: SegmentTable | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -115,9 +125,11 @@ class World:
         self.rates = rates
         self.consent = consent
         self.holds = holds
+        self.first_touch = first_touch
+        self.segments = segments
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
-        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S)
+        self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S, keys=user_keys)
         self.counter_file = CounterFile(directory / "counters")
         self.clock = HandClock(NOW_S * 1_000_000_000)
         self.opener = Opener(KEYS)
@@ -136,6 +148,7 @@ class World:
         """A decision of its own over the same shared memory, without a book yet."""
         frequency = FrequencyTable(self.directory / "frequency")
         frequency.holds = self.holds
+        frequency.first_touch = self.first_touch
         return Decider(
             purses=self.purses,
             frequency=frequency,
@@ -147,6 +160,7 @@ class World:
             rows=exchange_rows(self.exchanges, self.public_url, state=self.directory),
             seed=seed,
             consent=self.consent,
+            segments=self.segments,
         )
 
     def publish(self, campaigns: Iterable[dict[str, Any]]) -> None:

@@ -59,7 +59,7 @@ RETURN CASE reason
     WHEN 'fee' THEN debit LIKE 'campaign:%' AND credit LIKE 'fee:%'
     WHEN 'grant' THEN debit LIKE 'campaign:%' AND credit LIKE 'lease:%'
     WHEN 'return' THEN debit LIKE 'lease:%' AND credit LIKE 'campaign:%'
-    WHEN 'overspend' THEN debit LIKE 'campaign:%' AND credit LIKE 'lease:%'
+    WHEN 'settle' THEN debit LIKE 'campaign:%' AND credit LIKE 'lease:%'
     WHEN 'suspense' THEN debit LIKE 'suspense:%' AND credit LIKE 'claim:%'
     WHEN 'accept' THEN debit LIKE 'claim:%' AND credit LIKE 'suspense:%'
     WHEN 'reject' THEN debit LIKE 'claim:%' AND credit LIKE 'suspense:%'

@@ -6,6 +6,10 @@ Workers look and ask, the supervisor answers; nobody waits for anybody. Times: u
 from libc.stdint cimport int64_t, uint64_t
 from bidder._fast.frequency cimport FrequencyTable
 
-# Has the store been asked for this user, and has it answered? Where it has not, or a while ago, it will be.
-# `before`: the digest of the same user under the keys of the period before.
-cdef bint acquainted(FrequencyTable table, uint64_t digest, uint64_t before, int64_t now_s) noexcept nogil
+cdef enum:                     # bits
+    ACQUAINTED = 1             # the store has been asked for this user, and has answered
+    TO_BE_ASKED = 2            # nobody else asks now: the caller has to want() it
+
+cdef int acquainted(FrequencyTable table, uint64_t digest, int64_t now_s) noexcept nogil
+# Behind the request. `before`: the digest of the same user under the keys of the period before; 0: none.
+cdef void want(FrequencyTable table, uint64_t digest, uint64_t before) noexcept nogil

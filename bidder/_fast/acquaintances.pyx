@@ -1,6 +1,6 @@
 """Whom this host knows: a user is asked for behind the first request that needs it, and again when that is a while ago.
 
-    acquainted() -> not known, or not fresh -> the ring -> Acquaintances.take(), by the supervisor -> the store -> met()
+    acquainted() -> not known, or not fresh -> want(), onto the ring -> Acquaintances.take(), by the supervisor -> the store -> met()
 The mark of a user lies in the table of caps under the digest itself: `state` says until when what we know is good and
 whether it came, `until` when to ask again. Whoever sets it asks, so a user is asked for once on a host, not once a
 worker. The ring drops the oldest: those are asked for again with a later request.
@@ -23,26 +23,23 @@ cdef void want(FrequencyTable table, uint64_t digest, uint64_t before) noexcept 
     atomic_store64(&entry.digest, digest)
 
 
-cdef bint acquainted(FrequencyTable table, uint64_t digest, uint64_t before, int64_t now_s) noexcept nogil:
+cdef int acquainted(FrequencyTable table, uint64_t digest, int64_t now_s) noexcept nogil:
     cdef Place place
     cdef uint64_t state = 0, again, asking = <uint64_t> (now_s + ASK_AGAIN_S) << STATE_BITS | MARK
     if not table.find(digest, &place):
-        if table.claim(digest, now_s, &place, &state) > 0 and atomic_cas(
-                <int64_t*> &place.bucket.state[place.i], <int64_t*> &state, <int64_t> asking):
-            want(table, digest, before)
-        return False
-    state = atomic_load64(&place.bucket.state[place.i])
-    if not runs(state, now_s):
-        if atomic_cas(<int64_t*> &place.bucket.state[place.i], <int64_t*> &state, <int64_t> asking):
-            want(table, digest, before)
-        return False
-    if not state & ANSWERED:
-        return False
-    again = atomic_load64(&place.bucket.until[place.i])
-    if <int64_t> again <= now_s and atomic_cas(
-            <int64_t*> &place.bucket.until[place.i], <int64_t*> &again, now_s + ASK_AGAIN_S):
-        want(table, digest, before)
-    return True
+        if table.claim(digest, now_s, &place, &state) < 0:
+            return 0
+    else:
+        state = atomic_load64(&place.bucket.state[place.i])
+        if runs(state, now_s):
+            if not state & ANSWERED:
+                return 0
+            again = atomic_load64(&place.bucket.until[place.i])
+            if <int64_t> again <= now_s and atomic_cas(
+                    <int64_t*> &place.bucket.until[place.i], <int64_t*> &again, now_s + ASK_AGAIN_S):
+                return ACQUAINTED | TO_BE_ASKED
+            return ACQUAINTED
+    return TO_BE_ASKED if atomic_cas(<int64_t*> &place.bucket.state[place.i], <int64_t*> &state, <int64_t> asking) else 0
 
 
 cdef class Acquaintances:
@@ -71,7 +68,10 @@ cdef class Acquaintances:
         want(self.table, digest, before)
 
     def meet(self, uint64_t digest, uint64_t before, int64_t now_s):
-        return acquainted(self.table, digest, before, now_s)
+        cdef int found = acquainted(self.table, digest, now_s)
+        if found & TO_BE_ASKED:
+            want(self.table, digest, before)
+        return bool(found & ACQUAINTED)
 
     def met(self, uint64_t digest, int64_t now_s, uint32_t fresh_s, uint32_t good_s):
         cdef Place place

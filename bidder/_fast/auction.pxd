@@ -65,6 +65,7 @@ cdef class Auction:
     cdef readonly uint8_t reason   # of this imp: the one that came closest to a bid
     cdef uint32_t next[4]      # slots that will be examined first
     cdef int next_n
+    # The caps have been opened before.
     cdef void open_request(self, const Terms* terms) noexcept nogil
     # Between open_imp and next_best, with other work in between, one after the other: have what will be looked at
     # first come from memory. For speed alone.

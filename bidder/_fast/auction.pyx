@@ -106,7 +106,6 @@ cdef class Auction:
         self.terms = terms[0]
         pods_clear(&self.pods)
         self.matcher.begin_request(self.reader, terms.row.key, terms.now_s)
-        self.caps.open_request(&self.reader.req, terms.row.key, terms.now_s)
 
     cdef void open_imp(self, const Imp* imp, uint32_t number) noexcept nogil:
         cdef uint32_t i, currency

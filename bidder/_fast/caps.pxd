@@ -32,8 +32,8 @@ cdef class Caps:
     # Counts a bid under every rule of a campaign; REASON_FREQUENCY: another worker was faster, do not bid.
     cdef uint8_t count(self, const FrequencyRec* rules, uint32_t n, uint32_t campaign, uint32_t creative,
                        uint8_t format) noexcept nogil
-    # What its token says of the user of a bid that was counted.
-    cdef uint8_t stamp(self) noexcept nogil
+    # What the tokens of a bid that was counted say of its user.
+    cdef void sign(self, uint64_t* user, uint8_t* user_stamp) noexcept nogil
     # Does this host know the user, as far as the store does? Asks the store, behind the request.
     cdef bint known(self) noexcept nogil
     # Private from here on.

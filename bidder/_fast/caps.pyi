@@ -19,6 +19,8 @@ class Settler:
     def __init__(self, table: FrequencyTable) -> None: ...
     def set_book(self, book: Book) -> None:
         """Whose rules are asked from now on."""
+    def knows(self, campaign: int) -> bool:
+        """Has the book a campaign with caps under this key?"""
     def confirm(
         self, user: int, stamp: int, minute: int, format: int, campaign: int, creative: int, now_s: int
     ) -> list[tuple[int, int, bool]]:
@@ -27,3 +29,5 @@ class Settler:
         self, user: int, stamp: int, minute: int, format: int, campaign: int, creative: int, now_s: int
     ) -> list[tuple[int, int, bool]]:
         """A loss: its holds are given back; named are those that were still there."""
+    def learn(self, key: int, ends_s: int, impressions: int, now_s: int) -> None:
+        """As FrequencyTable.learn."""

@@ -10,7 +10,7 @@ of its time alone, so what is bid in such a window counts for good at once.
 
 from libc.string cimport memcpy, memset
 
-from bidder._fast.acquaintances cimport acquainted
+from bidder._fast.acquaintances cimport ACQUAINTED, TO_BE_ASKED, acquainted, want
 from bidder._fast.atomics cimport atomic_add, atomic_load64
 from bidder._fast.book cimport Book
 from bidder._fast.frequency cimport FORMATS, MOST, TOUCH_NOT_ASKED, TOUCH_NO_BID, TableHead
@@ -117,17 +117,19 @@ cdef class Caps:
                 return REASON_FREQUENCY
         return REASON_NONE
 
-    cdef uint8_t stamp(self) noexcept nogil:
-        return <uint8_t> (<uint64_t> (self.now_s % 60) << STAMP_SHIFT | (self.period & STAMP_PERIOD))
+    cdef void sign(self, uint64_t* user, uint8_t* user_stamp) noexcept nogil:
+        user[0] = self.digest
+        user_stamp[0] = <uint8_t> (<uint64_t> (self.now_s % 60) << STAMP_SHIFT | (self.period & STAMP_PERIOD))
 
     cdef bint known(self) noexcept nogil:
+        cdef int found
         if self.table.first_touch == TOUCH_NOT_ASKED:
             return True
         if self.touch == 0:
-            self.touch = TOUCH_UNKNOWN
-            if self.identify() and self.identify_before() and acquainted(
-                    self.table, self.digest, self.digest_before, self.now_s):
-                self.touch = TOUCH_KNOWN
+            found = acquainted(self.table, self.digest, self.now_s) if self.identify() else 0
+            self.touch = TOUCH_KNOWN if found & ACQUAINTED else TOUCH_UNKNOWN
+            if found & TO_BE_ASKED and self.identify_before():
+                want(self.table, self.digest, self.digest_before)
         return self.touch == TOUCH_KNOWN
 
     cdef uint64_t key_of(self, const FrequencyRec* rule, uint32_t subject, bint* past) noexcept nogil:
@@ -179,6 +181,12 @@ cdef class Settler:
             if book.campaigns[slot].frequency_count:
                 slots[book.campaigns[slot].key] = slot
         self.book, self.slots = book, slots
+
+    def knows(self, uint32_t campaign):
+        return campaign in self.slots
+
+    def learn(self, uint64_t key, int64_t ends_s, uint32_t impressions, int64_t now_s):
+        self.table.learn(key, ends_s, impressions, now_s)
 
     def confirm(self, uint64_t user, int stamp, int64_t minute, int format, uint32_t campaign, uint32_t creative,
                 int64_t now_s):

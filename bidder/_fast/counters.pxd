@@ -11,6 +11,7 @@ cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has 
     COUNT_BID = 2              # one a bid; amount: its price in nano-USD
     COUNT_NOBID = 3            # one a request without a bid; `reason` set
     COUNT_LATENCY = 4          # one a request; `reason` = bucket, 2**bucket microseconds or less
+    COUNT_CAP = 5              # of the tracker; `reason` = CapEvent
 
 cdef struct CounterKey:        # 32 bytes, compared as such: zero it before filling it
     uint8_t kind

@@ -7,11 +7,12 @@ from bidder._fast.book cimport Book
 from bidder._fast.clock cimport Clock
 from bidder._fast.counters cimport Counters
 from bidder._fast.desk cimport Desk
-from bidder._fast.caps cimport Caps
+from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.handler cimport BidHandler
 from bidder._fast.purses cimport Purses
 from bidder._fast.request cimport Imp
 from bidder._fast.row cimport Row, Rows
+from bidder._fast.segments cimport SegmentTable
 from bidder._fast.tokens cimport BidIds, Sealer
 from bidder._fast.writer cimport Writer
 
@@ -22,6 +23,7 @@ cdef class Decider(BidHandler):
     cdef list desks            # DESKS for those, and one more for any other request
     cdef int taken             # desks of this batch
     cdef Book book             # None until the first book
+    cdef SegmentTable segments # of our own; None: there are none
     cdef Purses purses
     cdef Board board
     cdef Counters counters

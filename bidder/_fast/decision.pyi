@@ -10,6 +10,7 @@ from bidder._fast.frequency import FrequencyTable
 from bidder._fast.handler import BidHandler
 from bidder._fast.purses import Purses
 from bidder._fast.row import ExchangeRow
+from bidder._fast.segments import SegmentTable
 from bidder._fast.tcf import ConsentRow
 from bidder._fast.tokens import BidIds, Sealer
 
@@ -42,9 +43,10 @@ class Decider(BidHandler):
         rows: Iterable[ExchangeRow],
         seed: int,
         consent: ConsentRow | None = None,
+        segments: SegmentTable | None = None,
     ) -> None:
         """`rows`: the exchanges that are served, as `bidder.openrtb.rows` makes them. `consent`: who we are where
-        people consent to vendors; None: nobody."""
+        people consent to vendors; None: nobody. `segments`: our own, which users of `frequency` are in."""
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""

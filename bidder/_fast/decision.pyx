@@ -20,7 +20,6 @@ from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
 from bidder._fast.consent cimport MAY_BID
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
 from bidder._fast.currency cimport scaled_nano, write_currency
-from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.outcome cimport (
     closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_FREQUENCY,
     REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD,
@@ -49,9 +48,10 @@ cdef uint32_t USD = pack3(b"USD", 3)
 cdef class Decider(BidHandler):
     def __init__(self, *, Purses purses not None, FrequencyTable frequency not None, Board board not None,
                  Counters counters not None, Sealer sealer not None, BidIds bid_ids not None, Clock clock not None,
-                 rows, uint64_t seed, consent=None):
-        self.desks = [Desk(frequency, consent) for _ in range(DESKS + 1)]
+                 rows, uint64_t seed, consent=None, SegmentTable segments=None):
+        self.desks = [Desk(frequency, consent, segments) for _ in range(DESKS + 1)]
         self.writer = Writer()
+        self.segments = segments
         self.purses = purses
         self.board = board
         self.counters = counters
@@ -68,6 +68,8 @@ cdef class Decider(BidHandler):
     def set_book(self, Book book not None):
         for desk in self.desks:
             (<Desk>desk).set_book(book, self.purses)
+        if self.segments is not None:
+            self.segments.look_at(book)
         self.book = book
 
     def answer(self, bytes exchange not None, bytes body not None):
@@ -214,6 +216,7 @@ cdef class Decider(BidHandler):
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = self.seed
+        desk.open_user()
         desk.auction.open_request(&terms)
         desk.key.inventory = desk.auction.matcher.inventory_key()
         desk.key.kind = COUNT_REQUEST
@@ -352,8 +355,7 @@ cdef class Decider(BidHandler):
         self.counters.expect(&key)
         fill(&fields, &key, &take, best.price, asked, desk.rate, test)
         if campaign.frequency_count and not test:
-            fields.user = desk.caps.digest
-            fields.user_stamp = desk.caps.stamp()
+            desk.caps.sign(&fields.user, &fields.user_stamp)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
                 or self.sealer.seal(CLASS_PAGE, bid_id, &fields, page) != 0):

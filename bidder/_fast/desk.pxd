@@ -9,6 +9,7 @@ from bidder._fast.caps cimport Caps
 from bidder._fast.purses cimport Purses
 from bidder._fast.request cimport Reader
 from bidder._fast.row cimport Row
+from bidder._fast.segments cimport SegmentTable
 
 cdef class Desk:
     cdef Reader reader
@@ -24,4 +25,8 @@ cdef class Desk:
     cdef int status            # of the answer, unless there is a bid
     cdef uint8_t reason        # REASON_NONE: it may be bid on
     cdef int opened            # number of the imp that the auction stands at; -1: none
+    cdef char own_segments[16][16]     # names of those that the user of the request is in
+    cdef SegmentTable segments # of our own; None: there are none
     cdef set_book(self, Book book, Purses purses)
+    # Before the auction: whose caps count, and in which segments of ours that user is. Does not hash without need.
+    cdef void open_user(self) noexcept nogil

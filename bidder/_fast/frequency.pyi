@@ -32,7 +32,7 @@ class FrequencyTable:
     ) -> None:
         """Attach; with `capacity` (a power of two) create what is missing, or is of another boot, size or secret.
 
-        `keys`: the 64 bytes of a period, which is a number: seconds since 1970 by PERIOD_S; None: random ones.
+        `keys`: the 64 bytes of a period, a number: seconds since 1970 by PERIOD_S; None: random ones.
         `private`: only to look at; what is counted stays with this object. MappingError: missing, or not such a file.
         """
 
@@ -44,9 +44,9 @@ class FrequencyTable:
         """Those."""
     @property
     def statistics(self) -> dict[str, int]:
-        """Since the file was made: impressions `confirmed`, of those `late` ones whose hold was gone, and `beyond` their
-        cap; holds `released` by losses; windows `forgotten` while they ran, for want of room; users `dropped`: too
-        many were to be asked for at once."""
+        """Since the file was made: impressions `confirmed`, of those `late` ones whose hold was gone, and `beyond`
+        their cap; holds `released` by losses; windows `forgotten` while they ran, for want of room; users `dropped`:
+        too many were to be asked for at once."""
     @property
     def forgotten(self) -> int:
         """As `statistics` has it: what users may get beyond their caps."""
@@ -55,7 +55,7 @@ class FrequencyTable:
     def learn(self, key: int, ends_s: int, impressions: int, now_s: int) -> None:
         """What another host has counted: the window has at least so many impressions."""
     def count(self, key: int, now_s: int, per_s: int, impressions: int, hold_s: int = 0) -> bool:
-        """Count one more, as a bid does, held for `hold_s` (0: for good); False: the window has `impressions` already."""
+        """Count one more, as a bid does, held for `hold_s` (0: for good); False: the window has `impressions`."""
     def counted(self, key: int, now_s: int) -> int:
         """Impressions and holds of the window that runs; 0 where none does."""
     def shown(self, key: int, bid_s: int, now_s: int, per_s: int, hold_s: int) -> int:

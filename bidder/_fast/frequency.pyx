@@ -109,7 +109,7 @@ cdef class FrequencyTable:
             return
         self._keys = keys or chance()
         now = boot_id() if boot is None else boot
-        if path.exists():
+        if path.exists() and not of_before(path):
             self._open(path)
             if capacity == self.capacity and self.head.boot[:16] == now and (keys is None or self.holds_keys()):
                 return
@@ -383,6 +383,13 @@ cdef class FrequencyTable:
     def _must_be_key(self, uint64_t key):
         if key == 0:
             raise ValueError("key=0 marks a slot that was never used")
+
+
+def of_before(path):
+    """A table of an earlier layout: what it holds is in the store, or lost."""
+    with path.open("rb") as file:
+        found = file.read(len(MAGIC))
+    return found.startswith(b"obfreqs") and found != MAGIC
 
 
 def chance():

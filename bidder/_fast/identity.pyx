@@ -1,8 +1,8 @@
 """Keyed hashes of users, from OpenSSL's AES: a CBC-MAC over a block that says whose id it is and how long, then the id.
 
 No two messages begin with one another, as the length comes first; for such messages CBC-MAC is as hard to tell from
-chance as AES itself (Bellare, Kilian, Rogaway). HMAC-SHA256 would do the same for nine times the instructions: of some
-2,900 for an id of 36 characters most are spent on finding out again how long a digest is; this takes 330.
+chance as AES itself (Bellare, Kilian, Rogaway). For an id of 36 characters this takes 570 instructions; OpenSSL's HMAC
+with SHA-256 takes 6,400, its SipHash 1,100, most of them spent on finding out again how long a digest is.
 The context stays keyed for life and never gets a new IV: what it would add to the next block is added beforehand, too.
 """
 

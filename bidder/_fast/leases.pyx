@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 
 from bidder._fast.atomics cimport atomic_read
 from bidder._fast.pacing cimport (
-    ALWAYS, FULL_PRICE, Pace, Standing, kept, multiplier_of, pace_step, remember, throttle_of,
+    ALWAYS, FULL_PRICE, Pace, Standing, kept, moved, multiplier_of, pace_step, remember, taken_since, throttle_of,
 )
 from bidder._fast.purses cimport BUCKETS, Purse, half_lower
 
@@ -20,28 +20,6 @@ cdef enum:
 
 SPAN_MINUTES = SPAN
 cdef double QUIET_S = 1.0      # no bid that began before a half was shut is still in it then
-
-
-cdef inline int64_t taken_since(Pace* pace, Half* half, int64_t lease, int64_t minute) noexcept nogil:
-    """Reserved since this was asked last; 0 of a lease that is new. Bids of a minute may be a second behind our clock."""
-    cdef int64_t here = atomic_read(&half.taken[minute % BUCKETS])
-    cdef int64_t before = atomic_read(&half.taken[(minute + BUCKETS - 1) % BUCKETS])
-    cdef int64_t taken = 0
-    if pace.lease == lease and <uint32_t> minute == pace.minute:
-        taken = here - pace.taken_here + before - pace.taken_before
-    elif pace.lease == lease and <uint32_t> minute == pace.minute + 1:
-        taken = here + before - pace.taken_here
-    pace.taken_here = here
-    pace.taken_before = before
-    pace.minute = <uint32_t> minute
-    return max(0, taken)
-
-
-cdef inline bint moved(uint32_t there, uint32_t now) noexcept nogil:
-    """By so much that it is worth a write: bids read that line. Its ends are always reached."""
-    if there == now:
-        return False
-    return now == 0 or now == ALWAYS or now == FULL_PRICE or now > there + (there >> 8) or now < there - (there >> 8)
 
 
 cdef class LeaseTable:
@@ -187,7 +165,12 @@ cdef class LeaseTable:
         now_is.into_ms = <int64_t> ((now - held.begins_at) * 1000)
         now_is.hour_ms = max(1, <int64_t> (held.hour_s * 1000))
         now_is.tilt = held.tilt
-        now_is.taken = taken_since(pace, mine, held.lease, minute)
+        now_is.plan = held.plan
+        now_is.elsewhere = held.elsewhere
+        now_is.taken = taken_since(
+            pace, held.lease, minute, atomic_read(&mine.taken[minute % BUCKETS]),
+            atomic_read(&mine.taken[(minute + BUCKETS - 1) % BUCKETS]),
+        )
         pace_step(pace, &now_is, held.lease, now)
         throttle = throttle_of(pace, &now_is)
         multiplier = multiplier_of(pace)

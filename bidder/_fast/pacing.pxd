@@ -14,6 +14,8 @@ cdef struct Standing:          # of one lease, now; nano-USD
     int64_t into_ms            # since its hour began; < 0 before
     int64_t hour_ms
     double tilt                # of the plan, -1 to 1
+    int64_t plan               # of the hour, for all hosts that share it; 0: it is not shared, and `amount` is all
+    int64_t elsewhere          # of it, what other hosts have spent or reserved
 
 cdef struct Pace:              # of one campaign; all zeros: nothing known yet
     int64_t lease              # whose step was the last one
@@ -39,6 +41,11 @@ cdef void pace_step(Pace* pace, const Standing* lease, int64_t id, double now) n
 # As the purse has them.
 cdef uint32_t throttle_of(const Pace* pace, const Standing* lease) noexcept nogil
 cdef uint32_t multiplier_of(const Pace* pace) noexcept nogil
+# By so much that it is worth a write: bids read that line. Its ends are always reached.
+cdef bint moved(uint32_t there, uint32_t now) noexcept nogil
+# Reserved since this was asked last, from the buckets of this minute and the one before, in which a bid may still be;
+# 0 of a lease that is new.
+cdef int64_t taken_since(Pace* pace, int64_t lease, int64_t minute, int64_t here, int64_t before) noexcept nogil
 # What of a pace outlives the supervisor, in 32 bits, and back.
 cdef uint32_t kept(const Pace* pace) noexcept nogil
 cdef void remember(Pace* pace, uint32_t kept, uint32_t multiplier) noexcept nogil

@@ -31,11 +31,14 @@ class Pacer:
         *,
         tilt: float = 0.0,
         lease: int = 1,
+        plan: int = 0,
+        elsewhere: int = 0,
     ) -> tuple[int, int]:
         """(throttle, multiplier) as a purse has them: bid when a random 32-bit number is <= the first.
 
-        `spent`: billed of `amount` so far; `pending`: reserved, and neither billed nor lost; `taken`: reserved since the
-        last step; `into_ms`: since the hour began; `now`: monotonic seconds. Another `lease` is another hour.
+        `spent`: billed of `amount` so far; `pending`: reserved, and neither billed nor lost; `taken`: reserved since
+        the last step; `into_ms`: since the hour began; `now`: monotonic seconds. Another `lease` is another hour.
+        `plan` > 0: of the hour, for all hosts that share it, of which the others have used `elsewhere`.
         ValueError for a negative amount, an hour without length, or a time before the clock began.
         """
 

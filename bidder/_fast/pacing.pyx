@@ -54,10 +54,25 @@ cdef inline double tilt_of(const Standing* lease) noexcept nogil:
     return within(lease.tilt, -1.0, 1.0) if lease.tilt == lease.tilt else 0.0
 
 
+cdef inline double whole(const Standing* lease) noexcept nogil:
+    return lease.plan if lease.plan > 0 else lease.amount
+
+
+cdef inline double part(const Standing* lease) noexcept nogil:
+    """Of the plan's rate, what this host goes for: as much of it as it has had of what was spent. All at first."""
+    cdef double lead = LEAD_S * whole(lease) / 3600
+    cdef double mine = fmax(0.0, <double> (lease.spent + lease.pending)) + fmax(1.0, lead)
+    return mine / (mine + elsewhere(lease))
+
+
+cdef inline double elsewhere(const Standing* lease) noexcept nogil:
+    return fmax(0.0, <double> lease.elsewhere) if lease.plan > 0 else 0.0
+
+
 cdef double planned(const Standing* lease) noexcept nogil:
     cdef double x = into_of(lease)
     cdef double lead = <double> LEAD_S / 3600
-    return lease.amount * (lead + (1 - lead) * x * (1 + tilt_of(lease) * (1 - x)))
+    return whole(lease) * (lead + (1 - lead) * x * (1 + tilt_of(lease) * (1 - x)))
 
 
 cdef inline double second_of(const Standing* lease) noexcept nogil:
@@ -65,9 +80,9 @@ cdef inline double second_of(const Standing* lease) noexcept nogil:
 
 
 cdef inline double rate(const Standing* lease) noexcept nogil:
-    """Of the plan, nano-USD a second; never nothing, so that everything can be told in it."""
+    """Of the plan, nano-USD a second, this host's part; never nothing, so that everything can be told in it."""
     cdef double steep = fmax(0.05, 1 + tilt_of(lease) * (1 - 2 * into_of(lease)))
-    return fmax(1e-3, lease.amount * steep * 1000.0 / lease.hour_ms)
+    return fmax(1e-3, part(lease) * whole(lease) * steep * 1000.0 / lease.hour_ms)
 
 
 cdef inline double billed_share(const Pace* pace) noexcept nogil:
@@ -77,7 +92,7 @@ cdef inline double billed_share(const Pace* pace) noexcept nogil:
 
 
 cdef inline double committed(const Pace* pace, const Standing* lease) noexcept nogil:
-    return lease.spent + billed_share(pace) * fmax(0.0, <double> lease.pending)
+    return elsewhere(lease) + lease.spent + billed_share(pace) * fmax(0.0, <double> lease.pending)
 
 
 cdef inline double demand(const Pace* pace) noexcept nogil:
@@ -96,7 +111,7 @@ cdef inline double memory_s(const Pace* pace, const Standing* lease) noexcept no
 
 
 cdef inline bint starved(const Pace* pace, const Standing* lease) noexcept nogil:
-    """Its purse, not its traffic, is what it wants for: too much is reserved that will not be billed."""
+    """Its purse, not its traffic, is what it wants for: much is reserved that will not be billed, or more is on its way."""
     return lease.amount - lease.spent - lease.pending < 2 * pace.lump
 
 
@@ -123,6 +138,7 @@ cdef inline void scale(Pace* pace, double wanted, double here, const Standing* l
     """The multiplier: down while there is too much to be had, up while there is too little."""
     cdef double most = fmax(wanted, rate(lease))   # ahead of the plan for a moment is the throttle's affair
     cdef double want = log(most / fmax(here, 1e-3 * most))
+    cdef double left
     pace.least = fmax(LEAST_MULTIPLIER, pace.least * exp(-passed_s / (HOLD_S * second_of(lease))))
     if pace.multiplier < 1 and here < LOST * most:
         pace.fell = 1
@@ -130,9 +146,10 @@ cdef inline void scale(Pace* pace, double wanted, double here, const Standing* l
         pace.fell = 0
         if pace.multiplier < 1:    # not for want of traffic, then
             pace.least = fmin(1.0, pace.multiplier * 1.02)
-    if starved(pace, lease):
+    left = whole(lease) - elsewhere(lease) - lease.spent
+    if left - lease.pending < 2 * pace.lump:
         want = 1.0             # at a better price more of what it reserves is spent
-    elif lease.pending > TIED * (lease.amount - lease.spent):
+    elif lease.pending > TIED * left:
         want = fmax(0.0, want)
     else:
         pace.settled = pace.multiplier
@@ -160,7 +177,7 @@ cdef void pace_step(Pace* pace, const Standing* lease, int64_t id, double now) n
     pace.pending = lease.pending
     wanted = rate(lease)
     wanted = within(
-        wanted + (planned(lease) - committed(pace, lease)) / catch_s(lease, memory_s(pace, lease)),
+        wanted + part(lease) * (planned(lease) - committed(pace, lease)) / catch_s(lease, memory_s(pace, lease)),
         0.0, MOST_WANTED * wanted,
     )
     here = demand(pace)
@@ -175,13 +192,31 @@ cdef void pace_step(Pace* pace, const Standing* lease, int64_t id, double now) n
 cdef uint32_t throttle_of(const Pace* pace, const Standing* lease) noexcept nogil:
     """The share, less what the band takes: above the plan by BAND_S worth nothing may go."""
     cdef double over = committed(pace, lease) - planned(lease)
-    cdef double band = fmax(1.0, lease.amount * <double> BAND_S / 3600)
+    cdef double band = fmax(1.0, whole(lease) * <double> BAND_S / 3600)
     cdef double share = pace.share * within(1 - over / band, 0.0, 1.0)
     return ALWAYS if share >= 1 else <uint32_t> (share * 4294967295.0)
 
 
 cdef uint32_t multiplier_of(const Pace* pace) noexcept nogil:
     return <uint32_t> within(pace.multiplier * FULL_PRICE + 0.5, 1, FULL_PRICE)
+
+
+cdef bint moved(uint32_t there, uint32_t now) noexcept nogil:
+    if there == now:
+        return False
+    return now == 0 or now == ALWAYS or now == FULL_PRICE or now > there + (there >> 8) or now < there - (there >> 8)
+
+
+cdef int64_t taken_since(Pace* pace, int64_t lease, int64_t minute, int64_t here, int64_t before) noexcept nogil:
+    cdef int64_t taken = 0
+    if pace.lease == lease and <uint32_t> minute == pace.minute:
+        taken = here - pace.taken_here + before - pace.taken_before
+    elif pace.lease == lease and <uint32_t> minute == pace.minute + 1:
+        taken = here + before - pace.taken_here
+    pace.taken_here = here
+    pace.taken_before = before
+    pace.minute = <uint32_t> minute
+    return max(0, taken)
 
 
 cdef uint32_t kept(const Pace* pace) noexcept nogil:
@@ -204,11 +239,11 @@ cdef class Pacer:
         remember(&self.pace, kept, multiplier)
 
     def step(self, int64_t amount, int64_t spent, int64_t pending, int64_t taken, int64_t into_ms, int64_t hour_ms,
-             double now, *, double tilt=0.0, int64_t lease=1):
+             double now, *, double tilt=0.0, int64_t lease=1, int64_t plan=0, int64_t elsewhere=0):
         cdef Standing standing
         if amount < 0 or hour_ms <= 0 or now <= 0:
             raise ValueError(f"amount={amount} hour_ms={hour_ms} now={now}")
-        standing = Standing(amount, spent, pending, taken, into_ms, hour_ms, tilt)
+        standing = Standing(amount, spent, pending, taken, into_ms, hour_ms, tilt, plan, elsewhere)
         pace_step(&self.pace, &standing, lease, now)
         return throttle_of(&self.pace, &standing), multiplier_of(&self.pace)
 
@@ -237,5 +272,5 @@ def plan(int64_t amount, int64_t into_ms, int64_t hour_ms, double tilt=0.0):
     cdef Standing standing
     if amount < 0 or hour_ms <= 0:
         raise ValueError(f"amount={amount} hour_ms={hour_ms}")
-    standing = Standing(amount, 0, 0, 0, into_ms, hour_ms, tilt)
+    standing = Standing(amount, 0, 0, 0, into_ms, hour_ms, tilt, 0, 0)
     return planned(&standing)

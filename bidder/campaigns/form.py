@@ -102,7 +102,8 @@ def _targeting(entries: Mapping[str, Check]) -> Check:
 
 
 def _multiplier(entries: Mapping[str, Check]) -> Check:
-    when = table({name: Key(list_of(entry, least=1)) for name, entry in entries.items()}, drop_empty=True)
+    named = {**entries, "segment": ID}
+    when = table({name: Key(list_of(entry, least=1)) for name, entry in named.items()}, drop_empty=True)
     return table({"when": Key(when, required=True), "factor": Key(factor, required=True)})
 
 

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _review(context: Context, args: argparse.Namespace) -> "Settled":
     from aggregator.dedupe import SPEND_KINDS, UnknownExchange
-    from aggregator.ledger import Ledger, StreamMoved
+    from aggregator.ledger import Ledger
     from aggregator.postgres import Link
     from aggregator.review import ReviewError, accept, reject
 
@@ -68,7 +68,7 @@ def _review(context: Context, args: argparse.Namespace) -> "Settled":
             return reject(link, bids, _actor(), args.note)
         rules = {row.key: SPEND_KINDS[row.spend_on] for row in context.settings.exchanges.values()}
         return accept(link, Ledger(link, rules), bids, _actor(), args.note)
-    except (ReviewError, UnknownExchange, StreamMoved) as error:
+    except (ReviewError, UnknownExchange) as error:
         raise CliError(str(error)) from None
     finally:
         link.broken()

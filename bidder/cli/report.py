@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("spend", "campaign", "what campaigns spent, most first"),
         ("delivery", "total", "requests, bids, wins, impressions, clicks, conversions, spend"),
         ("nobids", "reason", "requests without a bid, by reason"),
+        ("caps", "campaign", "impressions under frequency caps, and those beyond one"),
         ("ledger", "campaign", "granted, returned, spent, late, overspent, in suspense, charged"),
     ):
         asked = kinds.add_parser(kind, parents=[shared], help=text, description=_description(kind))

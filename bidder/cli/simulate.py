@@ -28,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episode", type=int, metavar="N", help="auctions that share a budget")
     parser.add_argument("--budget", type=int, metavar="B", help="of an episode, in the log's unit")
     parser.add_argument("--max-bid", type=int, metavar="M", help="no bid is higher")
-    parser.add_argument("--max-cpc", type=float, metavar="V", help="mcpc: a click's worth (default: its cost in --train)")
+    parser.add_argument(
+        "--max-cpc", type=float, metavar="V", help="mcpc: a click's worth (default: its cost in --train)"
+    )
     parser.add_argument("--base-bid", type=float, metavar="V", help="lin: the bid at the average click rate")
     parser.add_argument("--average-ctr", type=float, metavar="V", help="lin: that rate (default: of --train)")
     parser.add_argument("--train", type=Path, metavar="FILE", help="a log of earlier days to learn from")

@@ -23,7 +23,7 @@ FROM config.campaign c WHERE key = ANY(%(keys)s)
 _OUTS = """
 SELECT l.campaign, l.id, l.host, l.hour, l.day, l.take_until, l.settle_until, l.closed_at IS NULL,
     l.closed_at IS NULL AND l.take_until > %(now)s, l.amount_nano, coalesce(m.spent, 0), l.revision, l.wanted_nano,
-    l.used_nano, l.limit_nano, l.plan_nano, l.elsewhere_nano
+    l.used_nano, l.limit_nano, l.plan_nano, l.elsewhere_nano, l.tilt
 FROM ledger.lease l
 LEFT JOIN LATERAL (SELECT sum(spent_nano)::bigint AS spent FROM ledger.lease_minute WHERE lease = l.id) m ON true
 WHERE l.id IN (
@@ -36,7 +36,7 @@ SELECT campaign, day, sum(spent_nano)::bigint FROM ledger.campaign_day WHERE cam
 """
 _INSERT = """
 INSERT INTO ledger.lease (campaign, host, hour, day, amount_nano, take_until, settle_until, revision, plan_nano,
-    elsewhere_nano)
+    elsewhere_nano, tilt)
 VALUES %s
 """
 _UPDATE = """
@@ -85,7 +85,7 @@ def write(cursor: Any, books: Books) -> None:
             times = (out.take_until, out.settle_until, out.revision)
             if out.lease is None:
                 key = account.campaign.key
-                fresh.append((key, out.host, out.hour, out.day, out.amount, *times, out.plan, out.elsewhere))
+                fresh.append((key, out.host, out.hour, out.day, out.amount, *times, out.plan, out.elsewhere, out.tilt))
             elif out != books.before[out.lease]:
                 said = (out.wanted, out.used, out.limit)
                 changed.append((out.lease, out.amount, *times, *said, out.plan, out.elsewhere))

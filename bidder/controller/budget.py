@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from bidder.controller.curves import FLAT, Curve
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetHour:
@@ -38,8 +40,8 @@ class Budget:
     committed_hour: int
 
 
-def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int) -> int:
-    """What one lease may cost. An even budget is spread over the hours that are left."""
+def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int, curve: Curve = FLAT) -> int:
+    """What one lease may cost. An even budget is spread over the hours that are left, as traffic comes in them."""
     if budget.total is None and budget.daily is None and budget.hourly is None:
         return unbudgeted
     limits = []
@@ -48,12 +50,17 @@ def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int) -> int:
     if budget.daily is not None:
         left = budget.daily - budget.committed_day
         if budget.even:  # of the hour's part, some may be other hosts'
-            left = -(-(left + budget.committed_hour) // hour.left_in_day) - budget.committed_hour
+            left = _part(left + budget.committed_hour, hour, hour.left_in_day, curve) - budget.committed_hour
         limits.append(left)
     if budget.total is not None:
         left = budget.total - budget.committed_total
         if budget.even and budget.daily is None and budget.flight_end is not None:
             hours = max(1, -(-(budget.flight_end - hour.start) // timedelta(hours=1)))
-            left = -(-(left + budget.committed_hour) // hours) - budget.committed_hour
+            left = _part(left + budget.committed_hour, hour, hours, curve) - budget.committed_hour
         limits.append(left)
     return max(0, min(limits))
+
+
+def _part(left: int, hour: BudgetHour, hours: int, curve: Curve) -> int:
+    """Of what is left for so many hours, this one's; rounded up."""
+    return -(-left * curve.of(hour.start) // curve.until(hour.start, hours))

@@ -21,6 +21,7 @@ from psycopg2.extras import execute_values
 
 from bidder.controller import accounts, due, listing
 from bidder.controller.budget import BudgetHour
+from bidder.controller.curves import FLAT, Curves
 from bidder.controller.hosts import Hosts
 from bidder.controller.listing import Seen
 from bidder.controller.shares import Account, Out, room
@@ -65,7 +66,12 @@ class LeaseOffice:
         self._looked: dict[str, due.Looked] = {}
         self._turns: dict[str, int] = {}  # of the last answer given to each host
         self._hosts = Hosts()
+        self._curves = Curves()
         self._streams = Streams()
+
+    def learned(self) -> None:
+        """Traffic curves are not what they were: they are read again when they are needed."""
+        self._curves = Curves()
 
     def sync(self, db: Connection, request: LeaseSync, now: datetime) -> LeaseState:
         """Answer one host. `now`: aware, of the controller's clock; hosts get durations only."""
@@ -138,10 +144,12 @@ class LeaseOffice:
         if request.wants is None:
             hosts = 1  # it never asks for more
         books = accounts.read(cursor, keys, now, self._unbudgeted)
+        curves = self._curves.of(cursor, [key for key, account in books.accounts.items() if account.campaign.even])
         zones = {account.campaign.timezone for account in books.accounts.values()}
         hours = {zone: due.hours_of(now, zone) for zone in zones}
         freed = []
         for key, account in books.accounts.items():
+            account.curve = curves.get(key, FLAT)
             coming = hours[account.campaign.timezone]
             mine = [out for out in account.outs if out.host == request.host and out.open]
             told = {out.hour for out in mine if out.lease in wants}
@@ -203,6 +211,7 @@ class LeaseOffice:
             settle_until=take_until + timedelta(seconds=self._money.settle_for_s),
             open=True,
             takes=True,
+            tilt=account.curve.tilt(hour.start),
             amount=room(most, hosts, account.campaign.price) if account.campaign.budgeted else most,
             spent=0,
             revision=account.campaign.revision,

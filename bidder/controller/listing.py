@@ -19,7 +19,7 @@ PAGE = 4_000  # leases in one answer
 _LEASES = """
 SELECT l.id, l.campaign, l.amount_nano, l.hour, l.take_until, l.settle_until, c.even, coalesce(m.spent, 0), m.minutes,
     m.closed, l.plan_nano, l.elsewhere_nano, c.price_nano,
-    l.limit_nano, NOT c.even AND c.hourly_nano IS NULL
+    l.limit_nano, NOT c.even AND c.hourly_nano IS NULL, l.tilt
 FROM ledger.lease l JOIN config.campaign c ON c.key = l.campaign
 LEFT JOIN LATERAL (
     SELECT sum(spent_nano)::bigint AS spent,
@@ -120,7 +120,7 @@ def _leases(cursor: Any, sql: str, ask: dict[str, object], now: datetime) -> lis
 def _lease(
     lease: int, campaign: int, amount: int, hour: datetime, take_until: datetime, settle_until: datetime, even: bool,
     spent: int, minutes: list[int] | None, closed: list[int] | None, plan: int, elsewhere: int, price: int,
-    limit: int, passes_on: bool, *, now: datetime,
+    limit: int, passes_on: bool, tilt: float, *, now: datetime,
 ) -> Lease:  # fmt: skip
     return Lease(
         id=lease,
@@ -133,6 +133,7 @@ def _lease(
         even=even,
         spent=spent,
         closed=list(zip(minutes or (), closed or (), strict=True)),
+        tilt=tilt,
         plan=plan,
         elsewhere=elsewhere,
         price=price,

@@ -7,6 +7,7 @@ and the leases that they have.
 
 import asyncio
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from pymemcache.exceptions import MemcacheError
 
 from bidder.campaigns.publish import MANIFEST_PREFIX, Manifest, Publication, publication
 from bidder.campaigns.rates import Rates
-from bidder.controller import store
+from bidder.controller import curves, store
 from bidder.controller.application import application
 from bidder.controller.leases import LeaseOffice
 from bidder.controller.rates import RateFile
@@ -32,6 +33,7 @@ from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 
 RECONNECT_S = 1.0
+LEARN_EVERY_S = 15.0  # looks for an hour of traffic that is over; one an hour in the long run
 MEMCACHED_TIMEOUT_S = 0.5
 
 
@@ -72,6 +74,11 @@ class Database:
         revision, records = store.read_records(self._open(), now)
         exchanges = {name: row.key for name, row in self._settings.exchanges.items()}
         return publication(revision, records, exchanges, int(now.timestamp() * 1000), rates)
+
+    def learn(self) -> None:
+        """When traffic comes, from one more hour that is over."""
+        if curves.learn(self._open(), datetime.now(UTC)):
+            self._office.learned()
 
     def sync(self, request: LeaseSync) -> LeaseState:
         """One host's leases."""
@@ -147,9 +154,13 @@ class Controller:
     async def watch(self) -> None:
         """Publish every change soon after it was made; announce the newest again and again, for who missed it."""
         loop = asyncio.get_running_loop()
+        learn_at = 0.0
         while True:
             try:
                 ready = await loop.run_in_executor(self._thread, self._publish)
+                if time.monotonic() >= learn_at:
+                    learn_at = time.monotonic() + LEARN_EVERY_S
+                    await loop.run_in_executor(self._thread, self.database.learn)
                 self._healthy = True
             except (psycopg2.Error, ValueError) as error:
                 self._failed("cannot publish", error)

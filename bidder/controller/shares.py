@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from bidder.controller.budget import Budget, BudgetHour, amount_of
+from bidder.controller.curves import FLAT, Curve
 
 PARTS = 8  # of what is left, each host has about one part in so many times the hosts at hand
 BIDS = 10  # or so many bids, where that is more
@@ -63,6 +64,7 @@ class Out:
     limit: int = -1  # >= 0: its host was told to lower it to this, as far as it is not used
     plan: int = 0
     elsewhere: int = 0
+    tilt: float = 0.0  # of the traffic over its hour
 
     @property
     def cost(self) -> int:
@@ -88,6 +90,7 @@ class Account:
     unbudgeted: int  # nano-USD an hour and host
     outs: list[Out] = field(default_factory=list)
     settled: Mapping[date, int] = field(default_factory=dict)
+    curve: Curve = FLAT  # of its traffic
 
     def most(self, hour: BudgetHour, without: Iterable[Out]) -> int:
         """What these leases of the hour may cost at most, together."""
@@ -105,7 +108,7 @@ class Account:
             committed_day=of_day,
             committed_hour=of_hour,
         )
-        return amount_of(budget, hour, self.unbudgeted)
+        return amount_of(budget, hour, self.unbudgeted, self.curve)
 
     def rework(self, out: Out, hour: BudgetHour, hosts: int, adapts: bool) -> None:
         """Give the lease what it wants, as far as the budget has it; ask back what the budget has not any more.

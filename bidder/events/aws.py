@@ -19,15 +19,15 @@ READ_S = 5.0
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 
-def client(service: str, where: Stream) -> Any:
-    """One for each thread that has much to do; they may be shared."""
+def client(service: str, where: Stream, read_s: float = READ_S) -> Any:
+    """Threads may share one. `read_s`: that an answer may take."""
     return boto3.session.Session().client(
         service,
         region_name=where.region or None,
         endpoint_url=where.endpoint_url or None,
         config=Config(
             connect_timeout=CONNECT_S,
-            read_timeout=READ_S,
+            read_timeout=read_s,
             retries={"total_max_attempts": 1},
             tcp_keepalive=True,
             max_pool_connections=4,

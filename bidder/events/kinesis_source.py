@@ -90,9 +90,6 @@ class KinesisSource:
         self._position += len(notices) + len(moved)
         return Portion(notices, Place(self._position, moved), self._complete_at())
 
-    def tidy(self, position: int) -> None:
-        """The service forgets by itself, after the stream's retention."""
-
     def _complete_at(self) -> float | None:
         if self._listed_at is None or not self._shards:
             return None

@@ -25,6 +25,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.mapping import boot_id
 from bidder.events.schema import Deltas, Row
 
+TRACKER_ROW = 127  # of the counters: the last one, which no worker has
 KEY = struct.Struct("<6B3H5I")  # a counter's key: the fields of `Row` up to `minute`
 HEAD = struct.Struct("<4sII")  # magic, CRC-32 of what follows, bytes of the list of tables
 MAGIC = b"obx1"

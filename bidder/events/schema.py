@@ -21,6 +21,15 @@ class Kind(IntEnum):
     BID = 2
     NOBID = 3
     LATENCY = 4
+    CAP = 5  # of trackers: what became of a bid that counts under caps
+
+
+class CapEvent(IntEnum):
+    """`Row.reason` of Kind.CAP."""
+
+    SHOWN = 1  # its impression was confirmed
+    BEYOND = 2  # and is one more than a cap allows; SHOWN is counted, too
+    GIVEN_BACK = 3  # a loss gave its count back
 
 
 class Row(msgspec.Struct, array_like=True, frozen=True):

@@ -94,6 +94,3 @@ class Source(Protocol):
 
     def take(self, most: int) -> Portion:
         """The next notices, about `most`. StreamError where it cannot be read now."""
-
-    def tidy(self, position: int) -> None:
-        """All before `position` is booked, and need not be kept for this reader. Call it now and then."""

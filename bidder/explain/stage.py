@@ -17,6 +17,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.explain import Explainer
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import Campaign
@@ -24,6 +25,7 @@ from bidder.campaigns.record import CampaignRecord
 from bidder.money.tokens import BidIds, Key, Sealer
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import Exchange, Settings
+from bidder.users.tables import caps_table
 
 NEVER_SPENT = 2**61  # nano-USD: what campaigns of a file may spend
 SLOTS_OF_CAPS = 4_096
@@ -65,8 +67,9 @@ def of_host(state: Path, settings: Settings, *, clock: Clock | None = None, seed
         settings,
         book,
         Purses(shared / "purses", private=True),
-        FrequencyTable(shared / "frequency", private=True),
+        caps_table(state, settings, private=True),
         Board(shared / "board", private=True),
+        segments=SegmentTable(shared / "segments") if (shared / "segments").exists() else None,
         clock=clock,
         seed=seed,
     )
@@ -115,6 +118,7 @@ def look_at(
     frequency: FrequencyTable,
     board: Board,
     *,
+    segments: SegmentTable | None = None,
     clock: Clock | None = None,
     seed: int | None = None,
     not_running: Mapping[str, str] | None = None,
@@ -132,6 +136,7 @@ def look_at(
             rows=exchange_rows(_unguarded(settings.exchanges), settings.tracking.public_url),
             seed=int.from_bytes(os.urandom(8), "big") if seed is None else seed,
             consent=settings.consent,
+            segments=segments,
         )
     if book is not None:
         explainer.set_book(book)

@@ -74,7 +74,7 @@ class Landscape:
         for top, rate in zip(self.tops, self._rates, strict=True):
             if top > value:
                 break
-            if top >= least and (value - top) * rate >= most > 0 or (value - top) * rate > most and top >= least:
+            if (top >= least and (value - top) * rate >= most > 0) or ((value - top) * rate > most and top >= least):
                 best, most = top, (value - top) * rate
         return best
 

@@ -77,10 +77,10 @@ class Lin:
 class Outbid:
     """Value x learned landscape x pace.
 
-    Landscape: of price per expected click, learned from `train` (a log of earlier days) and on from each auction, fading.
-    It says what a click may cost for the budget that is left to last for the auctions that are left. Pace: the controller
-    of bidder/money/pacing.py, an episode its hour. Its throttle scales the price here, as its multiplier does: no floor of
-    a log binds, and a lower price for all buys more than the same price for some.
+    Landscape: of price per expected click, learned from `train` (a log of earlier days) and on from each auction,
+    fading. It says what a click may cost for the budget that is left to last for the auctions that are left. Pace: the
+    controller of bidder/money/pacing.py, an episode its hour. Its throttle scales the price here, as its multiplier
+    does: no floor of a log binds, and a lower price for all buys more than the same price for some.
     """
 
     def __init__(self, rules: Rules, *, train: Iterable[Auction] = ()) -> None:

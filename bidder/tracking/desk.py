@@ -63,6 +63,7 @@ class Desk:
         self._opener: Opener | None = None
         self._sealer: Sealer | None = None
         self.price_keys: Mapping[int, tuple[PriceKeys, ...]] = {}  # by key of the exchange
+        self.settle: Callable[[NoticeKind, Token], None] = lambda kind, token: None  # the caps of its bid
         self.draining = False  # the process ends: no connection is kept
         self.closed = False  # nor anything taken that could not be answered any more
         self.underway = 0  # notices that came and are not answered yet
@@ -120,6 +121,7 @@ class Desk:
         if notice.flags & ~NoticeFlag.LATE == 0:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
+            self.settle(kind, token)
         for flag in NoticeFlag:
             if notice.flags & flag:
                 self._notices[kind, str(flag.name).lower()] += 1

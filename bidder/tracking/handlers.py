@@ -7,7 +7,7 @@ Nothing of a request is logged: its URL is a token, its peer a person.
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from tornado.iostream import StreamClosedError
@@ -49,6 +49,7 @@ class Shared(NamedTuple):
     desk: Desk
     landing: Callable[[int], Awaitable[str | None]]
     log: Log
+    statistics: Callable[[], dict[str, object]] = dict  # of what else there is to count
 
 
 class Handler(RequestHandler):
@@ -164,7 +165,7 @@ class StatisticsHandler(Handler):
     def get(self) -> None:
         if ipaddress.ip_address(self.request.remote_ip or "0.0.0.0").is_loopback:
             self.set_header("Content-Type", "application/json")
-            self.write(self.shared.desk.statistics())
+            self.write(self.shared.desk.statistics() | self.shared.statistics())
         else:
             self.set_status(404)
         self.finish()
@@ -181,7 +182,7 @@ class UnknownHandler(Handler):
         self.finish()
 
 
-def application(shared: Shared) -> Application:
+def application(shared: Shared, doors: Sequence[Any] = ()) -> Application:
     """Every path of the tracker."""
     arguments = {"shared": shared}
     return Application(
@@ -191,6 +192,7 @@ def application(shared: Shared) -> Application:
             (r"/healthz", HealthHandler, arguments),
             (r"/readyz", ReadyHandler, arguments),
             (r"/stats", StatisticsHandler, arguments),
+            *doors,
         ],
         default_handler_class=UnknownHandler,
         default_handler_args=arguments,

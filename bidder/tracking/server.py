@@ -29,6 +29,7 @@ from bidder.tracking.desk import Desk
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.notice import Lives
 from bidder.tracking.sources import Landings, PriceKeyFiles
+from bidder.tracking.users import TrackedUsers
 
 REFRESH_S = 1.0  # how old keys and book may be as we know them
 WATCH_S = 0.5  # how often we look whether notices can be taken
@@ -50,6 +51,8 @@ class Tracker:
         self._landings = Landings(state, log)
         lives = Lives.of(settings.tracking, settings.money.release_after_s)
         self._desk = Desk(stream, settings.exchanges, lives, log, renew=self._keys.refresh)
+        self._users = TrackedUsers(state, settings, log)
+        self._desk.settle = self._users.settlement.notice
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
@@ -57,8 +60,9 @@ class Tracker:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._refresh()
+        shared = Shared(self._desk, self._landings.url, self._log, self._users.statistics)
         server = HTTPServer(
-            application(Shared(self._desk, self._landings.url, self._log)),
+            application(shared, self._users.routes(shared)),
             max_header_size=MAX_HEADER,
             max_body_size=MAX_BODY,
             max_buffer_size=MAX_HEADER + MAX_BODY,
@@ -73,8 +77,11 @@ class Tracker:
             where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             with Presence(self._state, "tracker", where, stream=self._stream.id):
                 self._log.info("listening", address=where, stream=self._stream.id, position=self._stream.durable)
+                writing = asyncio.ensure_future(self._users.run())
                 await self._until(stop)
                 await self._drain(server)
+                await self._users.close()
+                writing.cancel()
         finally:
             await doors.close()
 
@@ -93,6 +100,7 @@ class Tracker:
             self._desk.use(keys)
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
+        self._users.refresh(self._landings.book)
 
     async def _watch(self) -> None:
         """Say when notices can no longer be taken, whatever else may wait for the disk; until cancelled."""

@@ -54,6 +54,11 @@ class Landings:
         self._one_at_a_time = asyncio.Lock()
 
     @property
+    def book(self) -> Book | None:
+        """None before the first."""
+        return self._book
+
+    @property
     def revision(self) -> int | None:
         """Of the book; None before the first."""
         return None if self._book is None else self._book.revision

@@ -15,11 +15,13 @@ from pathlib import Path
 from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
+from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.cli.context import role_settings
 from bidder.events.bus import Publisher
 from bidder.events.outbox import Outbox
-from bidder.supervisor import USERS_CAPPED, WINDOW_S, listening_socket
+from bidder.settings import Users
+from bidder.supervisor import WINDOW_S, listening_socket
 from bidder.workers import WorkerPool
 
 
@@ -31,7 +33,8 @@ async def keep(state: Path, count: int) -> None:
     socket = listening_socket(settings.bidder.listen, "bench")
     board = Board(state / "shm" / "board")
     board.book_revision = snapshot.current_generation(state) or 0
-    frequency = FrequencyTable(state / "shm" / "frequency", USERS_CAPPED, now_s=int(time.time()))
+    frequency = FrequencyTable(state / "shm" / "frequency", Users().capped, now_s=int(time.time()))
+    SegmentTable(state / "shm" / "segments", Users().segmented)
     counters = CounterFile(state / "shm" / "counters")
     outbox = Outbox(state, "bench/bidder", settings.bus.keep_windows)
     publisher = Publisher(settings.bidder.bus_listen, outbox)

@@ -33,8 +33,8 @@ from tests.bench.campaigns import bodies as campaign_bodies
 NOW_S = 1_790_000_000
 STAGES = {
     "request": "read", "json": "read", "matcher": "match", "book": "match", "book_probe": "match",
-    "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps", "caps": "caps",
-    "identity": "caps", "acquaintances": "caps",
+    "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps",
+    "caps": "caps", "identity": "caps", "acquaintances": "caps",
     "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
     "http": "http", "framing": "http", "answers": "http", "peer": "http", "backlog": "http", "admission": "http",
 }  # fmt: skip

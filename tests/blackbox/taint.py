@@ -9,6 +9,7 @@ import contextlib
 import socket
 import struct
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def memcached(host: Host) -> Iterator[tuple[str, bytes]]:
     yield "the names of entries", names
     for line in names.splitlines():
         if line.startswith(b"key="):
-            name = line.split()[0].removeprefix(b"key=")
+            name = urllib.parse.unquote_to_bytes(line.split()[0].removeprefix(b"key="))
             yield name.decode(), ask(b"get %b\r\n" % name, b"END\r\n")
 
 

@@ -74,6 +74,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         host.campaigns(
             campaign("c-taint", SIZE, frequency=[{"impressions": 1_000, "per_s": 86_400, "level": "campaign"}]),
             campaign(f"c-{OURS}", SIZE, targeting={"deal": {"include": ["d-ours"]}}),
+            campaign("c-visited", SIZE, targeting={"segment": {"any": ["s-ours"]}}),
         )
         yield host
 
@@ -100,6 +101,39 @@ def fire(host: Host, bids: list[Json]) -> int:
     return fired
 
 
+def knock(host: Host, place: Path) -> int:
+    """At the doors for browsers, and a list of users: markers as ids, cookies, consent and what must not be there."""
+    pixel = "/" + host.verb("segment", "pixel", "acme", "s-ours").strip().split("/", 3)[3]
+    own = (WORD + "A" * 22)[:22]
+    served = 0
+    for path in (
+        f"{pixel}&{WORD}={WORD}",
+        f"{pixel}&gdpr=1&gdpr_consent={WORD}",
+        f"{pixel}&gpp={WORD}&gpp_sid={LARGE},{WORD}&us_privacy={WORD}",
+        f"/visit/{WORD}/s-ours?sig={WORD}",
+        f"/visit/acme/s-{WORD[:13]}?sig={WORD}",
+        f"/match/generic?uid={WORD}",
+        f"/match/openx?uid={WORD}{LARGE}&hop={WORD}",
+        f"/match/generic?uid={WORD}&gdpr=1&gdpr_consent={WORD}",
+        f"/match/generic?uid=%24%7B{WORD}%7D",
+        f"/match/{WORD}?uid={WORD}",
+    ):
+        for cookie in (f"ob={own}", f"ob={WORD}; {WORD}={WORD}", f"obh={WORD}"):
+            connection = host.connect("tracker")
+            headers = {"Cookie": cookie, "X-Forwarded-For": WORD, "User-Agent": WORD, "Referer": f"https://{WORD}/"}
+            connection.request("GET", path, headers=headers)
+            served += connection.getresponse().status in (200, 204, 302)
+            connection.close()
+    listed = place / "list.jsonl"
+    rows = [{"id_type": kind, "id": f"{WORD}-{n}", "segment": "s-ours"} for n, kind in enumerate(("ifa", "buyeruid"))]
+    rows += [{"id_type": "exchange:openx", "id": WORD, "segment": "s-ours"}, {"id_type": WORD, "id": WORD}]
+    listed.write_text("".join(json.dumps(row) + "\n" for row in rows) + WORD)
+    said = host.try_verb("segment", "import", str(listed))
+    assert said.stdout == "3 lines stored, 2 refused\n"
+    assert traces((said.stdout + said.stderr).encode()) == []
+    return served
+
+
 def looked_at(host: Host) -> Iterator[tuple[str, bytes]]:
     """Everything that a host shows, keeps or says of itself while it runs."""
     for door, paths in {
@@ -120,7 +154,7 @@ def looked_at(host: Host) -> Iterator[tuple[str, bytes]]:
     yield from files(host)
 
 
-def test_no_marker_comes_out_anywhere(host: Host) -> None:
+def test_no_marker_comes_out_anywhere(host: Host, tmp_path: Path) -> None:
     overheard = Overheard(host)
     bids: list[Json] = []
     answers: dict[int, int] = {}
@@ -143,8 +177,11 @@ def test_no_marker_comes_out_anywhere(host: Host) -> None:
     for head in heads():
         for offset in (0, 1, 2, 80):
             shout(host.base + offset, head)
+    assert knock(host, tmp_path) > 12
     fired = fire(host, bids)
     assert fired > 1_000
+    people = wait_until(lambda: users_kept(host), 10.0, "users in the store")
+    assert len(people) > 3
     wait_until(lambda: any(b"deltas" in frame for frame in overheard.frames), 10.0, "counters on the bus")
     spend = host.report("spend")
     assert sum(int(row["bids"]) for row in spend) >= len(bids)
@@ -155,6 +192,20 @@ def test_no_marker_comes_out_anywhere(host: Host) -> None:
     assert len(overheard.frames) > 2
     found |= {f"bus frame {n}": forms for n, frame in enumerate(overheard.frames) if (forms := traces(frame))}
     assert found == {}
+
+
+def users_kept(host: Host) -> list[str]:
+    """Names of entries of the user store: keyed hashes, each with a time to live."""
+    found = [place for place, _ in memcached(host) if place.startswith("outbid:u:")]
+    assert all(re.fullmatch(r"outbid:u:[0-9a-f]{16}", name) for name in found)
+    return found
+
+
+def test_every_user_in_the_store_has_an_end(host: Host) -> None:
+    names = next(data for place, data in memcached(host) if place == "the names of entries")
+    ends = re.findall(rb"key=outbid%3Au%3A[0-9a-f]{16} exp=(-?\d+) ", names)
+    assert len(ends) > 3
+    assert all(int(end) > 0 for end in ends)
 
 
 def test_what_an_operator_named_is_found_so_the_search_finds_what_is_there(

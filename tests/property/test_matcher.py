@@ -43,6 +43,7 @@ VALUES: dict[str, list[Any]] = {
     "gender": ["M", "F", "O"],
 }
 SEGMENTS = ["a", "b", "c", "A"]
+ASKED = VALUES | {"segment": SEGMENTS}  # what multipliers may ask of
 VERSIONS = ["9", "9.2", "9.10", "12.0.1", "12"]
 
 
@@ -77,13 +78,13 @@ def targetings(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def campaigns(draw: st.DrawFn) -> list[dict[str, Any]]:
-    whens = st.dictionaries(st.sampled_from(sorted(VALUES)), st.none(), max_size=2)
+    whens = st.dictionaries(st.sampled_from(sorted(ASKED)), st.none(), max_size=2)
     found = []
     for number in range(draw(st.integers(1, 12))):
         multipliers = []
         for when in draw(st.lists(whens, max_size=3)):
             factor = draw(st.sampled_from(["0", "0.5", "0.333333", "1.5", "2", "1.000001"]))
-            multipliers.append({"when": {name: draw(some(VALUES[name], 1)) for name in when}, "factor": factor})
+            multipliers.append({"when": {name: draw(some(ASKED[name], 1)) for name in when}, "factor": factor})
         found.append(
             campaign(
                 id=f"c-{number}",

@@ -94,6 +94,8 @@ def has(name: str, request: View, imp: Json | None, exchange: str | None) -> set
         return present(exchange)
     if name == "deal":
         return set() if imp is None else {deal["id"] for deal in view_imp(imp)["deals"]}
+    if name == "segment":
+        return set(request["segments"])
     return OF_REQUEST[name](request)
 
 

@@ -11,7 +11,7 @@ def clip(value: float, least: float, most: float) -> float:
 
 
 def plan(amount: int, into: float, tilt: float = 0.0) -> float:
-    """`into`: 0 to 1 of the hour. A lead of two minutes, then a line; tilted, its density falls from 1 + tilt to 1 - tilt."""
+    """`into`: 0 to 1 of the hour. Two minutes' lead, then a line; tilted, its density falls from 1 + tilt to 1 - tilt."""
     spent = into * (1 + tilt) - tilt * into**2
     return amount * (1 / 30 + (29 / 30) * spent)
 
@@ -29,6 +29,8 @@ class Seen:
     tilt: float
     lease: int
     now: float
+    plan: int = 0
+    elsewhere: int = 0
 
 
 class Controller:
@@ -42,8 +44,10 @@ class Controller:
         """(throttle, multiplier), 0 to 1."""
         second = now.hour_ms / 3_600_000
         into = clip(now.into_ms / now.hour_ms, 0, 1)
-        rate = max(1e-3, now.amount * max(0.05, 1 + now.tilt * (1 - 2 * into)) * 1000 / now.hour_ms)
-        starving = None
+        whole, elsewhere = (now.plan, now.elsewhere) if now.plan else (now.amount, 0)
+        mine = now.spent + now.pending + max(1, whole / 30)
+        part = mine / (mine + elsewhere)
+        rate = max(1e-3, part * whole * max(0.05, 1 + now.tilt * (1 - 2 * into)) * 1000 / now.hour_ms)
         passed = 0.0
         if self.before is not None and self.before.lease == now.lease and now.now > self.before.now:
             passed = now.now - self.before.now
@@ -62,19 +66,19 @@ class Controller:
             self.multiplier = self.settled
         self.before = now
 
-        committed = now.spent + self.billed_share() * max(0, now.pending)
+        committed = elsewhere + now.spent + self.billed_share() * max(0, now.pending)
         catch = max(60 * second, self.memory(rate, second))
         catch = max(3 * second, min(catch, (1 - into) * now.hour_ms / 2000))
-        wanted = clip(rate + (plan(now.amount, into, now.tilt) - committed) / catch, 0, 5 * rate)
+        wanted = clip(rate + part * (plan(whole, into, now.tilt) - committed) / catch, 0, 5 * rate)
         if passed and self.open > 0:
-            self.scale(max(wanted, rate), passed, second, bool(starving), now, self.memory(rate, second))
+            self.scale(max(wanted, rate), passed, second, whole - elsewhere - now.spent, now, self.memory(rate, second))
         if self.demand() > 0 or self.peak > 0:
             room = 1.5 if self.multiplier > self.least else 1.0
             self.share = clip(room * wanted / max(self.demand(), self.peak / 8, 1e-9), 0, 1)
-        over = committed - plan(now.amount, into, now.tilt)
-        return self.share * clip(1 - over / max(1, now.amount / 60), 0, 1), self.multiplier
+        over = committed - plan(whole, into, now.tilt)
+        return self.share * clip(1 - over / max(1, whole / 60), 0, 1), self.multiplier
 
-    def scale(self, wanted: float, passed: float, second: float, starving: bool, now: Seen, memory: float) -> None:
+    def scale(self, wanted: float, passed: float, second: float, left: float, now: Seen, memory: float) -> None:
         demand = self.demand()
         self.least = max(1 / 16, self.least * exp(-passed / (900 * second)))
         if self.multiplier < 1 and demand < wanted / 4:
@@ -84,9 +88,9 @@ class Controller:
             if self.multiplier < 1:
                 self.least = min(1, 1.02 * self.multiplier)
         step = clip(log(wanted / max(demand, wanted / 1000)), -1, 1)
-        if starving:
+        if left - now.pending < 2 * self.lump:
             step = 1
-        elif now.pending > (now.amount - now.spent) / 8:
+        elif now.pending > left / 8:
             step = max(0, step)
         else:
             self.settled = self.multiplier

@@ -37,6 +37,18 @@ def test_fold_adds_rows_of_one_key_and_keeps_the_kinds_apart() -> None:
     assert folded.latency == {(100, 1, 0, 6): [5]}
 
 
+def test_fold_adds_up_what_became_of_capped_bids() -> None:
+    rows = [
+        row(Kind.CAP, 2, reason=1, campaign=9, creative=4),
+        row(Kind.CAP, 1, reason=2, campaign=9, creative=4),
+        row(Kind.CAP, 5, reason=3, campaign=9, creative=5),
+        row(Kind.CAP, 1, reason=9, campaign=9),  # of a later build
+    ]
+    folded = fold([window(1, rows), window(2, rows[:1])])
+    assert folded.caps == {(100, 1, 0, 9, 4): [4, 1, 0], (100, 1, 0, 9, 5): [0, 0, 5]}
+    assert (folded.traffic, folded.unknown) == ({}, 1)
+
+
 def test_fold_counts_rows_of_a_kind_that_it_does_not_know() -> None:
     values = dict.fromkeys(Row.__struct_fields__, 0) | {"kind": 99, "n": 1}
     assert fold([window(1, [Row(**values)])]).unknown == 1

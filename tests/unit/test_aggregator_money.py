@@ -10,9 +10,9 @@ import pytest
 from aggregator import money as money_module
 from aggregator.ledger import Batch, Ledger, StreamMoved
 from aggregator.migrate import migrate
-from aggregator.money import CHECK_EVERY_S, POLL_S, TIDY_EVERY_S, MoneyIntake
+from aggregator.money import CHECK_EVERY_S, POLL_S, MoneyIntake
 from aggregator.postgres import Link
-from aggregator.sources import KEEP_S, SpoolSource
+from aggregator.sources import SpoolSource
 from bidder.events.schema import Notice, NoticeKind
 from bidder.events.spool import Spool, SpoolError, SpoolReader
 from bidder.ops import log
@@ -116,19 +116,6 @@ def test_a_stream_that_is_not_there_yet_is_waited_for(tmp_path: Path, link: Link
         intake.step()
     assert intake.attempt() > 0
     assert intake.health()["stream"] is None
-
-
-def test_what_was_booked_is_given_up_once_a_minute_if_it_is_old(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    trimmed: list[tuple[int, float]] = []
-    monkeypatch.setattr(SpoolReader, "trim", lambda self, before, older: trimmed.append((before, older)))
-    desk.put(300, 1)
-    desk.intake.step()
-    assert trimmed == []
-    desk.now += TIDY_EVERY_S
-    desk.intake.step()
-    desk.now += CHECK_EVERY_S
-    desk.intake.step()
-    assert trimmed == [(desk.spool.durable, KEEP_S)]
 
 
 def test_an_exchange_that_nobody_knows_holds_the_stream(desk: Desk) -> None:

@@ -160,6 +160,12 @@ def test_what_another_host_counted_is_learned_and_never_takes_back_what_this_one
     assert table.counted(8, NOW_S - 1) == 0
 
 
+def test_a_table_of_an_earlier_layout_makes_room_for_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "frequency"
+    path.write_bytes(b"obfreqs1" + bytes(40_000))
+    assert FrequencyTable(path, 8).count(7, NOW_S, 60, 1)
+
+
 def test_a_file_that_is_missing_foreign_or_cut_short_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "frequency"
     with pytest.raises(MappingError, match=r"supervisor .* creates it"):

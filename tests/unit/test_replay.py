@@ -121,7 +121,7 @@ def replay_of_rest(rules: Rules, log: list[Auction]) -> int:
 
 
 def test_own_strategy_beats_lin_by_as_much_as_rlb_does_in_print() -> None:
-    """RLB: 78 clicks where lin with its base bid from the training log has 71. Ten logs, lin trained on the same days."""
+    """RLB: 78 clicks where lin with its base bid from the training log has 71. Ten logs; lin has the same training."""
     lin_clicks = own_clicks = 0
     lin_expected = own_expected = 0.0
     for seed in range(10):
@@ -154,7 +154,8 @@ def test_a_synthetic_log_is_the_same_for_its_seed_and_reads_back(tmp_path: Path)
 def test_synthetic_prices_spread_and_go_with_click_rates() -> None:
     log = list(made(2, 60_000))
     prices = sorted(price for _, price, _ in log)
-    assert prices[0] >= 1 and prices[-1] == 300
+    assert prices[0] >= 1
+    assert prices[-1] == 300
     assert prices[len(prices) // 10] * 10 < prices[len(prices) * 9 // 10]
     likely = sorted(log, key=lambda auction: auction.pctr)
     low, high = likely[:6_000], likely[-6_000:]
@@ -180,7 +181,8 @@ def test_the_verb_prints_what_was_bought(tmp_path: Path, capsys: pytest.CaptureF
         assert main([*asked, "--json", "--strategy", *strategy]) == 0
         found = json.loads(capsys.readouterr().out)
         assert (found["auctions"], found["episodes"], found["strategy"]) == (2_000, 4, strategy[0])
-        assert 0 < found["cost"] <= 2_400 and len(found["spend_curve"]) == 20
+        assert 0 < found["cost"] <= 2_400
+        assert len(found["spend_curve"]) == 20
         assert found["win_rate"] == found["impressions"] / 2_000
     expected = replay(read(tmp_path / "log"), Mcpc(9_000), Rules(500, 600, 300))
     assert main([*asked, "--json", "--strategy", "mcpc", "--max-cpc", "9000"]) == 0
@@ -195,8 +197,14 @@ def test_the_verb_prints_what_was_bought(tmp_path: Path, capsys: pytest.CaptureF
         (["--log", "LOG"], "--log needs --episode, --budget, --max-bid"),
         (["--log", "nowhere", "--episode", "1", "--budget", "1", "--max-bid", "1"], "nowhere: No such file"),
         (["--log", "LOG", "--episode", "0", "--budget", "1", "--max-bid", "1"], "episode 0: at least 1"),
-        (["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "lin"], "needs --base-bid"),
-        (["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "mcpc"], "needs --max-cpc"),
+        (
+            ["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "lin"],
+            "needs --base-bid",
+        ),
+        (
+            ["--log", "LOG", "--episode", "1", "--budget", "1", "--max-bid", "1", "--strategy", "mcpc"],
+            "needs --max-cpc",
+        ),
         (["--make", "LOG", "--auctions", "0"], "--auctions 0: at least 1"),
     ],
 )
@@ -206,4 +214,6 @@ def test_what_is_missing_is_named_in_one_line(
     (tmp_path / "log").write_text("0 70 0.1\n")
     code = main(["simulate", *(str(tmp_path / "log") if option == "LOG" else option for option in options)])
     error = capsys.readouterr().err
-    assert code == 1 and said in error and error.count("\n") == 1
+    assert code == 1
+    assert said in error
+    assert error.count("\n") == 1

@@ -249,7 +249,7 @@ def test_suspense_is_listed_with_what_became_of_it(outbid: Outbid) -> None:
 
 def test_budgets_show_what_was_spent(outbid: Outbid) -> None:
     spent = {row["campaign"]: row["spend_usd"] for row in outbid.rows("budget")}
-    assert spent == {"c-1": "0.000001500", "c-2": "0.000000000"}
+    assert spent == {"c-1": "0.000001500", "c-2": "0.000000300"}
 
 
 def test_status_says_how_far_the_facts_reach(outbid: Outbid) -> None:
