@@ -11,8 +11,8 @@ Invariants, for the lease that bids take from:
    never more. Whatever is not known makes it less.
 2. A minute is open until `release_after_s` after its end. Then what it still holds comes back once, and only on
    fresh totals: a state not `stale`, begun to be told less than 3 s ago and told to its end. A later bill of it still
-   costs: `left` may go below 0. Where the wall clock was set, nothing comes back by its time until that has passed since.
-3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
+   costs: `left` may go below 0. Where the wall clock was set, nothing comes back by its time until that has passed
+   since. 3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
 4. At most one half of a purse is open, and none for a lease that has not begun or whose time to take is over.
    A half is emptied for another lease a second after it was shut, so no bid is in the middle of it.
 5. A supervisor that starts (its workers are dead then) shuts every half, and opens those of which it hears again,

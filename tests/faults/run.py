@@ -1,4 +1,4 @@
-"""Real processes under faults: `scripts/faults`. A whole host, an exchange that plays to it, and kill -9, again and again.
+"""Real processes under faults: `scripts/faults`. A whole host, an exchange that plays to it, kill -9 again and again.
 
 outbid up -> campaigns -> capacity -> play at a share of it, while every role is killed in turn -> both books compared
 Everything is on this machine, in a directory of its own, and ends by itself. What the exchange paid and what the ledger
@@ -140,7 +140,10 @@ def by_campaign(host: Host, earlier: list[dict[str, Any]], summary: Summary) -> 
     """Money of each campaign that does not agree."""
     was = {str(row["campaign"]): row for row in earlier}
     now = [
-        {name: n - was.get(str(row["campaign"]), {}).get(name, 0) if isinstance(n, int) else n for name, n in row.items()}
+        {
+            name: n - was.get(str(row["campaign"]), {}).get(name, 0) if isinstance(n, int) else n
+            for name, n in row.items()
+        }
         for row in host.report("spend", "--by", "campaign")
     ]
     lines = agreement.campaigns(summary.document(), now)
@@ -192,7 +195,7 @@ def table(found: dict[str, Any]) -> list[str]:
         lines.append(f"{fault:16} {len(blows):5} {bid_s:10.2f} {back_s:10.2f}")
     lines.append(
         f"{found['rate']:,} requests/s of {found['capacity']:,} that fit; {found['requests']:,} answered,"
-        f" {found['unanswered']:,} lost their connection; {found['notices']:,} notices, {found['repeated']:,} told again,"
+        f" {found['unanswered']:,} lost their connection; {found['notices']:,} notices, {found['repeated']:,} again,"
         f" {found['untold']:,} untold; {found['wins']:,} wins"
     )
     return lines
@@ -210,7 +213,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     args = parser.parse_args(argv)
     options = Options(rate=args.rate or 0.01, seed=args.seed, duplicates=0.1, forged=0.02, lint_per_s=0)
-    with tempfile.TemporaryDirectory(prefix="outbid-faults-") as place, running(Path(place) / "state", args.workers) as host:
+    with (
+        tempfile.TemporaryDirectory(prefix="outbid-faults-") as place,
+        running(Path(place) / "state", args.workers) as host,
+    ):
         found = suffer(host, options, args.times, args.every, args.share)
     print(json.dumps(found) if args.json else "\n".join(table(found)))
     if not found["held"]:

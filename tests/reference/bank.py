@@ -1,9 +1,9 @@
 """Postgres and the lease office in memory: every table that money needs, every transaction whole. Slow and obvious.
 
-sync() is bidder.controller.leases.LeaseOffice with the SQL taken out: it looks at all campaigns each time, and adds every sum
-up anew; what is pure of it (shares.py, and who gets what of an Account) is production. commit() is aggregator.ledger.Ledger,
-apply() aggregator.writer.Writer. Money: int nano-USD. Times: seconds since 1970; `now` is the caller's clock, `clock` the
-database's own.
+sync() is bidder.controller.leases.LeaseOffice with the SQL taken out: it looks at all campaigns each time, and adds
+every sum up anew; what is pure of it (shares.py, and who gets what of an Account) is production. commit() is
+aggregator.ledger.Ledger, apply() aggregator.writer.Writer. Money: int nano-USD. Times: seconds since 1970; `now` is the
+caller's clock, `clock` the database's own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -334,7 +334,7 @@ class Bank:
         times = (out.hour.timestamp() - now, out.take_until.timestamp() - now, out.settle_until.timestamp() - now)
         return Lease(
             lease.id, lease.campaign, lease.amount, *times, 3_600.0, campaign.even, self.spent(lease.id), closed,
-            plan=out.plan, elsewhere=out.elsewhere, price=campaign.price, limit=out.limit,
+            tilt=out.tilt, plan=out.plan, elsewhere=out.elsewhere, price=campaign.price, limit=out.limit,
             passes_on=not campaign.even and campaign.hourly is None,
         )  # fmt: skip
 

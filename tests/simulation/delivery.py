@@ -1,10 +1,10 @@
 """Delivery over a day: what hosts that share budgets spend, against what they should. `scripts/simulate --delivery`.
 
-Keepers, purses, wants and pacing are production, the office's shares too; Postgres is tests/reference/bank.py. One campaign
-is even over its day, one as fast as possible; traffic is 2.5 times what the even one needs, and swings by half over the day.
-Of bids 30 % win, at 50 to 100 % of their price; of the others 80 % are told as lost. Notices take the delay of the table,
-and up to half as long again. With faults, once an hour: Postgres is away for 30 s, an aggregator stands still for 60 s,
-a supervisor is killed; and every six hours a host reboots and is away for two minutes.
+Keepers, purses, wants and pacing are production, the office's shares too; Postgres is tests/reference/bank.py. One
+campaign is even over its day, one as fast as possible; traffic is 2.5 times what the even one needs, and swings by half
+over the day. Of bids 30 % win, at 50 to 100 % of their price; of the others 80 % are told as lost. Notices take the
+delay of the table, and up to half as long again. With faults, once an hour: Postgres is away for 30 s, an aggregator
+stands still for 60 s, a supervisor is killed; and every six hours a host reboots and is away for two minutes.
 Money: int nano-USD. Times: true seconds; `questions` are asked every two seconds, which in production is half a second.
 """
 

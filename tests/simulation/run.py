@@ -1,6 +1,7 @@
-"""Schedules by the thousand, on all cores: `scripts/simulate`. Exit codes: 0 every promise held; 1 one did not; 130 interrupted.
+"""Schedules by the thousand, on all cores: `scripts/simulate`.
 
 seeds -> processes -> the first that fails -> made shorter -> told in words, with the line that plays it again.
+Exit codes: 0 every promise held; 1 one did not; 130 interrupted.
 """
 
 import argparse
@@ -121,12 +122,12 @@ def schedules(first: int, count: int, processes: int, bugs: Bugs = NONE) -> Iter
 
 def _words(of: Plan) -> list[str]:
     terms = [f"  campaign {100 + n}: {each}" for n, each in enumerate(of.campaigns)]
-    rest = (of.sync_s, of.page, of.release_after_s, of.settle_for_s, of.take_for_s)
     return [
         f"  {of.hosts} hosts, begins at {of.start}",
         *terms,
         f"  {of.fates}",
-        "  a question every %.1f s, %d leases an answer, released after %d s, settled for %d s, taken for %d s" % rest,
+        f"  a question every {of.sync_s:.1f} s, {of.page} leases an answer",
+        f"  released after {of.release_after_s} s, settled for {of.settle_for_s} s, taken for {of.take_for_s} s",
         *(f"  {step}" for step in of.steps),
     ]
 
@@ -182,7 +183,7 @@ def main(argv: Sequence[str]) -> int:
     """Arguments, then all of it."""
     parser = argparse.ArgumentParser(
         prog="scripts/simulate",
-        description="Simulates money under faults: one process, a virtual clock, production code. docs/money.md says what.",
+        description="Money under simulated faults: a virtual clock, production code. See docs/money.md.",
     )
     parser.add_argument("--schedules", type=int, default=10_000, metavar="N", help="(default: 10000)")
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED", help="the first seed (default: 0)")
@@ -192,7 +193,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--bug", choices=[f.name for f in dataclasses.fields(Bugs)], help="plant one, to see it found")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="(default: one a core)")
     parser.add_argument("--delivery", action="store_true", help="overspend, under-delivery and plan, as a table")
-    parser.add_argument("--hours", type=float, default=24.0, metavar="H", help="with --delivery: of each run (default: 24)")
+    parser.add_argument(
+        "--hours", type=float, default=24.0, metavar="H", help="with --delivery: of each run (default: 24)"
+    )
     args = parser.parse_args(argv)
     bugs = Bugs(**{args.bug: True}) if args.bug else NONE
     if args.delivery:

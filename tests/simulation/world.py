@@ -171,14 +171,18 @@ class World:
         what, by = step.what, step.by
         host = self.hosts[step.at % len(self.hosts)]
         if what == "bids":
-            return self._bids(host, step)
-        if what == "window":
-            return self._publish(host)
-        if what == "questions":  # as often as in production, for a few seconds
+            self._bids(host, step)
+        elif what == "window":
+            self._publish(host)
+        elif what == "questions":  # as often as in production, for a few seconds
             for n in range(2 + int(by * 5)):
                 for each in self.hosts:
                     self.later(0.5 * n + 0.1 * each.number, self._question, each)
-            return None
+        else:
+            self._goes_wrong(step, host)
+
+    def _goes_wrong(self, step: Step, host: Host) -> None:
+        what, by = step.what, step.by
         self.say(f"{what} ({host.name}, {by:.3f})")
         down_s = 1.0 if by < 0.5 else (by - 0.5) * 2 * 4_000
         away_s = by**3 * 7_200  # mostly short
@@ -239,7 +243,8 @@ class World:
             if taken is None:
                 continue
             id, minute, lease, reserved = taken
-            bid = Bid(id, host.number, dice.choice((1, 1, 2)), CAMPAIGN + which, lease, price, reserved, minute, self.now)
+            exchange = dice.choice((1, 1, 2))
+            bid = Bid(id, host.number, exchange, CAMPAIGN + which, lease, price, reserved, minute, self.now)
             if self._say is not None:
                 self.say(f"{host.name} bids {price} (lease {lease})")
             if dice.random() < 0.03:
@@ -394,10 +399,9 @@ class World:
             self._checked = self.bank.version
             checks.budgets(self)
         if crash == "after":
-            return self._controller_starts()
-        if host.reachable and self.dice.random() >= self.fates.lost:
+            self._controller_starts()
+        elif host.reachable and self.dice.random() >= self.fates.lost:
             self.later(self._latency(), self._told, host, number, msgspec.msgpack.encode(state), complete)
-        return None
 
     def _told(self, host: Host, number: int, answer: bytes, complete: bool) -> None:
         host.hear(msgspec.msgpack.decode(answer, type=LeaseState), number, complete)
