@@ -13,11 +13,7 @@ STARTS = (  # wall clocks to begin at: a plain morning, ends of days, nights in 
     1_773_136_800, 1_773_100_500, 1_772_950_500, 1_793_507_400, 1_793_511_900,
 )  # fmt: skip
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata")
-QUESTIONS = (
-    20,
-    40,
-    100,
-)  # that a host asks in a schedule; so few that schedules are cheap, at their times all the same
+QUESTIONS = (20, 40, 100)  # that a host asks in a schedule: few, so that schedules are cheap
 FAULTS = {  # kind of step: its weight where a plan has it
     "kill worker": 3, "kill supervisor": 3, "kill tracker": 3, "kill aggregator": 3, "kill controller": 2,
     "reboot host": 2, "Postgres away": 2, "aggregator stalls": 2, "partition": 2, "tracker unreachable": 2,
