@@ -1,8 +1,8 @@
 """The bank and real Postgres side by side: the same questions and batches to both, and every answer and row compared.
 
-Mirror stands in for tests.reference.bank.Bank in a schedule, which so keeps the reference honest: LeaseOffice, Ledger and
-Writer run on a database, whose idea of how old its totals are is set to the virtual clock's. Differs is raised at the
-first difference. Money: int nano-USD. Times: seconds since 1970.
+Mirror stands in for tests.reference.bank.Bank in a schedule, which so keeps the reference honest: LeaseOffice, Ledger
+and Writer run on a database, whose idea of how old its totals are is set to the virtual clock's. Differs is raised at
+the first difference. Money: int nano-USD. Times: seconds since 1970.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,10 +78,10 @@ class Mirror(Bank):
         with self._db, self._db.cursor() as cursor:
             cursor.execute("UPDATE config.revision SET revision = %s", (self.revision,))
             cursor.execute(
-                "INSERT INTO config.campaign (key, id, advertiser, status, body, total_nano, daily_nano, hourly_nano, even,"
-                " timezone, revision) OVERRIDING SYSTEM VALUE"
-                " SELECT %s, %s, key, 'active', jsonb_build_object('bid', jsonb_build_object('cpm_usd', %s)), %s, %s, %s, %s,"
-                " %s, %s FROM config.advertiser WHERE id = 'acme'"
+                "INSERT INTO config.campaign (key, id, advertiser, status, body, total_nano, daily_nano, hourly_nano,"
+                " even, timezone, revision) OVERRIDING SYSTEM VALUE"
+                " SELECT %s, %s, key, 'active', jsonb_build_object('bid', jsonb_build_object('cpm_usd', %s)),"
+                " %s, %s, %s, %s, %s, %s FROM config.advertiser WHERE id = 'acme'"
                 " ON CONFLICT (id) DO UPDATE SET total_nano = EXCLUDED.total_nano, daily_nano = EXCLUDED.daily_nano,"
                 " hourly_nano = EXCLUDED.hourly_nano, revision = EXCLUDED.revision",
                 (
@@ -122,7 +122,7 @@ class Mirror(Bank):
             for name in lease.__struct_fields__:
                 mine, its = getattr(lease, name), getattr(also, name)
                 if name.endswith("_s"):
-                    mine, its = pytest.approx(mine, abs=_CLOCK_S), its
+                    mine = pytest.approx(mine, abs=_CLOCK_S)
                 self._same(
                     f"lease {lease.id}, {name}", mine, [tuple(each) for each in its] if name == "closed" else its
                 )

@@ -1,4 +1,4 @@
-"""Schedules on real Postgres: LeaseOffice, Ledger and Writer say and write the same as the reference of the simulation."""
+"""Schedules on real Postgres: LeaseOffice, Ledger and Writer say and write the same as the reference does."""
 
 import dataclasses
 from contextlib import closing
