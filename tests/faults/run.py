@@ -31,7 +31,8 @@ from tests.hosts import EXAMPLES, Host, alive, running
 ROLES = ("worker", "supervisor", "tracker", "aggregator", "postgres", "controller", "memcached")
 HANG = "tracker hangs"
 HANG_S = 5.0
-SATURATED = 40_000.0  # requests a second, more than one process can answer
+FIRST_RATE = 200.0  # requests a second
+LATE_MS = 100.0
 BIDS_A_REQUEST = 2  # at most, of the traffic that is played
 BACK_S = 30.0
 IN_DOUBT = ("requests", "bids")
@@ -116,10 +117,14 @@ def playing(options: Options) -> Iterator[list[Summary]]:
         thread.join()
 
 
-def capacity(options: Options, seconds: float = 4.0) -> float:
-    """Requests a second that are answered when far more are sent."""
-    summary = play(dataclasses.replace(options, rate=SATURATED, seconds=seconds))
-    return sum(summary.real.status.values()) / summary.seconds
+def capacity(options: Options) -> float:
+    """Requests a second that are answered in time: the rate grows by half until more than one in a hundred is late."""
+    rate = FIRST_RATE
+    while True:
+        summary = play(dataclasses.replace(options, rate=rate, seconds=2.0, deadline_ms=LATE_MS))
+        if summary.late + sum(summary.errors.values()) > summary.sent / 100:
+            return rate / 1.25
+        rate *= 1.5
 
 
 def compare(host: Host, summary: Summary, before: dict[str, int]) -> list[agreement.Line]:
@@ -212,6 +217,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the traffic")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # the host is ended and erased then, too
     options = Options(rate=args.rate or 0.01, seed=args.seed, duplicates=0.1, forged=0.02, lint_per_s=0)
     with (
         tempfile.TemporaryDirectory(prefix="outbid-faults-") as place,
