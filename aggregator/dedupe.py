@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import astuple, replace
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
+from bidder.money.shading import bin_of, key_of
 
 SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
 MEASURES = tuple(NoticeKind)  # in the order of the rollup's columns; the value of conversions and spend follow
@@ -22,6 +23,7 @@ MAX_MS = 1 << 62  # no click is known: nothing is too late
 HOUR_MS = 3_600_000
 MILLION, HALF = 1_000_000, 500_000
 NO_FEES: Mapping[int, int] = {}
+NO_WINDOWS: Mapping[int, int] = {}
 _DIMENSIONS = slice(6, 17)  # of a Notice: exchange to inventory
 _WRONG = ~int(NoticeFlag.LATE)  # plain ints: enums cost ten times as much, and this is asked for every notice
 
@@ -32,6 +34,10 @@ class UnknownExchange(Exception):
 
 class UnknownKind(Exception):
     """A notice of a kind that only a newer build knows: it waits for that build."""
+
+
+DAY_MINUTES = 1_440
+_DECIDES = sum(1 << (kind - 1) for kind in (NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS))  # the first tells
 
 
 @dataclass(slots=True)
@@ -58,6 +64,7 @@ class Booking:
     # (campaign, lease, exchange, minute, hour of receipt): spent, our fee, late of what was spent, bids
     spends: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
     bids: dict[bytes, BidState] = field(default_factory=dict)  # those that changed
+    min_to_win: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)  # (day, class, bin): auctions
     fresh: dict[bytes, Notice] = field(default_factory=dict)  # of them, those that had no state, by their first notice
     suspense: dict[bytes, Notice] = field(default_factory=dict)
 
@@ -73,11 +80,13 @@ def book(
     spend_on: Mapping[int, NoticeKind],
     click_window_ms: int = CLICK_WINDOW_MS,
     fees: Mapping[int, int] = NO_FEES,
+    click_windows_ms: Mapping[int, int] = NO_WINDOWS,
 ) -> Booking:
     """What `notices`, in their order, change on top of `states` (which are left as they are).
 
     `spend_on`: key of the exchange -> the kind that books its spend. UnknownExchange where it has none.
     UnknownKind for one of a newer build. `click_window_ms`: so long after its click a conversion counts.
+    `click_windows_ms`: the same by key of the campaign, of those that have less.
     `fees`: key of a campaign -> what we add to its media cost, in millionths, rounded half up to the nano-USD a bid.
     """
     booking = Booking()
@@ -92,9 +101,8 @@ def book(
         if not bookable(notice):
             _flag(booking, notice, before, spend_kind)
             continue
-        if (
-            notice.kind == NoticeKind.CONVERSION
-            and notice.received_ms - (before.clicked_ms or MAX_MS) > click_window_ms
+        if notice.kind == NoticeKind.CONVERSION and notice.received_ms - (before.clicked_ms or MAX_MS) > min(
+            click_window_ms, click_windows_ms.get(notice.campaign, click_window_ms)
         ):
             _flag(booking, replace(notice, flags=notice.flags | NoticeFlag.EXPIRED), before, spend_kind)
             continue
@@ -103,6 +111,9 @@ def book(
             continue
         after = BidState(before.kinds | bit, before.closed, before.spent, before.spent_ms, before.clicked_ms)
         _count(booking, notice, after, spend_kind, fees)
+        if notice.min_to_win > 0 and bit & _DECIDES and not before.kinds & _DECIDES:
+            of = (notice.minute // DAY_MINUTES, key_of(notice.exchange, notice.format, notice.w, notice.h))
+            booking.min_to_win.setdefault((*of, bin_of(notice.min_to_win)), [0])[0] += 1
         if known is None:
             booking.fresh[notice.bid_id] = notice
         booking.bids[notice.bid_id] = after

@@ -6,7 +6,7 @@ Several aggregators may do this at once on one database: every lock is taken in 
 first with a bid that was new to both, the batch is done once more, with nobody beside it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -124,11 +124,15 @@ class Ledger:
         """Everything but the position; tables in this order, rows in the order of their keys."""
         states = _lock_bids(cursor, notices)
         fees = posting.fees_of(cursor, list({notice.campaign for notice in notices}))
-        booking = book(notices, states, self._rules(cursor), self._click_window_ms, fees)
+        windows = _click_windows(
+            cursor, {notice.campaign for notice in notices if notice.kind == NoticeKind.CONVERSION}
+        )
+        booking = book(notices, states, self._rules(cursor), self._click_window_ms, fees, windows)
         _insert_bids(cursor, booking)
         _update_bids(cursor, {bid: state for bid, state in booking.bids.items() if bid not in booking.fresh})
         stage.add(cursor, stage.NOTICES, booking.rollup)
         stage.add(cursor, stage.FLAGGED, booking.flagged)
+        stage.add(cursor, stage.MIN_TO_WIN, booking.min_to_win)
         stage.add(cursor, stage.LEASES, booking.leases)
         posting.post_spends(cursor, booking.spends)
         posting.post_suspense(cursor, booking.suspense)
@@ -169,6 +173,18 @@ def _horizon(cursor: Any) -> tuple[int, int]:
     cursor.execute("SELECT minute FROM ops.horizon WHERE what IN ('bids', 'clicks') ORDER BY what")
     (bids,), (clicks,) = cursor.fetchall()
     return bids, clicks
+
+
+def _click_windows(cursor: Any, campaigns: Collection[int]) -> dict[int, int]:
+    """Of campaigns that say how long after a click a conversion counts, ms."""
+    if not campaigns:
+        return {}
+    cursor.execute(
+        "SELECT key, (body->'conversion'->>'click_window_s')::bigint * 1000 FROM config.campaign"
+        " WHERE key = ANY(%s) AND body->'conversion' ? 'click_window_s'",
+        (list(campaigns),),
+    )
+    return dict(cursor.fetchall())
 
 
 def _bytea_array(values: Iterable[bytes]) -> str:

@@ -76,7 +76,7 @@ def post_spends(cursor: Any, spends: Mapping[tuple[int, ...], Sequence[int]]) ->
     if not spends:
         return
     cursor.execute(_STAGE)
-    stage.copy(cursor, "stage_spend", COLUMNS, ((*key, *measures) for key, measures in spends.items()))
+    stage.copy_numbers(cursor, "stage_spend", COLUMNS, spends)
     for statement in (_DAYS, _RECEIPTS, _TRANSFERS):
         cursor.execute(statement)
 

@@ -292,6 +292,14 @@ def _check_exchange(row: Exchange, where: str) -> None:
         raise SettingsError(f"{where}.secret_header: there is no secret_file whose secret it would carry")
 
 
+def _check_tracking(tracking: Tracking, where: str) -> None:
+    for name in ("banner_ttl_s", "video_ttl_s", "audio_ttl_s", "native_ttl_s", "click_window_s", "view_window_s"):
+        if getattr(tracking, name) < 0:
+            raise SettingsError(f"{where}.{name}: no time is negative, not {getattr(tracking, name)}")
+    if tracking.token_ttl_s < 1:
+        raise SettingsError(f"{where}.token_ttl_s: a second or more is wanted, not {tracking.token_ttl_s}")
+
+
 def _check_consent(consent: Consent, where: str) -> None:
     if not 0 <= consent.vendor_id <= 65_535:
         raise SettingsError(f"{where}.vendor_id: 0 to 65535 is wanted, not {consent.vendor_id}")
@@ -362,6 +370,7 @@ def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | 
             settings, **{section: _section(getattr(settings, section), {key: text}, variable, from_text=True)}
         )
     _check_consent(settings.consent, f"{place}: consent")
+    _check_tracking(settings.tracking, f"{place}: tracking")
     _check_users(settings.users, f"{place}: users")
     _check_retention(settings, place)
     return settings

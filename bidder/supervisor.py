@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
 from bidder.money.leases import LeaseKeeper
+from bidder.money.shading import Shading
 from bidder.money.sync import LeaseSyncer
 from bidder.money.tokens import create_keys
 from bidder.openrtb.rows import exchange_rows
@@ -104,14 +106,15 @@ class Supervisor:
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
-            lambda: self._tracker_healthy, self._served_revision,
+            lambda: self._tracker_healthy, self._served_revision, Shading(state / "shm" / "shading", make=True),
         )  # fmt: skip
         self._tracker_healthy = True
+        self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
         self._serve(self._book.generation)
 
     def _serve(self, generation: int) -> None:
         """Show workers the newest book; what is switched off stays off in it."""
-        self._switches.apply(self._board, self._purses, self._exchanges)
+        self._apply_switches()
         self._board.book_revision = generation
 
     def _served_revision(self) -> int:
@@ -151,14 +154,30 @@ class Supervisor:
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
+    def _apply_switches(self) -> None:
+        """Those of the operator, and everything off while no notice could be acknowledged."""
+        off = self._switches.everything or self._held is not None
+        replace(self._switches, everything=off).apply(self._board, self._purses, self._exchanges)
+
+    def _hold(self, why: str | None) -> None:
+        if (why is None) != (self._held is None):
+            say = self._log.info if why is None else self._log.error
+            say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
+        self._held = why
+        self._apply_switches()
+
     async def _ask_tracker(self) -> None:
-        """Leases are drawn only while this host's notices can be acknowledged."""
+        """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.
+
+        A tracker that does not answer is another matter: it comes back, and exchanges repeat their notices.
+        """
         loop = asyncio.get_running_loop()
         path = self._state / "run" / "tracker.sock"
         while True:
             try:
                 answer = await loop.run_in_executor(None, control.ask, path, {"do": "health"}, 2.0)
                 healthy = bool(answer["healthy"])
+                self._hold(None if healthy else answer.get("failure"))
             except control.ControlError:
                 healthy = False
             if healthy != self._tracker_healthy:
@@ -181,7 +200,7 @@ class Supervisor:
             raise control.ControlError(f"no exchange {exchange!r}; there are {', '.join(sorted(self._exchanges))}")
         self._switches.flip(bool(request["off"]), exchange, request.get("campaign"))
         self._switch_file.write(self._switches)
-        self._switches.apply(self._board, self._purses, self._exchanges)
+        self._apply_switches()
         self._log.warning("switched", **self._switches.as_dict())
         return self._switches.as_dict()
 
@@ -203,6 +222,7 @@ class Supervisor:
             "book_revision": revision_of(self._book.generation),
             "leases_revision": self._keeper.revision,
             "tracker_healthy": self._tracker_healthy,
+            "held": self._held,
             "users": self._frequency.statistics | dict(self._users.counts),
             "overrides": [
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}

@@ -23,6 +23,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.decision import Decider
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
+from bidder._fast.shading import Shading
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
 from bidder.money.keyfile import KeyFile
@@ -80,6 +81,7 @@ class Worker:
         self._log = logs.get("worker")
         self._board = Board(state / "shm" / "board")
         self._purses = Purses(state / "shm" / "purses", 0)
+        self._purses.shading = Shading(state / "shm" / "shading")
         self._keys = KeyFile(state / KEYS, self._log)
         self._follower = snapshot.Follower(state)
         self._complaint = ""

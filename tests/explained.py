@@ -39,10 +39,12 @@ def stage_of(world: World) -> Stage:
     """As the next request would find this world."""
     settings = replace(Settings(), exchanges=EXCHANGES, tracking=Tracking(public_url=world.public_url))
     directory = world.directory
+    purses = Purses(directory / "purses", private=True)
+    purses.shading = world.purses.shading
     return stages.look_at(
         settings,
         world.book,
-        Purses(directory / "purses", private=True),
+        purses,
         FrequencyTable(directory / "frequency", private=True),
         Board(directory / "board", private=True),
         clock=world.clock,

@@ -27,7 +27,7 @@ class Peer(asyncio.Protocol):
         self.rest += data
         while HEAD_END in self.rest and not self.transport.is_closing():
             head, _, rest = self.rest.partition(HEAD_END)
-            length = int(head.rpartition(b"Content-Length: ")[2])
+            length = int(head.rpartition(b"Content-Length: ")[2].partition(b"\r\n")[0])
             if len(rest) < length:
                 return
             self.server.bodies.append(rest[:length])

@@ -30,6 +30,10 @@ class SlowProxy:
                 return
             far = socket.create_connection(self._behind)
             self._sockets += [near, far]
+            if self._ended:
+                near.close()
+                far.close()
+                return
             for source, sink, slow in ((near, far, False), (far, near, True)):
                 thread = threading.Thread(target=self._pass, args=(source, sink, slow), daemon=True)
                 self._threads.append(thread)

@@ -17,6 +17,7 @@ from bidder.money.tokens import Opener, Sealer, Token, TokenClass, create_keys, 
 from bidder.ops.log import get
 from bidder.settings import SHIPPED_EXCHANGES, Tracking
 from bidder.tracking.desk import Desk
+from bidder.tracking.door import Door
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.notice import Lives
 
@@ -89,7 +90,8 @@ async def house(
     async def landing(creative: int) -> str | None:
         return landings.get(creative)
 
-    server = HTTPServer(application(Shared(desk, landing, log)))
+    shared = Shared(desk, landing, log)
+    server = HTTPServer(Door(shared, application(shared)))
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"

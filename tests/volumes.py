@@ -11,10 +11,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 SIZE = 16 << 20
 WATCHDOG_S = 60  # then it is thawed whatever became of the test
+
+
+class NoVolume(Exception):
+    """This machine cannot have one; the message says why."""
 
 
 class Volume:
@@ -52,21 +54,21 @@ class Volume:
 
 
 @contextlib.contextmanager
-def mounted(directory: Path, image: Path) -> Iterator[Volume]:
-    """At `directory`, until the end of the block; skips the test where this machine cannot."""
+def mounted(directory: Path, image: Path, size: int = SIZE) -> Iterator[Volume]:
+    """At `directory`, until the end of the block."""
     tools = ("mkfs.ext4", "fsfreeze", "mount", "umount")
     missing = [tool for tool in tools if shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None]
     if os.geteuid() != 0 or missing:
-        pytest.skip(f"only root can mount a disk, with {', '.join(missing or tools)}")
+        raise NoVolume(f"only root can mount a disk, with {', '.join(missing or tools)}")
     with image.open("wb") as file:
-        file.truncate(SIZE)
+        file.truncate(size)
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, timeout=60)
     directory.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["mount", "-o", "loop,noatime", str(image), str(directory)], check=False, capture_output=True, timeout=60
     )
     if done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.decode().strip()}")
+        raise NoVolume(f"no disk can be mounted here: {done.stderr.decode().strip()}")
     volume = Volume(directory)
     try:
         yield volume

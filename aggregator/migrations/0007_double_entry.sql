@@ -49,7 +49,11 @@ ALTER TABLE ledger.transfer_before RENAME CONSTRAINT transfer_pkey TO transfer_b
 
 -- An account is named by what it stands for: kind:number. advertiser, campaign, lease; media (what we owe an exchange),
 -- fee (what we earn from an advertiser); suspense and claim (what an exchange asks for and nobody has accepted yet).
-CREATE DOMAIN ledger.account_name AS text CHECK (VALUE ~ '^(advertiser|campaign|lease|media|fee|suspense|claim):[0-9]+$');
+-- (A regular expression would say the same and cost ten times as much, for every row that is posted.)
+CREATE DOMAIN ledger.account_name AS text CHECK (
+    rtrim(VALUE, '0123456789') IN ('advertiser:', 'campaign:', 'lease:', 'media:', 'fee:', 'suspense:', 'claim:')
+    AND right(VALUE, 1) <> ':'
+);
 
 -- Which kinds of accounts a reason moves money between.
 CREATE FUNCTION ledger.may_move(reason text, debit text, credit text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -27,6 +27,7 @@ CREATE TABLE ledger.host (
     host text PRIMARY KEY,
     asked_at timestamptz NOT NULL
 );
+INSERT INTO ledger.host SELECT DISTINCT host, now() FROM ledger.lease WHERE closed_at IS NULL;
 
 -- The most that one bid of a campaign may cost: a host that has less at hand cannot bid at all.
 CREATE FUNCTION config.most_price(body jsonb) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$

@@ -48,6 +48,14 @@ COMMENT ON COLUMN report.night.ended_at IS 'When it was done; NULL: under way, o
 COMMENT ON COLUMN report.night.differences IS 'How many differences there were; 0: everything agrees';
 COMMENT ON COLUMN report.night.report IS 'The differences, as `outbid reconcile --json` has them';
 
+CREATE VIEW report.audit AS SELECT at, actor, verb, subject, detail FROM ops.audit;
+COMMENT ON VIEW report.audit IS 'What was done by hand to money: bills reviewed, fees set.';
+COMMENT ON COLUMN report.audit.at IS 'When';
+COMMENT ON COLUMN report.audit.actor IS 'Who: the user of the system';
+COMMENT ON COLUMN report.audit.verb IS 'With which verb';
+COMMENT ON COLUMN report.audit.subject IS 'To what';
+COMMENT ON COLUMN report.audit.detail IS 'How much, why, and which bids';
+
 -- Leases that were closed long ago are folded into their campaigns: money that they still owe is settled by a transfer, what they paid
 -- for stands under their campaign, and nothing of them is left. Balances of all others stay what they were.
 CREATE FUNCTION ledger.retire_leases(closed_before timestamptz, most integer) RETURNS integer LANGUAGE plpgsql AS $$

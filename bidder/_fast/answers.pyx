@@ -6,7 +6,12 @@ any other transport takes what one connection is told as one bytes object.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, memmove, strlen
+
+cdef enum:
+    USUAL_DIGITS = 4           # of a Content-Length
+    HEAD_CHARS = 88            # of an answer's head, aside from version, length and last lines
+
 
 cdef const char* status_lines(int status) noexcept nogil:
     """Status line and fields of an answer without a body; RFC 9110 §8.6: a 204 has no length."""
@@ -53,16 +58,22 @@ cdef class Outbox:
     def __dealloc__(self):
         free(self.text)
 
-    cdef int put(self, const char* text, Py_ssize_t n) except -1:
+    cdef bint grow(self, Py_ssize_t room) noexcept nogil:
+        """Room for so much behind what there is; False: no memory."""
+        cdef Py_ssize_t capacity = max(2 * self.capacity, self.n + room)
         cdef char* more
-        cdef Py_ssize_t capacity
-        if n > self.capacity - self.n:
-            capacity = max(2 * self.capacity, self.n + n)
-            more = <char*>realloc(self.text, capacity)
-            if more == NULL:
-                raise MemoryError()
-            self.text = more
-            self.capacity = capacity
+        if room <= self.capacity - self.n:
+            return True
+        more = <char*>realloc(self.text, capacity)
+        if more == NULL:
+            return False
+        self.text = more
+        self.capacity = capacity
+        return True
+
+    cdef int put(self, const char* text, Py_ssize_t n) except -1:
+        if n > self.capacity - self.n and not self.grow(n):
+            raise MemoryError()
         memcpy(self.text + self.n, text, n)
         self.n += n
         return 0
@@ -78,6 +89,29 @@ cdef class Outbox:
 
     cdef int json(self, const char* body, Py_ssize_t body_n, bint gzip, const char* version, Py_ssize_t version_n,
                   Ending ending) except -1:
+        self.json_head(body_n, gzip, version, version_n, ending)
+        return self.put(body, body_n)
+
+    cdef Py_ssize_t head_bytes(self, Py_ssize_t version_n, Ending ending) noexcept nogil:
+        """Of an answer whose length has as many digits as most."""
+        return HEAD_CHARS + (version_n if version_n else 3) + USUAL_DIGITS + <Py_ssize_t>strlen(last_lines(ending))
+
+    cdef int json_here(self, Py_ssize_t body_n, Py_ssize_t head_n, const char* version, Py_ssize_t version_n,
+                       Ending ending) except -1:
+        cdef Py_ssize_t left = body_n, more = -USUAL_DIGITS
+        while left or more == -USUAL_DIGITS:
+            left //= 10
+            more += 1
+        if more:
+            if not self.grow(head_n + more + body_n):
+                raise MemoryError()
+            memmove(self.text + self.n + head_n + more, self.text + self.n + head_n, body_n)
+        self.json_head(body_n, False, version, version_n, ending)
+        self.n += body_n
+        return 0
+
+    cdef int json_head(self, Py_ssize_t body_n, bint gzip, const char* version, Py_ssize_t version_n,
+                       Ending ending) except -1:
         cdef const char* lines = last_lines(ending)
         cdef char[24] digits
         cdef int i = 24
@@ -98,8 +132,7 @@ cdef class Outbox:
                 break
         self.put(digits + i, 24 - i)
         self.put(b"\r\n", 2)
-        self.put(lines, strlen(lines))
-        return self.put(body, body_n)
+        return self.put(lines, strlen(lines))
 
     cdef bytes take(self):
         cdef Py_ssize_t n = self.n - self.begin

@@ -15,6 +15,8 @@ cdef enum:
     AGREED_PRICE = 3           # Deal.at: the floor is the price
     OPEN = -1                  # Candidate.deal: no deal
     NO_CREATIVE = -1
+    ANY_LENGTH = -1            # Candidate.floor
+    FIRST_PRICE = 1            # Req.at, Deal.at
 
 cdef enum:                     # Candidate.standing: a higher one bids before any price of a lower one
     STANDS_OPEN = 0
@@ -33,6 +35,7 @@ cdef struct Candidate:
     uint32_t slot
     int32_t creative           # into Book.creatives
     int32_t deal               # into Reader.deals, or OPEN
+    int64_t floor              # below which it may not bid; ANY_LENGTH: that depends on the creative
     uint8_t standing
 
 # Why a campaign that refuses the imp in this dimension of the index is lost to it.
@@ -85,6 +88,7 @@ cdef class Auction:
     cdef bint scan(self) noexcept nogil
     cdef void refuse_near(self) noexcept nogil
     cdef uint8_t capped(self, const CampaignRec* campaign, uint32_t level, uint32_t subject) noexcept nogil
+    cdef void shade(self, const CampaignRec* campaign, int64_t full, uint32_t multiplier, Candidate* found) noexcept nogil
     cdef uint8_t examine(self, uint32_t slot) noexcept nogil
     cdef uint8_t choose(self, uint32_t slot, int64_t full, int64_t price, uint64_t draw,
                         Candidate* found) noexcept nogil

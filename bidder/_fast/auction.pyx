@@ -1,6 +1,6 @@
 """The auction of one imp among our own campaigns.
 
-    matcher, deals first, then dearest first -> flight, switch -> price x pacing -> deal, floor -> creative, of any format
+    matcher, deals first, then dearest first -> flight, switch -> value, shaded, x pacing -> deal, floor -> creative, of any format
         -> frequency -> throttle -> purse looked at -> ranked; the caller reserves the best, or asks for the next
 
 A bid through a deal goes before every open one of ours, a guaranteed deal's before both: what buyer and publisher have
@@ -22,13 +22,14 @@ from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
     REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
-from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS
-from bidder._fast.book_probe cimport near_bit
+from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS, F_SHADED
+from bidder._fast.book_questions cimport near_bit
 from bidder._fast.memory cimport fetch
 from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
-from bidder._fast.purses cimport Half
+from bidder._fast.purses cimport Half, reserved
 from bidder._fast.request cimport MEDIA_AUDIO, MEDIA_VIDEO, Media, pack3
 from bidder._fast.rules cimport creative_reason, domain_listed, string_listed
+from bidder._fast.shading cimport class_of, shaded
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
 cdef enum:
@@ -76,7 +77,7 @@ cdef const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept 
 
 cdef inline bint holds(const Purse* purse, int64_t price) noexcept nogil:
     cdef const Half* half = &purse.half[purse.active & 1]
-    return half.lease > 0 and half.left >= price
+    return half.lease > 0 and half.left >= reserved(purse, price)
 
 
 cdef inline int64_t deal_floor(const Deal* deal, const Imp* imp, uint32_t* currency) noexcept nogil:
@@ -268,6 +269,8 @@ cdef class Auction:
         why = self.choose(slot, full, price, draw, &candidate)
         if why != REASON_NONE:
             return why
+        if campaign.extra & F_SHADED:
+            self.shade(campaign, full, 65536 if purse is NULL else purse.multiplier, &candidate)
         why = self.capped(campaign, LEVEL_CAMPAIGN, campaign.key)
         if why != REASON_NONE:
             return why
@@ -279,6 +282,24 @@ cdef class Auction:
         candidate.tie = <uint32_t>mixed(draw ^ self.imp_seed)
         self.rank(&candidate)
         return REASON_NONE
+
+    cdef void shade(self, const CampaignRec* campaign, int64_t full, uint32_t multiplier, Candidate* found) noexcept nogil:
+        """Where the winner pays what it bids, and the price is not agreed on: less, but never below the floor."""
+        cdef const CreativeRec* creative = &self.book.creatives[found.creative]
+        cdef const Deal* deal
+        cdef uint8_t at = self.reader.req.at
+        cdef int64_t price
+        if self.purses.shading is None or found.floor == ANY_LENGTH or found.standing == STANDS_GUARANTEED:
+            return
+        if found.deal != OPEN:
+            deal = &self.reader.deals[found.deal]
+            at = deal.at if deal.at != 0 else at
+        if at != FIRST_PRICE:
+            return
+        price = shaded(
+            self.purses.shading.rows, class_of(self.terms.row.key, creative.format, creative.w, creative.h), full,
+        )
+        found.price = min(found.price, max(found.floor, paced(price, multiplier)))
 
     cdef uint8_t choose(self, uint32_t slot, int64_t full, int64_t price, uint64_t draw,
                         Candidate* found) noexcept nogil:
@@ -324,6 +345,7 @@ cdef class Auction:
                 found.price = offer
                 found.creative = creative
                 found.deal = <int32_t>i
+                found.floor = ANY_LENGTH if self.floored_later(deal) else floor
             elif closer(why, best_why):
                 best_why = why
         if listed != 0:
@@ -332,6 +354,7 @@ cdef class Auction:
             return REASON_DEAL
         found.price = price
         found.deal = OPEN
+        found.floor = ANY_LENGTH if self.by_duration else self.imp_floor
         why = floor_reason(price, 0 if self.by_duration else self.imp_floor)
         return why if why != REASON_NONE else self.choose_creative(slot, NULL, price, draw, &found.creative)
 

@@ -5,6 +5,11 @@ from bidder._fast.peer cimport Peer
 cdef enum:
     ROOM_BYTES = 4_096           # least room behind what is kept
 
+cdef class Room:
+    """Where the loop reads the next bytes to; valid from get_buffer to buffer_updated."""
+    cdef char* at
+    cdef Py_ssize_t n
+
 cdef class Backlog(Peer):
     cdef char* own               # owned; NULL unless bytes wait for more, or for Tornado
     cdef Py_ssize_t own_n, own_cap

@@ -3,8 +3,17 @@
 At any other time it has none: all connections of a worker are read into one buffer.
 """
 
+from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
+
+
+cdef class Room:
+    def __len__(self):
+        return self.n
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.at, self.n, 0, flags)
 
 
 cdef class Backlog(Peer):

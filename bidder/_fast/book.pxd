@@ -6,7 +6,8 @@ number in Postgres, the same in every book.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from bidder._fast.book_probe cimport NumberId
+from bidder._fast.book_classes cimport Class
+from bidder._fast.book_questions cimport Known
 
 cdef enum:                     # CreativeRec.flags
     CREATIVE_SCRIPT = 1        # markup holds a script: banner type 3
@@ -146,7 +147,9 @@ cdef class Book:
     cdef uint32_t* zone_hour         # hour of the week now, by zone
     cdef int64_t quarter             # of an hour that zone_hour and year are of
     cdef int32_t year                # UTC
-    cdef NumberId* numbers           # of the probes
+    cdef Known* known                # to the probes,
+    cdef Class* classes              # and of their requests: CLASSES, on lines of the cache
+    cdef void* classes_room
     cdef int tell_zones(self) except -1
     cdef void new_quarter(self, int64_t now_s) noexcept with gil
     # NULL: no rate, or it is too old. USD has none.

@@ -11,8 +11,9 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from bidder._fast.book_check cimport check_book
+from bidder._fast.book_classes cimport CLASSES, Class
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_probe cimport NUMBER_IDS, NumberId
+from bidder._fast.book_questions cimport known_free, known_new
 from bidder._fast.currency cimport write_currency
 
 from bidder._fast.book_check import BookError
@@ -56,15 +57,18 @@ cdef class Book:
         book.assets = <AssetRec*>book.section(S_ASSETS)
         book.blob = <const char*>book.section(S_BLOB)
         book.tell_zones()
-        book.numbers = <NumberId*>calloc(DIMENSIONS * NUMBER_IDS, sizeof(NumberId))
-        if book.numbers == NULL:
+        book.known = known_new(book.base)
+        book.classes_room = calloc(CLASSES + 1, sizeof(Class))     # memory of its own only where one is used
+        if book.known == NULL or book.classes_room == NULL:
             raise MemoryError
+        book.classes = <Class*>((<size_t>book.classes_room + 63) & ~<size_t>63)
         return book
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
         free(self.zone_hour)
-        free(self.numbers)
+        known_free(self.known)
+        free(self.classes_room)
 
     cdef int tell_zones(self) except -1:
         try:

@@ -93,7 +93,7 @@ cdef uint64_t _campaigns(const char* base, const Header* head) noexcept nogil:
                 or not _span(rec[i].creative_first, rec[i].creative_count, &head.table[S_CREATIVES]) \
                 or not _span(rec[i].frequency_first, rec[i].frequency_count, &head.table[S_FREQUENCIES]):
             return i + 1
-        if rec[i].extra:
+        if rec[i].extra & ~<uint32_t>F_SHADED:
             if rec[i].extra_at >= head.table[S_FILTERS].count:
                 return i + 1
             filter = &filters[rec[i].extra_at]

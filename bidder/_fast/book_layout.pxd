@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 6
+    BOOK_VERSION = 7
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -87,7 +87,8 @@ cdef enum:                     # CampaignRec.extra: what the index alone does no
     F_MULTIPLIERS = 32
     F_RAISED = 64              # a slot for requests that raise the price above `price`;
     F_PLAIN = 128              # the one of the same campaign for all others
-    F_EVERY = 255
+    F_SHADED = 256             # it bids less than its value where the winner pays what it bids; needs no filter
+    F_EVERY = 511
 
 cdef enum:                     # Value.dense
     DENSE_INC = 1
@@ -200,5 +201,8 @@ cdef extern from *:
         return 1;
     }
     """
+    uint64_t book_mix(uint64_t a, uint64_t b) noexcept nogil
+    uint64_t book_load8(const char* p) noexcept nogil
+    uint64_t book_load4(const char* p) noexcept nogil
     uint64_t book_hash(uint64_t seed, uint32_t dimension, const void* p, size_t n) noexcept nogil
     bint book_same(const void* x, const void* y, size_t n) noexcept nogil

@@ -298,7 +298,7 @@ cdef class Merger:
             row.creative_first = creatives if row.creative_count else 0
             if row.frequency_count:
                 row.frequency_first += <uint32_t>source.first[P_FREQUENCIES]
-            if row.extra:      # then it has a filter
+            if row.extra & ~<uint32_t>F_SHADED:      # then it has a filter
                 row.extra_at += source.first[P_FILTERS]
             for k in range(first, first + row.creative_count):
                 creative[0] = (<const CreativeRec*>source.rows[P_CREATIVES])[k]

@@ -160,7 +160,7 @@ cdef class Part:
         row.creative_count, row.frequency_count = len(entry.creatives), len(entry.frequency)
         row.creative_first = self.count(P_CREATIVES) if row.creative_count else 0
         row.frequency_first = self.count(P_FREQUENCIES) if row.frequency_count else 0
-        row.extra, row.extra_at = bits, filter_at
+        row.extra, row.extra_at = bits | F_SHADED * bool(entry.shaded), filter_at
         for one in entry.creatives:
             self.creative(one, number)
         for impressions, per_s, level in entry.frequency:

@@ -2,64 +2,32 @@
 
 from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from bidder._fast.book_layout cimport D_DEAL, Header, Value
+from bidder._fast.book_classes cimport Class
 from bidder._fast.book_postings cimport Plan, Posting, Postings
-from bidder._fast.request cimport Deal, Imp, Reader, Request, Size, Str
-
-cdef enum:
-    FOLD_MAX = 1024            # bytes; longer texts are in no book
-    FOLD_ROOM = 16_384         # of all texts of one request, and for what folding writes behind them
-    CATEGORY_MAX = 512         # bytes; longer categories are in no book
+from bidder._fast.book_questions cimport Asker, Known, Question
+from bidder._fast.request cimport Imp, Reader
 
 cdef enum:
     LINEAR = 64                # values held up to which looking at each of them is fastest
 
-cdef enum:
-    NUMBER_IDS = 64            # of a dimension that are remembered
-    UNKNOWN = -2               # Question.value: not asked yet
-
-cdef struct NumberId:          # which value a number is; the same few are asked for again and again
-    int64_t number
-    int64_t found              # value id + 2; 0: nothing is remembered here
-
-cdef struct Question:          # does the book name this value?
-    uint64_t hash
-    const void* p              # NULL: `number`
-    int64_t number
-    uint32_t n
-    uint32_t dimension
-    uint32_t plan              # number of the dimension: into molds
-    int64_t value              # id; -1: the book does not name it; UNKNOWN
-
-cdef class Probe:
-    cdef const Header* head
-    cdef const Value* values
-    cdef const uint64_t* index
+cdef class Probe(Asker):
     cdef const uint64_t* bitmaps
     cdef const uint32_t* slots
     cdef const char* text
-    cdef NumberId* numbers           # of the book, for all its probes: NUMBER_IDS a dimension
-    cdef Question* questions         # owned
-    cdef uint32_t question_n, question_cap
-    cdef readonly uint32_t asked     # questions of this request so far, those of its imps too
+    cdef Class* classes              # of the book: CLASSES
+    cdef Class* cls                  # of the request; `own` where it is of none
+    cdef Class own
+    cdef public bint plain           # no classes: every dimension has its plan in `plans`, in the order of the book
     cdef uint32_t* held              # ids of values that the request has, then those that this imp has; owned
     cdef uint32_t held_n, held_cap, held_of_request, held_sorted
-    cdef const Request* req
-    cdef const Str* strs
-    cdef const Size* sizes
-    cdef const Deal* deals
     cdef uint32_t bundle_term, domain_term       # keys of the request's bundle and domain; 0: not named
     cdef Postings incs, excs
-    cdef bint broken                 # no memory: nothing may match this request
-    cdef char* folded                # owned: folded texts of the questions that are open
-    cdef uint32_t folded_n
-    cdef uint8_t exchange
-    cdef Plan molds[27]              # of every dimension, as the book has it; those of the request stand first
-    cdef uint32_t dimension_count, of_request, asking
-    cdef Plan plans[27]              # of the request, then of the imp: those that can refuse a campaign
+    cdef Plan plans[27]              # of the request, as far as its class has none, then of the imp: those that can refuse
     cdef uint32_t plan_count, request_plans
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
-    cdef int attach(self, const char* base, NumberId* numbers) except -1
+    cdef int attach(self, const char* base, Known* known, Class* classes) except -1
+    # From no class: before the book goes.
+    cdef void leave_class(self) noexcept nogil
     # Plans for a new request: nothing of the last one is held any more.
     cdef void look_at(self, Reader reader, uint8_t exchange) noexcept nogil
     # Plans for an imp of it: nothing of the last imp is held any more.
@@ -72,11 +40,12 @@ cdef class Probe:
     cdef void aim(self, Posting* posting, bint dense, uint64_t at, uint32_t count) noexcept nogil
     # Private from here on.
     @final
-    cdef void gather(self, uint32_t number) noexcept nogil
+    cdef void join_class(self) noexcept nogil
     @final
-    cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil
+    cdef void make_class(self, Class* cls) noexcept nogil
+    # Of these dimensions: `n` numbers of molds.
     @final
-    cdef void settle_plans(self, uint32_t first, uint32_t end) noexcept nogil
+    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil
     # What all open questions stand for; then question by question `answer`.
     @final
     cdef void resolve(self) noexcept nogil
@@ -87,27 +56,3 @@ cdef class Probe:
     cdef void answer(self, const Question* question) noexcept nogil
     @final
     cdef int64_t confirmed(self, const Question* question) noexcept nogil
-    @final
-    cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil
-    @final
-    cdef void hash_question(self, Question* question, const void* p) noexcept nogil
-    @final
-    cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
-    @final
-    cdef void remember(self, uint32_t dimension, int64_t number, int64_t id) noexcept nogil
-    @final
-    cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil
-    @final
-    cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil
-    @final
-    cdef void ask_region(self) noexcept nogil
-    @final
-    cdef void ask_codes(self, Str cat) noexcept nogil
-    @final
-    cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil
-    @final
-    cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil
-
-cdef inline uint32_t near_bit(uint32_t dimension) noexcept nogil:
-    """Plan.near of a dimension of the imp, as Matcher.near tells it."""
-    return <uint32_t>1 << (dimension - D_DEAL)

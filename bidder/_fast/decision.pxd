@@ -44,7 +44,8 @@ cdef class Decider(BidHandler):
     cdef void open(self, Desk desk) noexcept nogil
     cdef uint8_t obstacle(self, Desk desk, uint32_t number) noexcept nogil
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil
-    # Bids for this imp if somebody wants it, which adds 1 to `written`; its reason, also beside a bid.
+    # Bids for this imp if somebody wants it, which adds 1 to `written`; its reason, also beside a bid. Between begin and
+    # end of the counters, as `count`.
     cdef uint8_t bid_imp(self, Desk desk, uint32_t number, int* written) noexcept nogil
     cdef uint8_t bid_one(self, Desk desk, const Imp* imp, const Candidate* best, bint first) noexcept nogil
     cdef size_t room(self, Desk desk) noexcept nogil

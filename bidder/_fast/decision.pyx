@@ -3,7 +3,7 @@
     exchange + body -> Decider.decide -> 200 with bids | 204 | 400 malformed | 404 no such exchange
 
 A decision has two halves, `look` and `conclude`, with a desk in between. Of a batch every request is looked at first
-(`foresee`), then what their first campaigns need is fetched from memory (`batch_named`), then each is decided on.
+(`foresee`), then matched, and what its first campaigns need fetched (`batch_named`), then each is decided on.
 
 No Python object is made for a request, nothing blocks, and "no" is a reason that is counted.
 Only the winner of an imp is reserved, and counted under its caps; on refusal the next best is. A test request
@@ -31,6 +31,9 @@ from bidder._fast.row cimport CURRENCY_AT
 from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
+
+cdef extern from *:
+    int __builtin_clzll(unsigned long long) noexcept nogil
 
 cdef enum:
     NS_PER_S = 1_000_000_000
@@ -93,6 +96,9 @@ cdef class Decider(BidHandler):
             if row is NULL:
                 return 404
             self.look(desk, row, body, body_n)
+            if desk.reason == REASON_NONE:
+                self.open(desk)
+        self.writer.begin(self.outbox, self.head_n)
         status = self.conclude(desk)
         self.packs = desk.row.gzip
         if status == 200:
@@ -125,12 +131,18 @@ cdef class Decider(BidHandler):
         desk = <Desk>self.desks[self.taken]
         self.taken += 1
         self.look(desk, row, body, body_n)
-        if desk.opened >= 0:
-            desk.auction.fetch_campaigns()
         return self.taken
 
     cdef void batch_named(self) noexcept:
+        cdef Desk desk
         cdef int i
+        # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
+        for i in range(self.taken):
+            desk = <Desk>self.desks[i]
+            if desk.reason == REASON_NONE:
+                self.open(desk)
+                if desk.opened >= 0:
+                    desk.auction.fetch_campaigns()
         for i in range(self.taken):
             if (<Desk>self.desks[i]).opened >= 0:
                 (<Desk>self.desks[i]).auction.fetch_purses()
@@ -179,8 +191,6 @@ cdef class Decider(BidHandler):
                 desk.reason = REASON_OVERLOAD
             else:
                 desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
-            if desk.reason == REASON_NONE:
-                self.open(desk)
 
     cdef uint8_t gate(self, Desk desk) noexcept nogil:
         """What concerns the request as a whole."""
@@ -239,12 +249,14 @@ cdef class Decider(BidHandler):
         cdef int written = 0
         self.admission.lane = desk.row.key
         desk.body = NULL
+        self.counters.begin()
         if reason == REASON_NONE:
             reason = self.bid_all(desk, &written)
             if written:
                 desk.status = 200
         if not desk.test:
             self.count(desk, reason, written > 0)
+        self.counters.end()
         if desk.row.gives_nbr and desk.named and not written:
             return self.say_why(desk, reason)
         return desk.status
@@ -252,20 +264,17 @@ cdef class Decider(BidHandler):
     cdef int say_why(self, Desk desk, uint8_t reason) noexcept nogil:
         """A no-bid with a body: OpenRTB 2.6 section 4.2.1 and list "no-bid reasons"."""
         cdef const Str* id = &desk.reader.req.id_raw
+        # A technical error, an invalid request, the daily reader cap; else unknown: none of the others is true.
+        cdef char nbr = c"1" if reason == REASON_NO_BOOK or reason == REASON_BROKEN else \
+            c"2" if reason == REASON_INVALID_REQUEST else c"9" if reason == REASON_FREQUENCY else c"0"
         self.writer.n = 0
         if not self.writer.reserve(id.n + NBR_CHARS):
             return 204
         self.writer.put(b'{"id":"', OPENING_CHARS)
         self.writer.put(id.p, id.n)
         self.writer.put(b'","nbr":', 8)
-        if reason == REASON_NO_BOOK or reason == REASON_BROKEN:
-            self.writer.put(b"1}", 2)      # technical error
-        elif reason == REASON_INVALID_REQUEST:
-            self.writer.put(b"2}", 2)
-        elif reason == REASON_FREQUENCY:
-            self.writer.put(b"9}", 2)      # daily reader cap met
-        else:
-            self.writer.put(b"0}", 2)      # unknown: none of the others is true
+        self.writer.put(&nbr, 1)
+        self.writer.put(b"}", 1)
         return 200
 
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil:
@@ -347,8 +356,7 @@ cdef class Decider(BidHandler):
         key = desk.key
         key.kind = COUNT_BID
         key.format = creative.format
-        key.w = <uint16_t>creative.w
-        key.h = <uint16_t>creative.h
+        key.w, key.h = <uint16_t>creative.w, <uint16_t>creative.h
         key.campaign = campaign.key
         key.creative = creative.key
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
@@ -364,8 +372,7 @@ cdef class Decider(BidHandler):
             return REASON_BROKEN
         splices.bid_id = bid_id
         splices.price = asked
-        splices.notice = notice
-        splices.page = page
+        splices.notice, splices.page = notice, page
         if first:
             self.writer.put(b'{"id":"', OPENING_CHARS)
             self.writer.put_str(desk.reader.req.id_raw)
@@ -377,16 +384,13 @@ cdef class Decider(BidHandler):
         self.writer.put_bid(self.book, creative, &splices)
         self.bids += 1
         if not test:
-            self.counters.begin()
             self.counters.add(&key, 1, best.price)
             self.admission.earn(key.exchange, best.price)
-            self.counters.end()
         return REASON_NONE
 
     cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
         """One request, its reason if it got no bid, and how long it took."""
         cdef CounterKey key
-        self.counters.begin()
         desk.key.kind = COUNT_REQUEST
         self.counters.add(&desk.key, 1, 0)
         if not bid:
@@ -400,15 +404,11 @@ cdef class Decider(BidHandler):
         self.admission.ended = self.clock.monotonic_ns()
         key.reason = bucket_of(self.admission.ended - self.admission.now)
         self.counters.add(&key, 1, 0)
-        self.counters.end()
 
 
 cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
     """The smallest b with ns <= 2**b microseconds."""
-    cdef uint8_t bucket = 0
-    while bucket < LATENCY_TOP and (<int64_t>1000 << bucket) < ns:
-        bucket += 1
-    return bucket
+    return <uint8_t>min(64 - __builtin_clzll(<uint64_t>(ns - 1) // 1000), LATENCY_TOP) if ns > 1000 else 0
 
 
 cdef inline int64_t asked_of(Desk desk, const Candidate* best) noexcept nogil:

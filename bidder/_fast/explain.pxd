@@ -20,6 +20,7 @@ cdef class Explainer(Decider):
     cdef const Imp* imp_at(self, uint32_t number) except NULL
     cdef const CampaignRec* campaign_at(self, uint32_t slot) except NULL
     cdef void examine(self, uint32_t slot, uint8_t* why, uint8_t* step, list candidates)
+    cdef int64_t unshaded(self, uint32_t slot)
     cdef list ways(self, uint32_t slot, int64_t full, int64_t price)
     cdef dict creative(self, const CampaignRec* campaign, const CreativeRec* creative)
     cdef list texts(self, uint32_t first, uint32_t count)

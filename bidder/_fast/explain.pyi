@@ -28,10 +28,10 @@ class Explainer(Decider):
         """`Reader.view` of it; None where it is malformed."""
     def barred(self, number: int) -> int:
         """What stands against this imp whatever the campaigns are, or NONE."""
-    def walk(self, number: int) -> tuple[bytearray, bytearray, list[tuple[int, int, int, int, int]]]:
+    def walk(self, number: int) -> tuple[bytearray, bytearray, list[tuple[int, int, int, int, int, int]]]:
         """By slot the reason (SAME_CAMPAIGN: this campaign is told of in another slot) and where it fell: a
         `Dimension`, a filter (from FIRST_FILTER), or EXAMINED; and of those that may bid (slot, standing, price, tie,
-        deal or -1)."""
+        deal or -1, price before shading)."""
     def bid(self, number: int) -> tuple[int, bool]:
         """Bids on the imp as a worker would: the reason that it would count, and whether there is a bid."""
     def answered(self) -> bytes:

@@ -20,7 +20,7 @@ from bidder._fast.caps cimport LEVEL_CREATIVE
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.outcome cimport REASON_MALFORMED, REASON_NONE, REASON_TARGETING
-from bidder._fast.purses cimport Half, Purse, Purses
+from bidder._fast.purses cimport Half, Purse, Purses, reserved
 from bidder._fast.request cimport Deal
 from bidder._fast.rules cimport creative_reason
 
@@ -46,6 +46,9 @@ cdef class Explainer(Decider):
         self.admission.polls()
         self.admission.since = self.admission.clear
         self.look(self.desk, self.desk.row, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        if self.desk.reason == REASON_NONE:
+            self.desk.auction.matcher.plain = True
+            self.open(self.desk)
         self.desk.body = NULL
         return self.desk.reason
 
@@ -127,14 +130,26 @@ cdef class Explainer(Decider):
         step[0] = EXAMINED
         why[0] = auction.examine(slot)
         if why[0] == REASON_NONE:
-            candidates.append((slot, found.standing, found.price, found.tie, found.deal))
+            candidates.append((slot, found.standing, found.price, found.tie, found.deal, self.unshaded(slot)))
         auction.count = 0
+
+    cdef int64_t unshaded(self, uint32_t slot):
+        """What it would bid if it did not shade its bids."""
+        cdef Auction auction = self.desk.auction
+        cdef const CampaignRec* campaign = &self.book.campaigns[slot]
+        cdef const Purse* purse = purse_of(self.purses, campaign)
+        cdef int64_t full = auction.matcher.price_of(slot)
+        cdef Candidate found
+        auction.choose(slot, full, paced(full, 65536 if purse is NULL else purse.multiplier),
+                       draw_of(auction.terms.seed, campaign), &found)
+        return found.price
 
     def bid(self, uint32_t number):
         cdef uint8_t why
         cdef int before = self.written
         self.imp_at(number)
-        why = self.bid_imp(self.desk, number, &self.written)
+        with self.counters:
+            why = self.bid_imp(self.desk, number, &self.written)
         return why, self.written > before
 
     def answered(self):
@@ -158,7 +173,7 @@ cdef class Explainer(Decider):
         if purse is not NULL:
             half = &purse.half[purse.active & 1]
             held = {"off": purse.off != 0, "throttle": purse.throttle, "multiplier": purse.multiplier,
-                    "lease": half.lease > 0, "left": half.left}
+                    "lease": half.lease > 0, "left": half.left, "wanted": reserved(purse, price)}
         return {
             "price": campaign.price, "full": full, "paced": price, "purse": held,
             "draw": <uint32_t>(draw_of(self.desk.auction.terms.seed, campaign) >> 32),

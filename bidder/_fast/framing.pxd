@@ -36,6 +36,7 @@ cdef struct Head:
     Py_ssize_t path_at, path_n   # with the query; empty: the origin of an absolute URI
     Py_ssize_t version_at, version_n  # x-openrtb-version where it reads \d+\.\d+, else empty
     int64_t content_length       # -1: none
+    Py_ssize_t length_at, length_n    # its digits
     int fields
     int hosts
     int minor                    # HTTP/1.minor

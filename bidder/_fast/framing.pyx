@@ -250,6 +250,8 @@ cdef int read_content_length(Head* head, const char* text, Py_ssize_t at, Py_ssi
     cdef int64_t value = 0
     if head.content_length >= 0 or at == end:
         return 400
+    head.length_at = at
+    head.length_n = end - at
     while at < end:
         if not c"0" <= text[at] <= c"9":
             return 400

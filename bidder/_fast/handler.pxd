@@ -2,11 +2,15 @@
 
 from libc.stdint cimport uint64_t
 from bidder._fast.admission cimport Admission
+from bidder._fast.answers cimport Outbox
 
 cdef class BidHandler:
     """What the listener asks; `bidder._fast.decision.Decider` is the one in production."""
     cdef readonly Admission admission
     cdef bint packs             # the last answer may leave compressed
+    # Where the next answer may be written instead: behind what is there, and a head of so many bytes; 0: nowhere.
+    cdef Outbox outbox
+    cdef Py_ssize_t head_n
     # Status 200 with *out/*out_n set to a JSON body that lives until the next call,
     # or 204, 400, 404 without one. `exchange` is the path behind /bid/. Never raises.
     # `ticket`: what `foresee` said of this very request, or 0.

@@ -3,9 +3,10 @@
 from libc.stdint cimport int64_t, uint64_t
 from bidder._fast.admission cimport Admission, Standing
 from bidder._fast.answers cimport Outbox
-from bidder._fast.backlog cimport Backlog
+from bidder._fast.backlog cimport Backlog, Room
 from bidder._fast.framing cimport Body, Head
 from bidder._fast.handler cimport BidHandler
+from bidder._fast.heads cimport KnownHead
 
 cdef enum:
     INBOX_BYTES = 65_536         # one read where the loop reads for us, shared by all connections of a worker
@@ -22,11 +23,6 @@ cdef enum Phase:
     LINGERING                    # refused and half closed: read and drop until the peer closes
     CLOSED
 
-cdef class Room:
-    """Where the loop reads the next bytes to; valid from get_buffer to buffer_updated."""
-    cdef char* at
-    cdef Py_ssize_t n
-
 cdef class Connections:
     """All connections of one worker, and the memory they share."""
     cdef BidHandler handler
@@ -37,6 +33,7 @@ cdef class Connections:
     cdef dict peers              # address -> its connections
     cdef Room room
     cdef char* inbox             # owned, INBOX_BYTES
+    cdef KnownHead heads[16]     # by the last lane of who sends them
     cdef Outbox out              # answers of the batch at hand, written at once
     cdef bytes plain             # the body that was gzip, while it is decided on
     cdef readonly Py_ssize_t max_body_bytes

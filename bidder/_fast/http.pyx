@@ -11,32 +11,24 @@ request is not whole, or waits behind one that Tornado answers. The protocol is 
 drive it through `get_buffer` and `buffer_updated`, as tests do.
 """
 
-from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memmove
 from bidder._fast.admission cimport IN_FAVOUR, LATE, OUT_OF_FAVOUR, Admission
 from bidder._fast.answers cimport CLOSES, STAYS, STAYS_10, Ending, Outbox
-from bidder._fast.backlog cimport Backlog
+from bidder._fast.backlog cimport Backlog, Room
 from bidder._fast.fields cimport accepts_gzip
 from bidder._fast.framing cimport (
     DONE, GZIP, IDENTITY, MORE, OTHER, PREFIX_N, Head, body_begin, body_read, head_begin, head_read, is_bid, is_post,
 )
 from bidder._fast.handler cimport BidHandler
+from bidder._fast.heads cimport HEADS, KnownHead, head_known, head_remember
 from bidder._fast.packing cimport PACK_LEAST, pack, unpack
 from bidder._fast.peer cimport AHEAD, UNREAD, WRITING
 
 cdef double LINGER_S = 2.0           # for the peer to read the refusal; a closed socket would cut it off
 cdef double DRAIN_IDLE_S = 1.0       # for a connection that came while draining and says nothing
-
-
-cdef class Room:
-    def __len__(self):
-        return self.n
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.at, self.n, 0, flags)
 
 
 cdef class Connections:
@@ -173,10 +165,16 @@ cdef class BidProtocol(Backlog):
     cdef int foresee(self, char* data, Py_ssize_t n) except -1:
         """Read the head of the first request, and name the request if it is whole and plain."""
         cdef Head* head = &self.head
-        head_begin(head)
+        cdef KnownHead* known = &self.shared.heads[self.lane & (HEADS - 1)]
         self.phase = READING_HEAD
         self.since = -1
-        self.head_status = head_read(head, data, n)
+        if head_known(known, head, data, n):
+            self.head_status = DONE
+        else:
+            head_begin(head)
+            self.head_status = head_read(head, data, n)
+            if self.head_status == DONE:
+                head_remember(known, head, data)
         if (self.head_status == DONE and is_bid(head, data) and is_post(head, data) and not head.chunked
                 and not head.expect and not head.expect_other and head.coding == IDENTITY
                 and 0 < head.content_length <= min(n - head.next, self.shared.max_body_bytes)):
@@ -335,10 +333,15 @@ cdef class BidProtocol(Backlog):
         cdef const char* out = NULL
         cdef Py_ssize_t out_n = 0
         cdef bytes packed = None
+        cdef Outbox outbox = self.shared.out
+        cdef BidHandler handler = self.shared.handler
+        cdef Py_ssize_t head_n
         cdef bint close = self.head.close or (last and self.shared.draining)
         cdef Ending ending = CLOSES if close else STAYS if self.head.minor else STAYS_10
         cdef int status = self.verdict
+        head_n = outbox.head_bytes(self.head.version_n, ending)
         if status == 0:
+            handler.outbox, handler.head_n = outbox, head_n
             self.shared.admission.lane = 0   # for whoever answers without asking it
             self.shared.admission.head, self.shared.admission.head_n = text, self.head.next
             if self.head.coding == GZIP:
@@ -346,15 +349,19 @@ cdef class BidProtocol(Backlog):
             else:
                 status = self.shared.handler.decide(text + self.head.path_at + PREFIX_N, exchange_n,
                                                     text + self.body.at, self.body.n, self.ticket, &out, &out_n)
+            handler.head_n = 0
             self.ticket = 0
             self.lane = self.shared.admission.lane
         if status == 200:
-            if self.shared.handler.packs and out_n >= PACK_LEAST and accepts_gzip(text, self.head.next):
+            if handler.packs and out_n >= PACK_LEAST and accepts_gzip(text, self.head.next):
                 packed = pack(out, out_n)
                 out, out_n = PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed)
-            self.shared.out.json(out, out_n, packed is not None, text + self.head.version_at, self.head.version_n, ending)
+            if out == outbox.text + outbox.n + head_n:
+                outbox.json_here(out_n, head_n, text + self.head.version_at, self.head.version_n, ending)
+            else:
+                outbox.json(out, out_n, packed is not None, text + self.head.version_at, self.head.version_n, ending)
         else:
-            self.shared.out.empty(status, ending)
+            outbox.empty(status, ending)
         self.phase = IDLE
         self.since = -1
         if close:

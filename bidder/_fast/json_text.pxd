@@ -56,6 +56,18 @@ cdef extern from *:
         return !high && ascii_length(from + i) >= n - i;
     }
 
+    /* n <= 16 bytes and zeros behind them, as two words, ASCII letters in lower case where `fold`; 1 where all are ASCII.
+       Reads up to 15 bytes behind the n. */
+    static inline int short_text(const char* p, size_t n, int fold, uint64_t* words)
+    {
+        typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
+        static const uint8_t kept[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+        Bytes c = *(const Bytes*)p & *(const Bytes*)(kept + 16 - n);
+        if (fold) c |= (Bytes)(c - 'A' < 26) & 0x20;
+        memcpy(words, &c, 16);
+        return ((words[0] | words[1]) & EACH(0x80)) == 0;
+    }
+
     /* Copies n bytes and PAD zeros; 1 where all are ASCII. Reads nothing behind the n. */
     static inline int copy_text(char* to, const char* from, size_t n)
     {
@@ -144,6 +156,7 @@ cdef extern from *:
     """
     enum: PAD
     bint fold_ascii(char* to, const char* text, size_t n) noexcept nogil
+    bint short_text(const char* p, size_t n, bint fold, uint64_t* words) noexcept nogil
     bint copy_text(char* to, const char* text, size_t n) noexcept nogil
     size_t ascii_length(const char* p) noexcept nogil
     size_t short_length(const char* p) noexcept nogil

@@ -169,7 +169,7 @@ cdef class LeaseTable:
         now_is.elsewhere = held.elsewhere
         now_is.taken = taken_since(
             pace, held.lease, minute, atomic_read(&mine.taken[minute % BUCKETS]),
-            atomic_read(&mine.taken[(minute + BUCKETS - 1) % BUCKETS]),
+            atomic_read(&mine.taken[(minute + BUCKETS - 1) % BUCKETS]), atomic_read(&mine.taken[(minute + 1) % BUCKETS]),
         )
         pace_step(pace, &now_is, held.lease, now)
         throttle = throttle_of(pace, &now_is)

@@ -4,7 +4,7 @@ from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec
 from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
-from bidder._fast.book_postings cimport Plan
+from bidder._fast.book_postings cimport Plan, Posting
 from bidder._fast.book_probe cimport Probe
 from bidder._fast.book_rules cimport Version
 from bidder._fast.request cimport Imp, Reader, Str
@@ -72,11 +72,13 @@ cdef class Matcher(Probe):
     cdef uint64_t bits
     cdef void rewind(self) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
+    cdef void enter_class(self, uint64_t* accept, int64_t block) noexcept nogil
     cdef int64_t block_after(self, int64_t block) noexcept nogil
     cdef const uint64_t* summary_of(self, const uint64_t* bitmap) noexcept nogil
     cdef uint64_t open_of_request(self, int64_t window) noexcept nogil
     cdef uint64_t open_of_imp(self, int64_t window) noexcept nogil
-    cdef uint64_t open_of(self, const Plan* plan, int64_t window) noexcept nogil
+    cdef uint64_t open_of_class(self, int64_t window) noexcept nogil
+    cdef uint64_t open_of(self, const Plan* plan, const Posting* incs, const Posting* excs, int64_t window) noexcept nogil
     cdef bint next_block(self) noexcept nogil
     # The filter that refuses the request, as a bit of CampaignRec.extra; 0: none does.
     cdef uint32_t refuses(self, const CampaignRec* campaign) noexcept nogil

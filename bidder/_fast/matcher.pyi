@@ -14,6 +14,9 @@ class Matcher:
     asked: int
     """Questions about values of the last request and its imps, of which each costs the same."""
 
+    plain: bool
+    """Each request works out everything for itself, dimension by dimension in the order of the book; False at first."""
+
     def __init__(self, book: Book) -> None: ...
     @property
     def postings(self) -> int:

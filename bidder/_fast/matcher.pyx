@@ -15,6 +15,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from bidder._fast.book cimport QUARTER_S
+from bidder._fast.book_classes cimport CLASS_BLOCKS, CLASS_WINDOWS, Class
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, block_narrow, posting_blocks, posting_has
 from bidder._fast.book_probe cimport LINEAR, Probe
@@ -36,15 +37,15 @@ cdef class Matcher(Probe):
     def __cinit__(self, Book book not None):
         cdef uint32_t i
         self.book = book
-        self.attach(book.base, book.numbers)
+        self.attach(book.base, book.known, book.classes)
         self.value_ids = <const uint32_t*>book.section(S_VALUE_IDS)
         self.filters = <const Filter*>book.section(S_FILTERS)
         self.points = <const Point*>book.section(S_POINTS)
         self.multipliers = <const Multiplier*>book.section(S_MULTIPLIERS)
         self.whens = <const When*>book.section(S_WHENS)
-        for i in range(self.of_request, self.dimension_count):
-            if self.molds[i].dimension == D_DEAL:
-                self.deal_base = self.molds[i].base
+        for i in range(self.known.of_request, self.known.mold_n):
+            if self.known.molds[i].dimension == D_DEAL:
+                self.deal_base = self.known.molds[i].base
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
@@ -56,6 +57,8 @@ cdef class Matcher(Probe):
             raise MemoryError
 
     def __dealloc__(self):
+        if self.book is not None:
+            self.leave_class()
         free(self.accepted)
         free(self.accepted_at)
         free(<void*>self.nobody)
@@ -191,11 +194,24 @@ cdef class Matcher(Probe):
         cdef uint32_t n
         if self.request_window != window:
             self.request_window = window
-            self.request_open = ~<uint64_t>0
+            self.request_open = self.open_of_class(window)
             for n in range(self.request_plans):
                 if self.request_open:
-                    self.request_open &= self.open_of(&self.plans[n], window)
+                    self.request_open &= self.open_of(&self.plans[n], self.incs.items, self.excs.items, window)
         return self.request_open
+
+    cdef uint64_t open_of_class(self, int64_t window) noexcept nogil:
+        cdef Class* cls = self.cls
+        cdef uint64_t open = ~<uint64_t>0
+        cdef uint32_t n
+        if window < CLASS_WINDOWS and cls.open_known >> window & 1:
+            return cls.open[window]
+        for n in range(cls.plan_n):
+            open &= self.open_of(&cls.plans[n], cls.incs, cls.excs, window)
+        if window < CLASS_WINDOWS:
+            cls.open[window] = open
+            cls.open_known |= <uint32_t>1 << window
+        return open
 
     cdef uint64_t open_of_imp(self, int64_t window) noexcept nogil:
         cdef uint32_t n
@@ -205,10 +221,10 @@ cdef class Matcher(Probe):
             # Those of few values last: that no campaign is secure, or has the size, is told by bitmaps.
             for n in range(self.plan_count, self.request_plans, -1):
                 if self.imp_open:
-                    self.imp_open &= self.open_of(&self.plans[n - 1], window)
+                    self.imp_open &= self.open_of(&self.plans[n - 1], self.incs.items, self.excs.items, window)
         return self.imp_open
 
-    cdef uint64_t open_of(self, const Plan* plan, int64_t window) noexcept nogil:
+    cdef uint64_t open_of(self, const Plan* plan, const Posting* incs, const Posting* excs, int64_t window) noexcept nogil:
         """Bit n: this plan can leave something in block 64 * window + n."""
         cdef const Posting* posting
         cdef uint64_t open = ~<uint64_t>0
@@ -216,11 +232,11 @@ cdef class Matcher(Probe):
         if plan.base != NULL:
             open = self.summary_of(plan.base)[window]
             for n in range(plan.inc_first, plan.inc_end):
-                posting = &self.incs.items[n]
+                posting = &incs[n]
                 open |= self.summary_of(posting.dense)[window] if posting.dense != NULL else \
                     posting_blocks(posting, <uint64_t>window * 64 * BLOCK)
         for n in range(plan.exc_first, plan.exc_end):
-            posting = &self.excs.items[n]
+            posting = &excs[n]
             if posting.dense != NULL:
                 open &= ~self.summary_of(posting.dense)[window]
         return open
@@ -233,19 +249,30 @@ cdef class Matcher(Probe):
     cdef bint enter(self, int64_t block) noexcept nogil:
         """What this imp accepts of a block; False where that is nothing."""
         cdef uint64_t* accept = self.accepted + block * BLOCK_WORDS
-        cdef int64_t left
-        cdef int i
         if self.accepted_at[block] != self.serial:
             self.accepted_at[block] = self.serial
-            left = self.book.slot_count - block * BLOCK
-            for i in range(BLOCK_WORDS):
-                accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
-                left -= 64
+            self.enter_class(accept, block)
             block_narrow(accept, &self.plans[0], &self.plans[self.request_plans], self.incs.items, self.excs.items, block,
                          &self.near)
         memcpy(self.now, accept, sizeof(self.now))
         return block_narrow(self.now, &self.plans[self.request_plans], &self.plans[self.plan_count], self.incs.items,
                             self.excs.items, block, &self.near)
+
+    cdef void enter_class(self, uint64_t* accept, int64_t block) noexcept nogil:
+        """What the request's class accepts of a block."""
+        cdef Class* cls = self.cls
+        cdef int64_t left = self.book.slot_count - block * BLOCK
+        cdef int i
+        if block < CLASS_BLOCKS and cls.known >> block & 1:
+            memcpy(accept, cls.accepted[block], BLOCK_WORDS * sizeof(uint64_t))
+            return
+        for i in range(BLOCK_WORDS):
+            accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
+            left -= 64
+        block_narrow(accept, &cls.plans[0], &cls.plans[cls.plan_n], cls.incs, cls.excs, block, &self.near)
+        if block < CLASS_BLOCKS:
+            memcpy(cls.accepted[block], accept, BLOCK_WORDS * sizeof(uint64_t))
+            cls.known |= <uint32_t>1 << block
 
     # One campaign: what the index alone does not decide.
 
@@ -333,7 +360,7 @@ cdef class Matcher(Probe):
 
     @property
     def postings(self):
-        return self.incs.count + self.excs.count
+        return self.cls.inc_n + self.cls.exc_n + self.incs.count + self.excs.count
 
     def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
         return self.matches_each(reader, exchange_key, now_s, [(imp_index, None)])[0]

@@ -5,7 +5,8 @@ while the other still settles. Only workers take; only the supervisor gives.
 Money: int64 nano-USD for one impression.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from bidder._fast.shading cimport Shading
 
 cdef enum:
     BUCKETS = 16               # minutes for which what was taken is kept apart
@@ -22,7 +23,8 @@ cdef struct Purse:
     uint32_t active            # 0 or 1: the half that bids take from
     uint32_t throttle          # bid when a random 32-bit number is <= this; 2**32-1: always
     uint32_t multiplier        # of the price, 16.16 fixed point; 65536 = 1.0, never above
-    uint32_t off               # not 0: the campaign's switch is off
+    uint16_t off               # not 0: the campaign's switch is off
+    uint16_t unreserved        # part of a price, in 65536ths, that a bid need not reserve
     uint32_t pace              # what pacing wants to know again after a restart of the supervisor; 0: nothing
     Half half[2]
 
@@ -30,7 +32,11 @@ cdef struct Take:              # what a token must know of the reservation
     int64_t lease
     int64_t amount
 
-# False if the active half has less than `price`; then nothing was taken.
+# What a bid at this price (below 2**32) must reserve: at least 1.
+cdef inline int64_t reserved(const Purse* purse, int64_t price) noexcept nogil:
+    return price - (price * purse.unreserved >> 16)
+
+# False if the active half has less than a bid at this price must reserve; then nothing was taken.
 cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) noexcept nogil
 # Undo a take of this same minute (the answer could not be written).
 cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept nogil
@@ -43,6 +49,7 @@ cdef class Purses:
     cdef readonly bint private          # what is taken here stays here
     cdef readonly bint created # by this opening: books compiled before name slots of another file
     cdef object _map           # keeps the mapping alive
+    cdef public Shading shading  # how campaigns that shade their bids do so on this host; None: not at all
     cdef char* head            # first page of the file
     cdef readonly object path
     cdef uint32_t* table       # campaign -> slot + 1 of the first `indexed` slots; NULL until the first `slot_of`

@@ -10,6 +10,8 @@ from collections.abc import Collection
 from os import PathLike
 from typing import NamedTuple
 
+from bidder._fast.shading import Shading
+
 class PursesFull(Exception):
     """As many campaigns have had a purse as a file can hold; stop outbid on this host and remove the file."""
 
@@ -32,6 +34,8 @@ class PurseView(NamedTuple):
 class Purses:
     capacity: int
     private: bool
+    shading: Shading | None
+    """How campaigns that shade their bids do so on this host."""
     created: bool
     """This opening made the file: books compiled before name slots of another one and must be compiled again."""
 
@@ -65,6 +69,8 @@ class Purses:
     def purse(self, slot: int) -> PurseView: ...
     def set_pacing(self, slot: int, throttle: int, multiplier: int) -> None:
         """`throttle`: bid when a random 32-bit number is <= it. `multiplier`: 16.16 fixed point, at most 65536."""
+    def set_unreserved(self, slot: int, unreserved: int) -> None:
+        """The part of a price, in 65536ths, that bids need not reserve; 0: all of it is."""
     def set_off(self, slot: int, off: bool) -> None: ...
     def switch_off(self, campaigns: Collection[int]) -> None:
         """These, by key, and no others."""
@@ -95,6 +101,6 @@ class Purses:
         """
 
     def take(self, slot: int, price: int, minute: int) -> tuple[int, int] | None:
-        """(lease, amount) as the token carries them, or None: the open half has less, or none is open."""
+        """(lease, amount reserved) as the token carries them, or None: the open half has less, or none is open."""
     def give_back(self, slot: int, lease: int, amount: int, minute: int) -> None:
         """Undo a take of this same minute; nothing happens if the lease has left the purse."""

@@ -16,7 +16,7 @@ from collections import namedtuple
 from pathlib import Path
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport INT64_MAX
+from libc.stdint cimport INT64_MAX, uint16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -49,6 +49,7 @@ cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) n
     cdef Half* half = &purse.half[atomic_load32(&purse.active) & 1]
     cdef int64_t lease = atomic_read(&half.lease)
     cdef int64_t left
+    price = reserved(purse, price)
     if lease <= 0 or price <= 0:
         return False
     left = atomic_read(&half.left)
@@ -144,6 +145,7 @@ cdef class Purses:
             self.slots[slot].throttle = 0xFFFFFFFF
             self.slots[slot].multiplier = 65536
             self.slots[slot].off = 0
+            self.slots[slot].unreserved = 0
         memcpy(head.boot, <char*> boot, 16)
 
     @property
@@ -237,17 +239,20 @@ cdef class Purses:
         atomic_store32(&purse.multiplier, multiplier)
 
     def set_off(self, Py_ssize_t slot, bint off):
-        atomic_store32(&self._purse(slot).off, off)
+        self._purse(slot).off = off
+
+    def set_unreserved(self, Py_ssize_t slot, uint16_t unreserved):
+        self._purse(slot).unreserved = unreserved
 
     def switch_off(self, campaigns):
         cdef Py_ssize_t slot
-        cdef uint32_t off
+        cdef uint16_t off
         self.catch_up()
         wanted = frozenset(campaigns)
         for slot in range(<Py_ssize_t> (<Header*> self.head).used):
             off = self.slots[slot].campaign in wanted if wanted else 0
             if (self.slots[slot].off != 0) != off:
-                atomic_store32(&self.slots[slot].off, off)
+                self.slots[slot].off = off
 
     # -- leases
 

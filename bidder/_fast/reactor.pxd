@@ -56,6 +56,7 @@ cdef class Reactor:
     cdef Admission admission
     cdef Outbox out
     cdef int epoll
+    cdef size_t link_bytes, protocol_bytes
     cdef set links
     cdef list ended              # links that have to come to some end
     cdef list gone               # closed in this turn: events and readings may still point to them

@@ -20,6 +20,15 @@ cdef enum:
     FLOOR_SCALE = 6            # CPM in units -> nano for one impression: times 10**6
     LIST_MAX = 65_535
 
+cdef extern from *:
+    """
+    #define EXACT 9007199254740992ull
+    static const double TENS[23] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+                                    1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    """
+    uint64_t EXACT                 # up to here each whole number is a double
+    const double* TENS
+
 cdef inline char lower(char c) noexcept nogil:
     return c + 32 if c'A' <= c <= c'Z' else c
 
@@ -121,6 +130,12 @@ cdef inline const char* read_degrees(
     cdef long double value, scale = 1
     p = read_decimal(p, &d, ok, depth, spare)
     if not ok[0]:
+        return p
+    if d.digits <= EXACT and -22 <= d.exponent <= 0:
+        # Both exact as doubles, so their quotient is rounded once.
+        out[0] = <double>d.digits / TENS[-d.exponent]
+        out[0] = -out[0] if d.negative else out[0]
+        ok[0] = -top <= out[0] <= top
         return p
     value = <long double>d.digits
     if d.exponent < -60:

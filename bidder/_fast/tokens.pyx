@@ -41,10 +41,11 @@ cdef extern from "openssl/modes.h" nogil:
     ctypedef struct GCM128_CONTEXT:
         pass
     ctypedef void (*block128_f)(const unsigned char*, unsigned char*, const void*) noexcept nogil
+    ctypedef void (*ctr128_f)(const unsigned char*, unsigned char*, size_t, const void*, const unsigned char*) noexcept nogil
     GCM128_CONTEXT* CRYPTO_gcm128_new(void* key, block128_f block)
     void CRYPTO_gcm128_setiv(GCM128_CONTEXT*, const unsigned char*, size_t)
     int CRYPTO_gcm128_aad(GCM128_CONTEXT*, const unsigned char*, size_t)
-    int CRYPTO_gcm128_encrypt(GCM128_CONTEXT*, const unsigned char*, unsigned char*, size_t)
+    int CRYPTO_gcm128_encrypt_ctr32(GCM128_CONTEXT*, const unsigned char*, unsigned char*, size_t, ctr128_f)
     void CRYPTO_gcm128_tag(GCM128_CONTEXT*, unsigned char*, size_t)
     void CRYPTO_gcm128_release(GCM128_CONTEXT*)
 
@@ -75,8 +76,21 @@ cdef extern from *:
         const token_bytes text = six + 65 + ((six > 25) & 6) + ((six > 51) & -75) + ((six > 61) & -13) + ((six > 62) & 49);
         memcpy(out, &text, 16);
     }
+
+    /* out = text ^ key, n bytes, a multiple of eight; none of them overlap. */
+    static inline void eights_xored(const uint8_t* restrict text, const uint8_t* restrict key, uint8_t* restrict out, size_t n)
+    {
+        for (; n >= 8; n -= 8, text += 8, key += 8, out += 8) {
+            uint64_t a, b;
+            memcpy(&a, text, 8);
+            memcpy(&b, key, 8);
+            a ^= b;
+            memcpy(out, &a, 8);
+        }
+    }
     """
     void sixteen_chars(const uint8_t* raw, char* out) noexcept nogil
+    void eights_xored(const uint8_t* text, const uint8_t* key, uint8_t* out, size_t n) noexcept nogil
 
 SECRET_BYTES = 32
 
@@ -156,6 +170,12 @@ cdef void block_of(const unsigned char* counter, unsigned char* out, const void*
     memcpy(out, <const uint8_t*>blocks + counter[15] * BLOCK, BLOCK)
 
 
+cdef void stream_of(const unsigned char* text, unsigned char* out, size_t n, const void* blocks,
+                    const unsigned char* counter) noexcept nogil:
+    """The same for n blocks from a counter on, put over the text: the fields at once, and GCM hashes them at once."""
+    eights_xored(text, <const uint8_t*>blocks + counter[15] * BLOCK, out, n * BLOCK)
+
+
 cdef class Sealer:
     def __cinit__(self, keys):
         kid, secret = checked(keys)[0]
@@ -198,7 +218,7 @@ cdef class Sealer:
             return -1
         CRYPTO_gcm128_setiv(gcm, nonce, BID_ID_BYTES)
         if (CRYPTO_gcm128_aad(gcm, raw, HEAD) != 0
-                or CRYPTO_gcm128_encrypt(gcm, <const uint8_t*>fields, &raw[HEAD], SEALED) != 0):
+                or CRYPTO_gcm128_encrypt_ctr32(gcm, <const uint8_t*>fields, &raw[HEAD], SEALED, stream_of) != 0):
             return -1
         CRYPTO_gcm128_tag(gcm, &raw[HEAD + SEALED], TAG)
         text_of(raw, out)

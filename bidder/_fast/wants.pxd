@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from bidder._fast.leases cimport Held, LeaseTable
+from bidder._fast.odds cimport Odds
 
 cdef struct Need:              # of one campaign; nano-USD and monotonic seconds
     int64_t lease              # of which this is
@@ -19,7 +20,9 @@ cdef struct Need:              # of one campaign; nano-USD and monotonic seconds
 cdef class Wants:
     cdef LeaseTable table
     cdef Need* needs           # by slot; owned; zeroed by the kernel, so a campaign that is not shared costs nothing
+    cdef Odds* odds            # likewise
     cdef Py_ssize_t slots
+    cdef int lag               # minutes until a reservation comes back
     cdef list sent             # slots of which the last question spoke
     cdef int grow(self) except -1
     cdef bint lacks(self, int64_t left, int64_t target, const Held* held, int hosts) noexcept

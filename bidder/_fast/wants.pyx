@@ -3,20 +3,24 @@
 ask() -> (lease, amount, used) for the controller; its answer -> heard(). The rules, and why, stand in docs/leases.md:
 a host has at hand a part of what nobody has used of the hour yet, or what it uses in ten seconds, where that is more. It asks
 for more when half of that is gone, hands back what is over twice as much, and says what it has used when others should know.
+weigh() says once a second how much of its price a bid of each campaign must reserve (odds.pyx).
 A lease that ends soon keeps what it will need until then; the next hour's lease gets the rest before it begins.
 """
 
 from libc.math cimport fmin
+from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from bidder._fast.atomics cimport atomic_read
-from bidder._fast.purses cimport Half, half_lower
+from bidder._fast.odds cimport OLDEST, Odds, Room, odds_billed, odds_placed, odds_unreserved
+from bidder._fast.purses cimport Half, Purse, half_lower
 
 cdef enum:
     PARTS = 8                  # as bidder.controller.shares has them
     BIDS = 10
     TOLD = 8
+    EVENLY = 64
     WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
     SPARE = 64                 # a host alone asks for what is missing from this part on
 
@@ -28,13 +32,15 @@ cdef double LONGEST_PAUSE_S = 16.0
 
 
 cdef class Wants:
-    def __init__(self, LeaseTable table not None):
+    def __init__(self, LeaseTable table not None, int release_after_s):
         self.table = table
+        self.lag = min(OLDEST - 1, -(-release_after_s // 60) + 1)
         self.sent = []
         self.grow()
 
     def __dealloc__(self):
         free(self.needs)
+        free(self.odds)
 
     def ask(self, double now, int hosts, Py_ssize_t most):
         cdef Py_ssize_t half
@@ -113,11 +119,48 @@ cdef class Wants:
         table.queued = kept
         return found
 
+    def weigh(self, double now, int64_t minute):
+        cdef Py_ssize_t half, slot
+        cdef Held* held
+        cdef Purse* purse
+        cdef Odds* odds
+        cdef Room room
+        cdef int64_t left, used
+        cdef int which
+        cdef uint16_t unreserved
+        self.grow()
+        for half in range(self.table.halves):
+            held = &self.table.held[half]
+            slot = half >> 1
+            if not held.open:
+                continue
+            purse = &self.table.purses.slots[slot]
+            left = atomic_read(&purse.half[half & 1].left)
+            used = purse.half[half & 1].amount - left
+            odds = &self.odds[slot]
+            if used == 0 and odds.at == 0:     # it has never bid: what is not looked at takes no memory
+                if purse.unreserved:
+                    purse.unreserved = 0
+                continue
+            for which in range(2):
+                odds_billed(odds, which, self.table.held[2 * slot + which].lease, self.table.held[2 * slot + which].spent)
+            odds_placed(odds, &purse.half[half & 1], held.lease, minute, purse.unreserved, self.lag)
+            odds.at = now
+            room.price = held.price
+            room.pending = max(0, used - held.spent)
+            room.plan = held.plan if held.plan > 0 else purse.half[half & 1].amount
+            room.free = max(0, room.plan - held.elsewhere - used)
+            unreserved = odds_unreserved(odds, &room, purse.unreserved)
+            if abs(<int> unreserved - <int> purse.unreserved) > 256 or (unreserved == 0) != (purse.unreserved == 0):
+                purse.unreserved = unreserved  # bids read that line: it is not written for nothing
+
     cdef bint lacks(self, int64_t left, int64_t target, const Held* held, int hosts) noexcept:
         return left < target - (held.plan // SPARE if hosts <= 1 else target // 2)
 
     cdef bint news(self, const Need* need, const Held* held, int64_t amount, int64_t used, int hosts) noexcept:
         cdef int64_t step = max(held.plan - held.elsewhere - used, BIDS * held.price) // TOLD
+        if held.even:                          # others pace by it
+            step = max(held.plan // (EVENLY * hosts), BIDS * held.price)
         if held.limit >= 0 and need.wish != amount:
             return True
         if not need.said:
@@ -155,6 +198,7 @@ cdef class Wants:
     cdef int grow(self) except -1:
         cdef Py_ssize_t slots = self.table.halves >> 1
         cdef Need* more
+        cdef Odds* odds
         if slots <= self.slots:
             return 0
         more = <Need*> calloc(slots, sizeof(Need))
@@ -164,5 +208,12 @@ cdef class Wants:
             memcpy(more, self.needs, self.slots * sizeof(Need))
         free(self.needs)
         self.needs = more
+        odds = <Odds*> calloc(slots, sizeof(Odds))
+        if odds == NULL:
+            raise MemoryError
+        if self.slots:
+            memcpy(odds, self.odds, self.slots * sizeof(Odds))
+        free(self.odds)
+        self.odds = odds
         self.slots = slots
         return 0

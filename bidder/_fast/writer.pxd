@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
+from bidder._fast.answers cimport Outbox
 from bidder._fast.book cimport Book, CreativeRec, Piece
 from bidder._fast.request cimport Asked, Imp, Native, Reader, Str
 from bidder._fast.row cimport Row
@@ -28,8 +29,14 @@ cdef void splice_native(Splices* splices, Reader reader, const Imp* imp, const C
 cdef size_t bid_bytes(Book book, const CreativeRec* creative, const Splices* splices) noexcept nogil
 
 cdef class Writer:
-    cdef char* p               # owned
+    cdef char* p               # own, or in the outbox
     cdef size_t n, cap
+    cdef char* own             # owned
+    cdef size_t own_cap
+    cdef Outbox outbox         # None: what is written stays here
+    cdef size_t head_n
+    # What is written next goes where it is sent from, behind a head of so many bytes; 0: into memory of our own.
+    cdef void begin(self, Outbox outbox, size_t head_n) noexcept
     # False: no memory; what is written already stays. Then so many bytes may be put without asking.
     cdef bint reserve(self, size_t more) noexcept nogil
     cdef void put(self, const char* text, size_t n) noexcept nogil

@@ -186,20 +186,36 @@ cdef class Writer:
             raise MemoryError("no memory for answers")
 
     def __dealloc__(self):
-        free(self.p)
+        free(self.own)
+
+    cdef void begin(self, Outbox outbox, size_t head_n) noexcept:
+        self.n = 0
+        self.head_n = head_n
+        if head_n:
+            self.outbox = outbox
+            self.cap = 0               # what of it is room, `reserve` finds out
+        else:
+            self.p = self.own
+            self.cap = self.own_cap
 
     cdef bint reserve(self, size_t more) noexcept nogil:
         cdef size_t cap = self.cap if self.cap else <size_t>FIRST_BYTES
         cdef void* moved
+        if self.cap - self.n >= more and self.cap:
+            return True
+        if self.head_n:
+            if not self.outbox.grow(<Py_ssize_t>(self.head_n + self.n + more)):
+                return False
+            self.p = self.outbox.text + self.outbox.n + self.head_n
+            self.cap = self.outbox.capacity - self.outbox.n - self.head_n
+            return True
         while cap - self.n < more:
             cap *= 2
-        if cap == self.cap:
-            return True
-        moved = realloc(self.p, cap)
+        moved = realloc(self.own, cap)
         if moved is NULL:
             return False
-        self.p = <char*>moved
-        self.cap = cap
+        self.p = self.own = <char*>moved
+        self.cap = self.own_cap = cap
         return True
 
     cdef void put(self, const char* text, size_t n) noexcept nogil:

@@ -68,6 +68,7 @@ class Entry:
     record: CampaignRecord
     price: int
     price_max: int
+    shaded: bool
     start_s: int
     end_s: int
     includes: Aims
@@ -202,6 +203,7 @@ class RecordReader:
             record=record,
             price=price,
             price_max=times(price, raising) if raising else price,
+            shaded=body["bid"].get("shading") == "auto",
             start_s=min(max(_seconds(start), 0), FOREVER_S) if start else 0,
             end_s=min(max(_seconds(end), 0), FOREVER_S) if end else FOREVER_S,
             includes=includes,

@@ -131,9 +131,10 @@ def campaign_check(exchanges: Collection[str]) -> Check:
                 default={"pacing": "asap", "timezone": "UTC"},
             ),
             "bid": Key(
-                table({"cpm_usd": Key(CPM, required=True), "shading": Key(one_of("none"), default="none")}),
+                table({"cpm_usd": Key(CPM, required=True), "shading": Key(one_of("none", "auto"), default="none")}),
                 required=True,
             ),
+            "conversion": Key(table({"click_window_s": Key(integer(60, 31_536_000), required=True)})),
             "targeting": Key(_targeting(entries), default={}),
             "multipliers": Key(list_of(_multiplier(entries), unique=False, most=MAX_MULTIPLIERS), default=[]),
             "frequency": Key(
@@ -161,6 +162,8 @@ def campaign_check(exchanges: Collection[str]) -> Check:
         body = whole(value, at, report)
         if len(report) == before:
             _across(body, report)
+            if body["conversion"] is None:
+                del body["conversion"]
         return body
 
     return check

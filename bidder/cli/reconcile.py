@@ -23,7 +23,10 @@ TOLERANCE_USD = "0.005"
 def configure(parser: argparse.ArgumentParser) -> None:
     """What to look at."""
     parser.add_argument("--day", metavar="DATE", help="the UTC day whose bids are added up (default: yesterday)")
-    parser.add_argument("--no-stream", action="store_true", help="leave out what the spool of this host holds")
+    parser.add_argument(
+        "--spool", type=Path, metavar="DIR", help="whose notices to look for (default: this host's spool)"
+    )
+    parser.add_argument("--no-stream", action="store_true", help="look for no notices")
     parser.add_argument(
         "--sample", type=int, metavar="N", help="look at one bid of the stream in N (default: by its size)"
     )
@@ -71,9 +74,9 @@ def _books(context: Context, args: argparse.Namespace) -> "list[Difference]":
     except ValueError:
         raise CliError(f"--day {args.day}: a date as 2026-01-31 is wanted") from None
     found = books(context.dsn, day)
-    if not args.no_stream and context.settings.stream.backend == "spool":
+    if args.spool or (not args.no_stream and context.settings.stream.backend == "spool"):
         rules = {row.key: SPEND_KINDS[row.spend_on] for row in context.settings.exchanges.values()}
-        found += stream(context.dsn, args.state / "spool", rules, args.sample)
+        found += stream(context.dsn, args.spool or args.state / "spool", rules, args.sample)
     return found
 
 

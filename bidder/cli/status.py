@@ -15,6 +15,7 @@ NAME = "status"
 HELP = "Show every process of this host: role, pid, address, build, book revision, health."
 ASK_S = 2.0
 WORKER_FACTS = ("book_revision", "connections", "unread_connections")
+SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "held", "users")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +62,7 @@ def _status(state: Path) -> dict[str, Any]:
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}
         if row["role"] == "supervisor":
-            row |= {key: details.get(key) for key in ("book_revision", "overrides", "switches", "tracker_healthy")}
+            row |= {key: details.get(key) for key in SUPERVISOR_FACTS}
     return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
 
 
@@ -106,5 +107,7 @@ def _table(status: dict[str, Any]) -> None:
         switches = row.get("switches") or {}
         off = [*(["everything"] if switches.get("everything") else []), *switches.get("exchanges", [])]
         off += [f"campaign key {key}" for key in switches.get("campaigns", [])]
+        if row.get("held"):
+            print(f"no bids: notices could not be acknowledged: {row['held']}")
         if off:
             print(f"switched off: {', '.join(off)}")

@@ -1,9 +1,9 @@
 """Traffic curves: what part of a week's traffic comes in which hour? For the plans of even budgets.
 
 learn() once an hour: rollup.traffic_minute -> curves of (exchange, country), and where each campaign bids
-Curves.of(): a campaign's curve is that of the places where it bids, each as likely to get a bid as it was so far, so its
-own pacing does not teach it when traffic comes. A campaign that never bid has the pool's curve: all traffic. With less
-than a day learned, every curve is flat. An hour of the week not seen yet is as the same hour of other days.
+Curves.of(): a campaign's curve is that of the places where it bids, each as likely to get a bid as it was so far, so
+its own pacing does not teach it when traffic comes. A campaign that never bid has the pool's curve: all traffic. With
+less than a day learned, every curve is flat. An hour of the week not seen yet is as the same hour of other days.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

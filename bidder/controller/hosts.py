@@ -12,6 +12,7 @@ class Hosts:
 
     def __init__(self) -> None:
         self._asked: dict[str, datetime] = {}  # as written
+        self.silent: list[str] = []  # that have asked before, and do not any more
 
     def count(self, cursor: Any, host: str, now: datetime) -> int:
         """How many hosts are there, now that this one asks? `now`: aware, may be set back."""
@@ -22,6 +23,8 @@ class Hosts:
                 " ON CONFLICT (host) DO UPDATE SET asked_at = EXCLUDED.asked_at",
                 (host, now),
             )
-            cursor.execute("SELECT host, asked_at FROM ledger.host WHERE asked_at > %s", (now - LIVES,))
-            self._asked = dict(cursor.fetchall())
+            cursor.execute("SELECT host, asked_at FROM ledger.host")
+            known = dict(cursor.fetchall())
+            self._asked = {name: at for name, at in known.items() if abs(now - at) < LIVES}
+            self.silent = sorted(known.keys() - self._asked.keys())
         return sum(abs(now - asked) < LIVES for asked in self._asked.values())

@@ -11,7 +11,7 @@ The cost of a sync goes with what has changed (due.py, listing.py) and what host
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,12 +24,14 @@ from bidder.controller.budget import BudgetHour
 from bidder.controller.curves import FLAT, Curves
 from bidder.controller.hosts import Hosts
 from bidder.controller.listing import Seen
+from bidder.controller.shades import ShadeTable
 from bidder.controller.shares import Account, Out, room
 from bidder.controller.streams import Streams
 from bidder.money.units import nano_from_usd
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
 
+JUMP_S = 5.0  # a clock that moves so far against the monotonic one was set
 FRESH_S = 5.0  # totals older than this give nothing back
 BATCH = 2_000  # campaigns looked at in one sync
 CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are worked out again
@@ -37,8 +39,8 @@ CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are 
 _CLOSE = """
 UPDATE ledger.lease SET closed_at = %(now)s WHERE id IN (
     SELECT id FROM ledger.lease
-    WHERE host = %(host)s AND closed_at IS NULL AND settle_until <= %(booked)s LIMIT %(most)s)
-RETURNING campaign, hour + interval '1 hour' > %(now)s
+    WHERE host = ANY(%(whose)s) AND closed_at IS NULL AND settle_until <= %(booked)s LIMIT %(most)s)
+RETURNING campaign, host = %(host)s AND hour + interval '1 hour' > %(now)s
 """
 _CEILINGS = """
 UPDATE ledger.lease l SET amount_nano = v.ceiling FROM (VALUES %s) AS v (id, ceiling, host, now)
@@ -55,8 +57,12 @@ _WHOSE = "SELECT id, campaign FROM ledger.lease WHERE id = ANY(%s) AND host = %s
 class LeaseOffice:
     """Grants and reports leases; one transaction a sync, one office at a time for the same campaign."""
 
-    def __init__(self, money: Money) -> None:
+    def __init__(self, money: Money, monotonic: Callable[[], float] | None = None) -> None:
+        """`monotonic`: by which it is noticed that the clock was set; None: it never is."""
         self._money = money
+        self._monotonic = monotonic
+        self._ahead: float | None = None  # of the clock, before the monotonic one
+        self._trusted_at = float("-inf")
         self._unbudgeted = int(nano_from_usd(money.unbudgeted_hour_usd))
         self.forget()
 
@@ -67,6 +73,7 @@ class LeaseOffice:
         self._turns: dict[str, int] = {}  # of the last answer given to each host
         self._hosts = Hosts()
         self._curves = Curves()
+        self._shades = ShadeTable()
         self._streams = Streams()
 
     def learned(self) -> None:
@@ -92,6 +99,7 @@ class LeaseOffice:
             wants = {lease: (amount, used) for lease, amount, used in (request.wants or [])} if heard else {}
             self._grant(cursor, request, look.campaigns, wants, hosts, now)
             open_minute = int((now.timestamp() - self._money.release_after_s) // 60) - 1
+            shades = self._shades.current(cursor, now) if request.shades is not None else None
             told = listing.tell(cursor, host, seen, now, open_minute, listing.PAGE if in_parts else None)
         self._looked[host] = look.after  # not before it is committed
         self._turns[host] = turn + 1
@@ -107,6 +115,7 @@ class LeaseOffice:
             partial=told.more,
             hosts=hosts,
             heard=heard,
+            shades=shades if shades is not None and shades.version != request.shades else None,
         )
 
     def _free(
@@ -117,9 +126,10 @@ class LeaseOffice:
         Are there more to close than fit into one sync? And campaigns whose lease was closed before its hour is over.
         """
         closed = []
-        if behind_s < float("inf"):
+        if self._clock_tells(now) and behind_s < float("inf"):
             booked = now - timedelta(seconds=max(0.0, behind_s - FRESH_S))
-            cursor.execute(_CLOSE, {"now": now, "booked": booked, "host": host, "most": CLOSINGS})
+            whose = [host, *self._hosts.silent]  # who never asks again has no other to do it
+            cursor.execute(_CLOSE, {"now": now, "booked": booked, "host": host, "whose": whose, "most": CLOSINGS})
             closed = cursor.fetchall()
         crowded = len(closed) == CLOSINGS
         freed = {campaign for campaign, _ in closed}
@@ -129,6 +139,17 @@ class LeaseOffice:
         if freed:
             cursor.execute(_HUNGRY, (sorted(freed), now))
         return crowded, {campaign for campaign, early in closed if early}
+
+    def _clock_tells(self, now: datetime) -> bool:
+        """Where our clock was set, nothing closes by it until the reservations that are out have come back."""
+        if self._monotonic is None:
+            return True
+        at = self._monotonic()
+        ahead = now.timestamp() - at
+        if self._ahead is not None and abs(ahead - self._ahead) > JUMP_S:
+            self._trusted_at = at + self._money.release_after_s + 60
+        self._ahead = ahead
+        return at >= self._trusted_at
 
     def _grant(
         self, cursor: Any, request: LeaseSync, campaigns: set[int], wants: dict[int, tuple[int, int]], hosts: int,

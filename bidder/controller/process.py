@@ -93,7 +93,7 @@ class Controller:
         self.log = logs.get("controller")
         self._rates = RateFile(state, settings.currency, self.log)
         self.published: Publication | None = None
-        self.database = Database(dsn, LeaseOffice(settings.money), settings)
+        self.database = Database(dsn, LeaseOffice(settings.money, time.monotonic), settings)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
         servers = [address(server) for server in settings.memcached.servers]
         self._memcached = (

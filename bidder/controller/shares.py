@@ -15,6 +15,7 @@ from bidder.controller.curves import FLAT, Curve
 
 PARTS = 8  # of what is left, each host has about one part in so many times the hosts at hand
 BIDS = 10  # or so many bids, where that is more
+EVENLY = 64  # or, where they spend evenly, by this part of the plan
 TOLD = 8  # what others have used is told again where it has moved by this part of what is left
 
 
@@ -135,6 +136,8 @@ class Account:
         plan = self.most(hour, outs) if self.campaign.budgeted else 0
         gone = sum(out.gone for out in outs) if plan else 0
         step = max(plan - gone, BIDS * self.campaign.price) // TOLD
+        if self.campaign.even:  # they pace by it
+            step = max(plan // EVENLY, BIDS * self.campaign.price)
         for out in outs:
             if not out.takes:
                 continue

@@ -54,6 +54,7 @@ class KinesisStream:
     ) -> None:
         self.id = f"kinesis/{name}"
         self.refused = 0  # appends for which there was no room
+        self.commits = 0  # calls that made notices durable
         self._name = name
         self._client = client
         self._monotonic = monotonic
@@ -211,6 +212,7 @@ class KinesisStream:
                 {"Data": parcel.data, "PartitionKey": f"{self._chance.getrandbits(64):016x}"} for parcel in parcels
             ],
         )
+        self.commits += 1
         left, why = [], None
         for parcel, result in zip(parcels, answer["Records"], strict=True):
             if result.get("ErrorCode"):

@@ -72,6 +72,7 @@ class Spool:
                 raise SpoolError(f"{directory}: {error.strerror}") from None
             raise
         self.refused = 0  # records that the disk did not take
+        self.commits = 0  # syncs that made records durable
         self._segment = -1  # descriptor; opened by the first record
         self._segment_start = self._durable
         self._segment_began = 0.0
@@ -199,6 +200,7 @@ class Spool:
             self._queued -= len(data)
             if refusal is None:
                 self._durable += len(data)
+                self.commits += bool(data)
             else:
                 self.refused += sum(1 for part, _ in batch if part)
         for part, future in batch:

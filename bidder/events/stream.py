@@ -18,7 +18,9 @@ class StreamError(Exception):
 
 
 class Stream(Protocol):
-    """The writing side. One process writes a stream."""
+    """The writing side."""
+
+    commits: int  # syncs or calls so far that made notices durable
 
     @property
     def id(self) -> str:

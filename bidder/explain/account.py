@@ -32,6 +32,7 @@ class Verdict:
     reason: Reason
     predicate: str
     price: int | None  # that it bids, where it may
+    shading: str = ""  # how that was lowered, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ def explain(stage: Stage, exchange: str, body: bytes, *, most: int | None, only:
         (imp,) = [imp for imp in imps if imp.id == bid["impid"] and not imp.predicate]
         imp.wins.append(Win(bid["cid"], bid["crid"], bid["price"], bid.get("dealid")))
         imp.verdicts = [
-            replace(one, outcome="wins", predicate="") if one.campaign == bid["cid"] else one for one in imp.verdicts
+            replace(one, outcome="wins", predicate=one.shading) if one.campaign == bid["cid"] else one
+            for one in imp.verdicts
         ]
     if not bids:
         account.reason = max((imp.reason for imp in imps), key=lambda reason: reason.rank)
@@ -189,8 +191,10 @@ def _imp(
         name = explainer.campaign_id(slot) or f"slot {slot}"
         if slot in standing:
             best, own = candidates[0], standing[slot]
-            said = "" if own is best else _outranked(own, best, explainer.campaign_id(best[0]) or "")
-            account.verdicts.append(Verdict(name, "outranked", Reason.NONE, said, own[2]))
+            lost = "" if own is best else _outranked(own, best, explainer.campaign_id(best[0]) or "")
+            shading = _shading(own)
+            said = "; ".join(part for part in (lost, shading) if part)
+            account.verdicts.append(Verdict(name, "outranked", Reason.NONE, said, own[2], shading))
         else:
             reason = Reason(reasons[slot])
             account.verdicts.append(
@@ -224,6 +228,11 @@ def _closest(reasons: bytearray, present: list[Reason], candidates: list[int], m
         candidates = candidates[: max(most - len(fallen), most // 2)]
         fallen = fallen[: most - len(candidates)]
     return candidates + fallen
+
+
+def _shading(own: tuple[int, ...]) -> str:
+    """Of one that bids less than it might: the winner pays its bid."""
+    return f"shading: {cpm(own[2])} of {cpm(own[5])} USD" if own[2] < own[5] else ""
 
 
 def _outranked(own: tuple[int, ...], best: tuple[int, ...], winner: str) -> str:

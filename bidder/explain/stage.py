@@ -18,6 +18,7 @@ from bidder._fast.explain import Explainer
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
+from bidder._fast.shading import Shading
 from bidder.campaigns import snapshot
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import Campaign
@@ -63,10 +64,13 @@ def of_host(state: Path, settings: Settings, *, clock: Clock | None = None, seed
     """The host in this state directory, running or not. BookError, MappingError: it has nothing to look at."""
     book = snapshot.current(state)
     shared = state / "shm"
+    purses = Purses(shared / "purses", private=True)
+    if (shared / "shading").exists():
+        purses.shading = Shading(shared / "shading", private=True)
     return look_at(
         settings,
         book,
-        Purses(shared / "purses", private=True),
+        purses,
         caps_table(state, settings, private=True),
         Board(shared / "board", private=True),
         segments=SegmentTable(shared / "segments") if (shared / "segments").exists() else None,

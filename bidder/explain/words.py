@@ -192,7 +192,9 @@ def _of_auction(reason: Reason, case: Case) -> str:
         case Reason.PURSE_EMPTY:
             if purse is None or not purse["lease"]:
                 return "budget: this host has no lease on it now"
-            return f"budget: {usd_text(purse['left'])} USD left of the lease, {usd_text(facts['paced'])} wanted"
+            return f"budget: {usd_text(purse['left'])} USD left of the lease, {usd_text(purse['wanted'])} wanted"
+        case Reason.USER:
+            return "frequency: nothing is known of the user here yet, and users.first_touch says not to bid then"
         case Reason.FREQUENCY:
             caps = [f"{n} per {s} s" for n, s, _ in facts["frequency"]]
             return f"frequency: {listed(caps)} {'used up' if case.request['user'] else 'and no user to count by'}"

@@ -47,7 +47,7 @@ class LeaseKeeper:
         self.seen = ""  # to be told in the next question
         self._purses = purses
         self._table = LeaseTable(purses)
-        self._wants = Wants(self._table)
+        self._wants = Wants(self._table, release_after_s)
         self._hosts = 1  # that share budgets with this one, itself among them
         self._release_after_s = release_after_s
         self._clock = clock
@@ -154,7 +154,11 @@ class LeaseKeeper:
             self._expired = due
 
     def pace(self, now: float) -> None:
-        """Once a second: how freely may each campaign spend now? See bidder/_fast/pacing.pyx."""
+        """Once a second: how freely may each campaign spend now, and how much of a price must a bid reserve?
+
+        See bidder/_fast/pacing.pyx and odds.pyx.
+        """
+        self._wants.weigh(now, self._minute())
         self._table.pace(now, self._minute())
 
     def _watch(self, now: float) -> None:

@@ -1,6 +1,7 @@
 """Keeps a host's leases in step with the controller: asks, and applies the answer. No SQL here."""
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable
 
@@ -8,7 +9,8 @@ import msgspec
 import tornado.httpclient
 
 from bidder.money.leases import LeaseKeeper
-from bidder.money.wire import LeaseState, LeaseSync
+from bidder.money.shading import STEPS, Shading
+from bidder.money.wire import LeaseState, LeaseSync, Shades
 from bidder.ops import log as logs
 
 TIMEOUT_S = 5.0  # an hour that begins or ends for thousands of campaigns takes a second or two an answer
@@ -20,12 +22,13 @@ class LeaseSyncer:
     """Asks the controller at `url` every `every_s` seconds, applies what it says, and turns the keeper's clock.
 
     `healthy`: may this host's notices be acknowledged now? `revision`: of the book that is served.
+    `shading`: kept as the controller has it.
     While the controller is away the keeper lives on what it has, and gives nothing back.
     """
 
     def __init__(
         self, keeper: LeaseKeeper, host: str, url: str, every_s: float, healthy: Callable[[], bool],
-        revision: Callable[[], int],
+        revision: Callable[[], int], shading: Shading,
     ) -> None:  # fmt: skip
         self._keeper = keeper
         self._host = host
@@ -35,6 +38,8 @@ class LeaseSyncer:
         self._revision = revision
         self._client = tornado.httpclient.AsyncHTTPClient(force_instance=True)
         self._log = logs.get("supervisor")
+        self._shading = shading
+        self._shades = ""  # version of what `shading` has
         self._away = False
 
     async def run(self) -> None:
@@ -65,6 +70,7 @@ class LeaseSyncer:
             ceilings=self._keeper.ceilings(time.monotonic()),
             seen=self._keeper.seen,
             wants=self._keeper.wants(time.monotonic()),
+            shades=self._shades,
         )
         try:
             answer = await self._client.fetch(
@@ -81,4 +87,15 @@ class LeaseSyncer:
         self._away = False
         self._keeper.apply(state, time.monotonic(), complete=healthy)
         self._keeper.tick(time.monotonic())
+        if state.shades is not None:
+            self._shade(state.shades)
         return state.more
+
+    def _shade(self, shades: Shades) -> None:
+        """For the workers, who look into the same file."""
+        for key, packed in shades.classes:
+            if not self._shading.put(key, struct.unpack(f"<{STEPS}H", packed)):
+                self._log.warning("there is no room for more classes of placements: the others are not shaded")
+                break
+        self._shading.keep([key for key, _ in shades.classes])
+        self._shades = shades.version

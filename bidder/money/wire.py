@@ -24,6 +24,7 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
     # Less: it has lowered it already, so that it can cost no more. `used`: what of it is spent or reserved.
     # None: a host that lives on what it gets.
     wants: list[tuple[int, int, int]] | None = None
+    shades: str | None = None  # version of those that it has; "": none yet; None: it knows of none
 
 
 class Lease(msgspec.Struct, array_like=True, frozen=True):
@@ -50,6 +51,13 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
     passes_on: bool = False  # what it does not need at its end, the next hour's lease has at its beginning
 
 
+class Shades(msgspec.Struct, array_like=True, frozen=True):
+    """How hosts shade bids, see bidder.money.shading."""
+
+    version: str
+    classes: list[tuple[int, bytes]]  # class of placements, 64 shares as u16 LE
+
+
 class LeaseState(msgspec.Struct, array_like=True, frozen=True):
     """The controller answers: leases of this host that are not closed, and which it may forget."""
 
@@ -66,3 +74,4 @@ class LeaseState(msgspec.Struct, array_like=True, frozen=True):
     # `wants` and `ceilings` were taken in. They are not where `seen` is not that of the last answer given to this host:
     # the question was overtaken by a later one, or the answer before got lost. They are to be said again.
     heard: bool = False
+    shades: Shades | None = None  # where the host has others than these

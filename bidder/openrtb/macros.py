@@ -7,6 +7,7 @@ text -> fill_html() | fill_url() -> parts: text as it will be read, and pieces t
     {click_url:url}, {imp_url:url}, {view_url:url}  always percent-encoded, for a URL inside a page's markup
     {view_id}                       by which whoever saw the ad may be told to have converted
     {pixel}                         an image of the impression URL, in a page's markup only
+    {tag}                           a script in its place, which also says when the ad was in view; likewise
     {cachebuster}                   a text that no other bid has: its id
     {campaign_id}, {creative_id}, {advertiser}  percent-encoded, so that they are safe in HTML, URL, XML and script
 
@@ -31,13 +32,13 @@ EXCHANGE = (
 )  # fmt: skip
 # The brace comes first, so that the search goes from brace to brace.
 _OURS = re.compile(
-    r"(\{(?<!\$\{)(?:(?:click_url|imp_url|view_url)(?::url)?|view_id|pixel|cachebuster|campaign_id|creative_id|advertiser)\})"
+    r"(\{(?<!\$\{)(?:(?:click_url|imp_url|view_url)(?::url)?|view_id|pixel|tag|cachebuster|campaign_id|creative_id|advertiser)\})"
 )
 _OTHERS = {
     *("{click_url:url}", "{imp_url:url}", "{view_url:url}", "{view_id}", "{cachebuster}"),
     *("{campaign_id}", "{creative_id}", "{advertiser}"),
 }
-_TELLING = {"{pixel}", "{imp_url}", "{imp_url:url}"}
+_TELLING = {"{pixel}", "{tag}", "{imp_url}", "{imp_url:url}"}
 _LIKE_EXCHANGES = re.compile(r"\$\{(\w*)(?::\w+)?\}")
 
 
@@ -63,6 +64,9 @@ class Values(NamedTuple):
         """Of what the page or a player tells, by the tracker's name for it."""
         return [f"{self.url}/{path}/", Piece.PAGE_TOKEN]
 
+    def tag(self) -> list[Part]:
+        return ['<script src="', *self.event_url("tag"), Piece.PIXEL_PRICE, '" async></script>']
+
     def pixel(self) -> list[Part]:
         return ['<img src="', *self.imp_url(), '" width="1" height="1" alt="" style="display:none">']
 
@@ -74,6 +78,8 @@ def fill_html(text: str, values: Values) -> list[Part]:
     for part in split:
         if part == "{pixel}":
             found += values.pixel()
+        elif part == "{tag}":
+            found += values.tag()
         elif part == "{click_url}":
             found += values.click_url()
         elif part == "{imp_url}":

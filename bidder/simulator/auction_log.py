@@ -62,7 +62,7 @@ def made(seed: int, count: int) -> Iterator[Auction]:
 
     Click rates are log-normal around 0.2 %, one impression in 17 is far above. Of prices a share lies at two reserve
     prices, the rest is log-normal and goes with the click rate, weakly: others want those users too. How many compete,
-    and for how much, drifts over some ten thousands of auctions, so that no two days are alike. Clicks are drawn by pctr.
+    and for how much, drifts over some ten thousands of auctions: no two days are alike. Clicks are drawn by pctr.
     """
     random = Random(seed)
     heat, reserved = random.gauss(0, 0.6), random.gauss(0, 1)

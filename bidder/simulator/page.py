@@ -1,8 +1,8 @@
 """What shows an ad (a browser, a player, a native placement): what it would load of the markup, and where a click goes.
 
-read(adm) -> Page: of HTML the images; of VAST impressions, views and the events of a play to the end; of a native
-answer its trackers and images. Scripts are not run, wrappers not followed. Who loads what is for the courier, which goes
-to this machine only.
+read(adm) -> Page: of HTML images and scripts; of VAST impressions, views and the events of a play to the end; of a
+native answer its trackers and images. No script is run, no wrapper followed. Who loads what is for the courier, which
+goes to this machine only.
 """
 
 import json
@@ -31,7 +31,7 @@ class _Reader(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "img":
+        if tag in ("img", "script"):
             self.images += [value for name, value in attrs if name == "src" and value]
         elif tag == "a":
             self.links += [value for name, value in attrs if name == "href" and value]

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ from bidder.tracking.prices import PriceKeys
 ACKNOWLEDGE_S = 5.0  # that a notice waits for the disk before the sender is told to try again
 # Told with the token of the exchange; a conversion with a click id, and all else with the page's token.
 NOTICE_KINDS = frozenset({NoticeKind.WIN, NoticeKind.BILL, NoticeKind.LOSS})
+FLAGS = [(int(flag), str(flag.name).lower()) for flag in NoticeFlag if flag]
+WRONG = ~int(NoticeFlag.LATE)  # plain ints: enums cost ten times as much
 MOST_ERROR_CODE = 999  # VAST has three digits
 
 
@@ -112,19 +115,19 @@ class Desk:
         keys = self.price_keys.get(token.exchange, ())
         notice = read_notice(kind, token, exchange, said, self._wall_ms(), self._lives, keys, viewed)
         try:
-            async with asyncio.timeout(ACKNOWLEDGE_S):
-                await asyncio.wrap_future(self._stream.append(self._encode(notice)))
+            await _durable(self._stream.append(self._encode(notice)))
         except (StreamError, TimeoutError) as error:
             self._counts["unavailable"] += 1
             self._log.error("notice not taken", reason=str(error) or f"no answer of the disk in {ACKNOWLEDGE_S:g} s")
             return Receipt(Verdict.UNAVAILABLE)
-        if notice.flags & ~NoticeFlag.LATE == 0:
+        if not notice.flags & WRONG:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
             self.settle(kind, token)
-        for flag in NoticeFlag:
-            if notice.flags & flag:
-                self._notices[kind, str(flag.name).lower()] += 1
+        if notice.flags:
+            for flag, name in FLAGS:
+                if notice.flags & flag:
+                    self._notices[kind, name] += 1
         return Receipt(Verdict.TAKEN, token)
 
     def _opener_for(self, token_text: str) -> Opener | None:
@@ -173,3 +176,25 @@ class Desk:
         others = {name: self._counts[name] for name in ("duplicates", "forged", "test", "unavailable")}
         errors = {str(code): n for code, n in sorted(self._player_errors.items())}
         return {"notices": written, **others, "player_errors": errors, "underway": self.underway}
+
+
+async def _durable(appended: "Future[int]") -> None:
+    """Wait for the stream's word. As asyncio.timeout around wrap_future would, for a third of their time."""
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    def expire() -> None:
+        if not waiting.done():
+            waiting.set_exception(TimeoutError())
+
+    appended.add_done_callback(lambda _: loop.call_soon_threadsafe(settle))
+    timer = loop.call_later(ACKNOWLEDGE_S, expire)
+    try:
+        await waiting
+    finally:
+        timer.cancel()
+    appended.result()

@@ -26,6 +26,7 @@ from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 from bidder.tracking.desk import Desk
+from bidder.tracking.door import Door
 from bidder.tracking.handlers import Shared, application
 from bidder.tracking.notice import Lives
 from bidder.tracking.sources import Landings, PriceKeyFiles
@@ -62,7 +63,7 @@ class Tracker:
         await self._refresh()
         shared = Shared(self._desk, self._landings.url, self._log, self._users.statistics)
         server = HTTPServer(
-            application(shared, self._users.routes(shared)),
+            Door(shared, application(shared, self._users.routes(shared))),
             max_header_size=MAX_HEADER,
             max_body_size=MAX_BODY,
             max_buffer_size=MAX_HEADER + MAX_BODY,
@@ -142,6 +143,7 @@ class Tracker:
             "stream": self._stream.id,
             "position": self._stream.position,
             "durable": self._stream.durable,
+            "commits": self._stream.commits,
             "book_revision": self._landings.revision,
         }
 

@@ -19,7 +19,7 @@ from bidder.users.pixels import SEGMENT
 
 MOST_ID = 256
 MOST_TTL_S = 366 * 86_400
-ATTEMPTS = 50
+ATTEMPTS = 20
 RETRY_S = 0.1
 ROWS_UNDER_WAY = 4
 

@@ -15,12 +15,14 @@ from collections.abc import Callable
 from bidder._fast.acquaintances import Acquaintances
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.segments import SegmentTable
+from bidder.ops.log import get
 from bidder.settings import Users
 from bidder.users.profile import Profile
 from bidder.users.store import UserStore
 
 BATCH = 256
 PAUSE_S = 0.02
+PAUSE_AFTER_ERROR_S = 1.0
 
 
 class UserKeeper:
@@ -41,13 +43,20 @@ class UserKeeper:
         self._store = store
         self._settings = settings
         self._wall = wall
+        self._log = get("users")
         self.counts: Counter[str] = Counter()  # asked, found, unanswered, carried
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; an error of ours is said, and the rest goes on."""
         while True:
-            if self._store is None or not await self.turn():
-                await asyncio.sleep(PAUSE_S)
+            pause_s = PAUSE_S
+            try:
+                if self._store is not None and await self.turn():
+                    continue
+            except Exception as error:
+                self._log.exception("users are not asked for", exc=error)
+                pause_s = PAUSE_AFTER_ERROR_S
+            await asyncio.sleep(pause_s)
 
     async def turn(self) -> bool:
         """Ask for those who wait, once; False: nobody waits, or the store would not answer."""

@@ -13,12 +13,15 @@ from collections.abc import Callable
 
 from bidder._fast.frequency import PERIOD_S
 from bidder._fast.identity import Identity
+from bidder.cache import Entry, Local
 from bidder.settings import Users
 from bidder.users.profile import Profile
 from bidder.users.store import UserStore
 
 OF_IFA, OF_BUYERUID, OF_USER_ID = 1, 2, 3  # USER_* of _fast/request.pxd
 MOST_UNDER_WAY = 256
+REPEAT_S = 60
+RECENT_BYTES = 16_000_000
 
 
 class People:
@@ -40,6 +43,7 @@ class People:
         self._wall = wall
         self._period = -1
         self._identity = Identity()
+        self._recent = Local(RECENT_BYTES)
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()  # visits, matches, dropped, failed
 
@@ -51,13 +55,25 @@ class People:
         return self._identity.digest(origin, exchange, id.encode("utf-8", "replace"))
 
     def visited(self, own_id: str, segment: str) -> None:
-        """Our user was where this segment is set."""
-        self._begin("visits", self._visit(self.digest(OF_BUYERUID, 0, own_id), segment))
+        """Our user was where this segment is set; a visit soon after another changes nothing and asks nobody."""
+        digest = self.digest(OF_BUYERUID, 0, own_id)
+        if self._lately(f"{digest:x} {segment}"):
+            self.counts["repeats"] += 1
+            return
+        self._begin("visits", self._visit(digest, segment))
 
     def matched(self, own_id: str, exchange: int, uid: str) -> None:
         """Our user is `uid` at this exchange."""
         own, other = self.digest(OF_BUYERUID, 0, own_id), self.digest(OF_USER_ID, exchange, uid)
         self._begin("matches", self._match(own, other))
+
+    def _lately(self, what: str) -> bool:
+        """Was this so within the last REPEAT_S? From now on it is."""
+        now_s = self._wall()
+        if self._recent.get(what, now_s) is not None:
+            return True
+        self._recent.put(what, Entry(None, now_s + REPEAT_S, now_s + REPEAT_S))
+        return False
 
     async def set_segment(self, digest: int, segment: str, ttl_s: int) -> bool:
         """False: the store did not take it."""

@@ -28,6 +28,7 @@ import msgspec
 import psycopg2
 
 from aggregator.migrate import migrate
+from aggregator.money import BATCH_NOTICES
 from bidder.embedded.postgres import Postgres
 from bidder.events.schema import Notice, NoticeKind
 from bidder.events.spool import Spool
@@ -36,6 +37,7 @@ from tests.bench import table
 from tests.bench.servers import family, last_core, pin
 
 RATE = 5_000
+STUCK_S = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
 CAMPAIGNS = 10_000
 EXCHANGES, COUNTRIES, SYSTEMS, SIZES = 8, 12, 4, 6
@@ -44,8 +46,10 @@ APART = 3_000  # events between a win and its bill: some 0.6 s
 PROGRAM = """
 import sys
 from pathlib import Path
+from aggregator import money
 from aggregator.process import run
 from bidder.settings import load
+money.BATCH_NOTICES = int(sys.argv[3])
 run(Path(sys.argv[1]), load(None), sys.argv[2])
 """
 LEAF = """
@@ -166,11 +170,13 @@ def cpu_s(pids: list[int]) -> float:
 
 
 @contextmanager
-def aggregator(state: Path, dsn: str) -> Iterator[int]:
-    """The process; its pid."""
+def aggregator(state: Path, dsn: str, batch: int) -> Iterator[int]:
+    """The process, which books up to `batch` notices at once; its pid."""
     environ = dict(os.environ) | {"OUTBID_BIDDER_BUS_LISTEN": f"127.0.0.1:{free_ports.free_port()}"}
     with (state / "log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(state), dsn], env=environ, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(state), dsn, str(batch)], env=environ, stderr=log
+        )
     try:
         yield process.pid
     finally:
@@ -178,21 +184,21 @@ def aggregator(state: Path, dsn: str) -> Iterator[int]:
         process.wait(30)
 
 
-def measure(postgres: Postgres, dsn: str, state: Path, count: int, hour: int) -> dict[str, Any]:
+def measure(postgres: Postgres, state: Path, count: int, hour: int, batch: int) -> dict[str, Any]:
     """Events through a real aggregator."""
     end = spooled(state, count, hour)
-    server = postgres.pid
+    server, dsn = postgres.pid, postgres.dsn
     assert server is not None
-    with closing(psycopg2.connect(dsn)) as db, aggregator(state, dsn) as pid:
+    with closing(psycopg2.connect(dsn)) as db, aggregator(state, dsn, batch) as pid:
         db.autocommit = True
         with db.cursor() as cursor:
-            _wait(cursor, 1)
+            _wait(cursor, 1, state / "log")
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'outbid aggregator money'")
             for one in (pid, *(backend for (backend,) in cursor.fetchall())):
                 pin(one, last_core())
             from_position, booked = _place(cursor)
             before, began = (cpu_s([pid]), cpu_s(family(server))), time.monotonic()
-            _wait(cursor, end)
+            _wait(cursor, end, state / "log")
             wall = time.monotonic() - began
             ours, theirs = cpu_s([pid]) - before[0], cpu_s(family(server)) - before[1]
             after_position, total = _place(cursor)
@@ -202,6 +208,7 @@ def measure(postgres: Postgres, dsn: str, state: Path, count: int, hour: int) ->
     done = total - booked
     return {
         "events": done,
+        "batch": batch,
         "aggregator CPU s/100k": ours / done * 1e5,
         "postgres CPU s/100k": theirs / done * 1e5,
         "us/event": (ours + theirs) / done * 1e6,
@@ -216,8 +223,14 @@ def _place(cursor: Any) -> tuple[int, int]:
     return int(position), int(notices)
 
 
-def _wait(cursor: Any, position: int) -> None:
-    while _place(cursor)[0] < position:
+def _wait(cursor: Any, position: int, log: Path) -> None:
+    """Until the stream is booked so far; SystemExit, with what the aggregator said last, where nothing moves."""
+    last, moved = -1, time.monotonic()
+    while (reached := _place(cursor)[0]) < position:
+        if reached > last:
+            last, moved = reached, time.monotonic()
+        elif time.monotonic() - moved > STUCK_S:
+            raise SystemExit(f"the aggregator does not get on: {log.read_text().strip().splitlines()[-1:]}")
         time.sleep(0.02)
 
 
@@ -226,6 +239,7 @@ def main(arguments: list[str]) -> int:
     parser = table.parser("money", __doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--bids-an-hour", type=int, default=18_000_000, help="rows of the leaves that are touched")
+    parser.add_argument("--batch", type=int, default=BATCH_NOTICES, help="events booked at once, at most")
     parser.add_argument("--rollup-rows", type=int, default=3_000_000, help="of the day, in rollup.notice_minute")
     args = parser.parse_args(arguments)
     facts = table.machine()
@@ -238,7 +252,7 @@ def main(arguments: list[str]) -> int:
             hour = int(time.time()) // 3600 - 1
             print(f"preparing {2 * args.bids_an_hour:,} bids of history", file=sys.stderr)
             prepare(postgres.dsn, hour, args.bids_an_hour, args.rollup_rows)
-            row = measure(postgres, postgres.dsn, state, args.events, hour)
+            row = measure(postgres, state, args.events, hour, args.batch)
         finally:
             postgres.stop()
             postgres.erase()

@@ -253,6 +253,8 @@ POST / HTTP/1.1|Host: a|Expect: @|Content-Length: 2||{}
 POST / HTTP/1.1|Host: a|Content-Type: multipart/form-data; boundary=@|Content-Length: 15||@
 POST / HTTP/1.1|Host: a|Content-Type: multipart/form-data|X: @|Content-Length: 2||{}
 POST / HTTP/1.1|Host: a|Content-Type: application/x-www-form-urlencoded|Content-Length: 20||@=%ff&=
+GET /conversion/@?value=@&@=@ HTTP/1.1|Host: a||
+GET /error/@?code=@ HTTP/1.1|Host: a||
 POST /win/@ HTTP/1.1|Host: a|Content-Type: application/x-www-form-urlencoded|Content-Length: 20||@=%ff&=
 GET /%ff%00@ HTTP/1.1|Host: a|Cookie: @="@|Range: @||
 GET / HTTP/1.1|Host: a|X-Forwarded-For: @|Referer: @|Authorization: Basic @||

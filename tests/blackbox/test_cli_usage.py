@@ -116,6 +116,9 @@ def test_wrong_usage_is_refused_by_name_in_one_line(
         ["report", "spend"],
         ["report", "delivery", "--flush"],
         ["report", "ledger", "--json"],
+        ["ledger", "accept", "--all"],
+        ["ledger", "fee", "a", "5"],
+        ["reconcile"],
         ["sql", "-c", "SELECT 1"],
         ["status"],
         ["status", "--json"],
@@ -153,6 +156,8 @@ def test_a_role_that_needs_postgres_says_so(role: str, tmp_path: Path, capsys: p
         ("[exchanges.ours]\nseat = 'x'", "exchanges.ours"),
         ("[exchanges.ours]\nkey = 2", "exchanges.ours.key"),
         ("[exchanges.openx]\nspend_on = 'luck'", "exchanges.openx.spend_on"),
+        ("[tracking]\ntoken_ttl_s = 0", "tracking.token_ttl_s: a second or more"),
+        ("[tracking]\nvideo_ttl_s = -1", "tracking.video_ttl_s: no time is negative"),
         ("[bidder\n", "line 1"),
     ],
 )

@@ -1,7 +1,9 @@
 """Users on a whole host, its memcached behind a proxy: caps, visits, lists, a store that is slow, silent or dead."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,23 @@ def test_a_loss_gives_the_cap_back_and_an_impression_keeps_it(host: Host) -> Non
     assert statistics(host)["caps"].get("beyond", 0) == 0
     wait_until(lambda: statistics(host)["caps"].get("stored") == 2, 10, "both impressions to be in the store")
     assert host.report("caps") == [{"campaign": "c-twice", "shown": 2, "beyond": 0, "given_back": 1}]
+
+
+def test_killed_processes_leave_the_caps_and_a_table_that_is_gone_comes_back_from_the_store(host: Host) -> None:
+    ann = {"device": {"ifa": "ann"}}
+    for role in ("supervisor", "tracker"):
+        (pid,) = host.pids(role)
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: host.get("bid", "/readyz")[0] == 200, 20, "the bidder to be back")
+    assert asked(host, "c-twice", **ann) == []
+    host.verb("stop", "bidder")
+    (host.state / "shm" / "frequency").unlink()  # as after a boot
+    host.verb("start", "bidder")
+    wait_until(lambda: host.get("bid", "/readyz")[0] == 200, 20, "the bidder to be back")
+    wait_until(lambda: asked(host, "c-hats"), 20, "leases")
+    assert len(asked(host, "c-twice", **ann)) == 1  # not known: bid, says the setting
+    # No answer at first, maybe: then a later request asks again.
+    wait_until(lambda: asked(host, "c-twice", **ann) == [] and keeper(host).get("found"), 20, "an answer of the store")
 
 
 def test_a_visit_is_targeted_by_the_next_requests(host: Host) -> None:

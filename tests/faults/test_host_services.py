@@ -4,6 +4,7 @@ When they are there again, every figure is that of an exchange with books of its
 """
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -126,3 +127,15 @@ def test_a_stopped_tracker_costs_nothing_once_it_is_there_again(host: Host, load
     host.verb("start", "tracker")
     more_bids(load, 100)
     audit.check(load.finish())
+
+
+def test_a_disk_that_takes_no_notices_stops_bidding_until_it_does(host: Host, load: Crowd, audit: Audit) -> None:
+    more_bids(load, 50)
+    [tracker] = host.pids("tracker")
+    limits = resource.prlimit(tracker, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))  # its disk is full
+    wait_until(lambda: "no bids: notices could not" in host.try_verb("status").stdout, 20.0, "bidding to stop")
+    assert not any(ask(host, request(DEAL, test=1)))
+    resource.prlimit(tracker, resource.RLIMIT_FSIZE, limits)
+    more_bids(load, 50)
+    books = load.finish()  # every notice was told until it was taken
+    assert audit.reports().spend == books.by_campaign()

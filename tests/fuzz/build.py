@@ -16,7 +16,7 @@ from tests.extensions import CHECKOUT, NotBuilt
 HERE = Path(__file__).resolve().parent
 LOOPS = {"fuzz_listener": HERE / "listener.pyx", "fuzz_reader": HERE / "reader.pyx"}
 DRIVEN = (
-    *("admission", "answers", "backlog", "clock", "framing", "handler", "http", "peer"),
+    *("admission", "answers", "backlog", "clock", "framing", "handler", "http", "packing", "peer"),
     *("request", "request_odd", "request_media", "request_native", "consent", "gpp", "tcf"),
 )
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"

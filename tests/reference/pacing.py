@@ -11,7 +11,7 @@ def clip(value: float, least: float, most: float) -> float:
 
 
 def plan(amount: int, into: float, tilt: float = 0.0) -> float:
-    """`into`: 0 to 1 of the hour. Two minutes' lead, then a line; tilted, its density falls from 1 + tilt to 1 - tilt."""
+    """`into`: 0 to 1 of the hour. Two minutes' lead, then a line; its density falls from 1 + tilt to 1 - tilt."""
     spent = into * (1 + tilt) - tilt * into**2
     return amount * (1 / 30 + (29 / 30) * spent)
 

@@ -128,6 +128,13 @@ def test_a_conversion_counts_with_its_value_until_its_click_is_too_long_ago() ->
     assert late.flagged == {(MINUTE, 1, 4, NoticeKind.CONVERSION, NoticeFlag.EXPIRED): [1]}
 
 
+def test_a_campaign_may_have_a_shorter_window_and_no_longer_one() -> None:
+    clicked = booked(notice(NoticeKind.CLICK)).bids  # at 5,000 ms, of campaign 4
+    for window, after_ms, counts in ((100, 100, 1), (100, 101, 0), (2 * CLICK_WINDOW_MS, CLICK_WINDOW_MS + 1, 0)):
+        booking = book([conversion(5_000 + after_ms)], clicked, RULES, click_windows_ms={4: window, 5: 1})
+        assert len(booking.bids) == counts
+
+
 def test_a_conversion_whose_click_is_booked_by_another_host_only_later_counts() -> None:
     assert measures(booked(conversion(9_000 + 2 * CLICK_WINDOW_MS)))[NoticeKind.CONVERSION - 1] == 1
 

@@ -10,7 +10,7 @@ from tests.bench import stages, table
 
 def test_each_bench_says_what_it_shows() -> None:
     found = bench.benches()
-    assert {"book", "hot", "latency", "overload", "scale", "stages"} <= found.keys()
+    assert {"book", "hot", "latency", "money", "notices", "overload", "scale", "stages"} <= found.keys()
     assert all(found.values())
 
 

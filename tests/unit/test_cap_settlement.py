@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bidder._fast.acquaintances import Acquaintances
+from bidder._fast.segments import SegmentTable
 from bidder.events.schema import CapEvent, NoticeKind
 from bidder.money.tokens import Token
 from bidder.settings import Settings, Users
+from bidder.users.keeper import UserKeeper
 from bidder.users.settle import Settlement, Told
 from bidder.users.store import UserStore
 from tests.users import a_store, notice_token, page_token, shared_table
@@ -28,7 +31,8 @@ class Host:
     """One host: a bidder and a tracker over the same table, and a clock that is set by hand."""
 
     def __init__(self, directory: Path, *rules: dict[str, Any], store: UserStore | None = None) -> None:
-        shared_table(directory / "host", NOW_S)
+        self.directory, self.store = directory, store
+        self.table = shared_table(directory / "host", NOW_S)
         (directory / "world").mkdir(parents=True)
         (directory / "world" / "frequency").symlink_to(directory / "host" / "shm" / "frequency")
         self.world = World(
@@ -218,4 +222,10 @@ def test_impressions_on_two_hosts_add_up_in_the_store_and_come_back_to_both(two_
     second.tell(NoticeKind.IMPRESSION, second.bid("shared-user")[0])
     run(written(second.settlement))
     assert not second.bid("shared-user")
-    assert first.bid("shared-user")  # it has not been told yet: by the keeper, when it asks anew
+    (late,) = first.bid("shared-user")  # it has not been told yet
+    segments = SegmentTable(first.directory / "segments", 64)
+    keeper = UserKeeper(first.table, segments, first.store, Users(), wall=lambda: first.now_s)
+    Acquaintances(first.table).ask(page_token(first.world, late).user)
+    assert run(keeper.turn())
+    first.at(3 * HOLD_S)  # the hold of that bid is over; what the other host has shown is not
+    assert not first.bid("shared-user")

@@ -219,6 +219,21 @@ def test_a_lease_shorter_than_its_hour_goes_on_while_its_host_is_healthy(db: Con
     assert host.known[first.id].take_for_s <= 45
 
 
+def test_nothing_closes_by_a_clock_that_was_set_before_what_is_out_has_come_back(db: Connection) -> None:
+    store.import_campaigns(db, [campaign()])
+    monotonic = 0.0
+    host = Host(db, LeaseOffice(Money(), lambda: monotonic))
+    lease = host.hear_all().leases[0].id
+    monotonic = 20.0
+    assert host.hear_all(NOON + timedelta(hours=2)).ended == []
+    monotonic = 679.0
+    host.hear_all(NOON + timedelta(hours=2, seconds=659))
+    assert lease in host.known
+    monotonic = 680.0
+    host.hear_all(NOON + timedelta(hours=2, seconds=660))
+    assert lease not in host.known
+
+
 def test_a_lease_that_closed_before_its_hour_ended_has_a_follower(db: Connection) -> None:
     store.import_campaigns(db, [campaign()])
     host = Host(db, LeaseOffice(Money(take_for_s=60, settle_for_s=600)))

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from bidder.outcome import Reason
 from bidder.settings import Exchange
 from bidder.simulator import macros, page
 from tests.unit.test_decision_formats import native, placement, player, video
-from tests.worlds import PUBLIC_URL, World, banner, campaign, request
+from tests.worlds import PUBLIC_URL, World, banner, campaign, imp, request
 
 MIN = "&min=${AUCTION_MIN_TO_WIN}"
 PATHS = ("start", "q1", "mid", "q3", "complete", "error", "view")
@@ -99,3 +100,11 @@ def test_an_exchange_without_notices_gets_a_tag_whose_pixel_says_what_was_paid(
     assert re.fullmatch(rf"{PUBLIC_URL}/imp/[\w-]{{124}}\?price={re.escape(shown)}", url)
     assert adm.count("/imp/") == 1
     assert page.read(adm).images == ()
+
+
+def test_the_tag_is_a_script_in_place_of_the_pixel_and_carries_the_price_likewise(tmp_path: Path) -> None:
+    here = world(tmp_path, banner(adm="<b>ad</b>{tag}"), notices=(), spend_on="impression")
+    (bid,) = here.ask(request()).bids
+    script = rf'<b>ad</b><script src="{PUBLIC_URL}/tag/[\w-]{{124}}\?price=\$\{{AUCTION_PRICE\}}" async></script>'
+    assert re.fullmatch(script, bid["adm"])
+    assert here.ask(request([imp(banner={"format": [{"w": 320, "h": 50}], "btype": [3]})])).reason == Reason.BTYPE

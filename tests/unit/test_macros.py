@@ -30,6 +30,7 @@ def text(parts: list[Part]) -> str:
         ("{view_url:url}", "https%3A%2F%2Ft.example%2Fx%2Fview%2FP", "https%3A%2F%2Ft.example%2Fx%2Fview%2FP"),
         ("{view_id}", "P", "P"),
         ("{pixel}", PIXEL, "{pixel}"),
+        ("{tag}", '<script src="https://t.example/x/tag/P" async></script>', "{tag}"),
         ("{cachebuster}", "B", "B"),
         ("{campaign_id}", "c%201", "c%201"),
         ("{creative_id}", "cr%221", "cr%221"),
@@ -53,7 +54,7 @@ def test_everything_else_in_braces_is_left_as_it_is(left: str) -> None:
         assert text(fill_url(left, VALUES)) == "{https%3A%2F%2Ft.example%2Fx%2Fclick%2FP"
 
 
-@pytest.mark.parametrize("telling", ["{pixel}", "{imp_url}", "{imp_url:url}"])
+@pytest.mark.parametrize("telling", ["{pixel}", "{tag}", "{imp_url}", "{imp_url:url}"])
 def test_a_page_that_tells_of_its_impression_gets_no_second_pixel(telling: str) -> None:
     assert fill_html(telling + "<b>ad</b>", VALUES).count(Piece.PAGE_TOKEN) == 1
     assert text(fill_html("${imp_url}", VALUES)) == "${imp_url}" + PIXEL

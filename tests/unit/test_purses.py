@@ -41,6 +41,29 @@ def test_take_refuses_when_purse_is_thinner_than_price(purses: Purses) -> None:
     assert purses.take(slot, 1, MINUTE) is None
 
 
+def test_a_bid_reserves_the_part_of_its_price_that_the_purse_says(purses: Purses) -> None:
+    slot = with_lease(purses, 1_000)
+    purses.set_unreserved(slot, 65_536 * 3 // 4)
+    assert purses.take(slot, 2_000, MINUTE) == (7, 500)
+    assert purses.take(slot, 2_001, MINUTE) is None
+    purses.set_unreserved(slot, 65_535)
+    assert purses.take(slot, 1, MINUTE) == (7, 1), "never for nothing"
+    assert purses.take(slot, 4_000_000_000, MINUTE) is None
+    assert purses.left(slot, 1) == 499
+    purses.set_unreserved(slot, 0)
+    assert purses.take(slot, 499, MINUTE) == (7, 499)
+
+
+def test_a_lease_is_lowered_no_further_than_it_is_used(purses: Purses) -> None:
+    slot = with_lease(purses, 1_000)
+    assert purses.take(slot, 600, MINUTE) == (7, 600)
+    assert not purses.lower(slot, 1, 401)
+    assert purses.lower(slot, 1, 400)
+    assert (purses.left(slot, 1), purses.half(slot, 1).amount) == (0, 600)
+    with pytest.raises(ValueError, match="by=0"):
+        purses.lower(slot, 1, 0)
+
+
 def test_nothing_is_taken_from_a_free_or_a_shut_half(purses: Purses) -> None:
     slot = purses.slot_of(100)
     assert purses.take(slot, 1, MINUTE) is None

@@ -1,6 +1,7 @@
 """Differences that were put into a real database, a real spool and an invoice are found, with their size and cause."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -177,6 +178,15 @@ def test_the_stream_is_looked_at_in_portions_and_samples(host: Host, monkeypatch
         (f"stream {host.spool.id}, one bid in 5", 2),
         (f"stream {host.spool.id}, one bid in 5", 200),
     ]
+
+
+def test_another_spool_of_the_stream_may_be_looked_at(host: Host, tmp_path: Path) -> None:
+    host.book(bill(1), bill(2))
+    copy = shutil.copytree(host.state / "spool", tmp_path / "copy")
+    run(host.dsn, "DELETE FROM ledger.bid")
+    argv = ["reconcile", "--day", "2026-03-20", "--state", str(host.state)]
+    assert main([*argv, "--no-stream"]) == 0
+    assert main([*argv, "--spool", str(copy)]) == 1
 
 
 def invoice(host: Host, *rows: str) -> Path:

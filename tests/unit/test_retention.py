@@ -13,7 +13,7 @@ import pytest
 from aggregator import retention
 from aggregator.ledger import Batch, Ledger
 from aggregator.migrate import migrate
-from aggregator.postgres import EPOCH, Link
+from aggregator.postgres import DAILY, EPOCH, Link
 from aggregator.reconcile import books
 from aggregator.retention import GivenUp, keep
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
@@ -154,10 +154,9 @@ def _break_off(*_: object) -> None:
 def test_rollups_go_day_by_day(dsn: str, link: Link) -> None:
     book(link, notice(1, 102), notice(2, 99))
     given_up = keep(dsn, settings(), NOW)
-    rollups = ("flagged", "latency", "notice", "traffic")
-    assert sorted(leaf for leaf in given_up.dropped if not leaf.startswith("bid")) == [
-        f"{name}_minute_20251213" for name in rollups
-    ]
+    assert sorted(leaf for leaf in given_up.dropped if not leaf.startswith("bid")) == sorted(
+        f"{table}_20251213" for table in DAILY
+    )
     assert run(dsn, "SELECT sum(spend_nano)::int FROM rollup.notice_minute") == [(100,)]
     assert run(dsn, "SELECT sum(spent_nano)::int FROM ledger.campaign_day") == [(200,)]
 

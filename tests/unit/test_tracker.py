@@ -14,6 +14,7 @@ from bidder.events.schema import NoticeFlag, NoticeKind
 from bidder.money.tokens import FLAG_TEST, TokenClass
 from bidder.ops.log import get
 from bidder.tracking.booked import Booked
+from bidder.tracking.door import Door
 from bidder.tracking.handlers import PIXEL, Shared, application
 from tests.trackers import LANDING, MINUTE, House, play
 
@@ -202,7 +203,8 @@ def test_neither_tokens_nor_addresses_are_logged(tmp_path: Path, capfd: pytest.C
         assert (await h.fetch(f"/bill/{token}?price=1")).code == HTTPStatus.SERVICE_UNAVAILABLE
         h.disk.error = None
         page = h.token(cls=TokenClass.PAGE)
-        server = HTTPServer(application(Shared(h.desk, broken, get("tracker"))))
+        shared = Shared(h.desk, broken, get("tracker"))
+        server = HTTPServer(Door(shared, application(shared)))
         [door] = bind_sockets(0, "127.0.0.1")
         server.add_socket(door)
         url = f"http://127.0.0.1:{door.getsockname()[1]}/click/{page}"
@@ -214,7 +216,7 @@ def test_neither_tokens_nor_addresses_are_logged(tmp_path: Path, capfd: pytest.C
 
         assert await asyncio.to_thread(log.flush, 5)
         said = capfd.readouterr().err
-        assert "handler failed" in said
+        assert "notice failed" in said
         assert not any(secret in said for secret in (token, page, "127.0.0.1", "10.9.8.7"))
 
     play(tmp_path, scene)

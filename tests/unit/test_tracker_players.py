@@ -8,6 +8,7 @@ import pytest
 from bidder.events.schema import NoticeKind
 from bidder.money.tokens import FLAG_TEST, TokenClass
 from bidder.tracking.handlers import PIXEL
+from bidder.tracking.tag import TAG
 from tests.trackers import House, play
 
 PATHS = {
@@ -30,6 +31,21 @@ def test_each_is_a_pixel_and_is_written_once(tmp_path: Path, path: str, kind: No
         assert (await h.fetch(f"/{path}/{h.token()}")).code == HTTPStatus.BAD_REQUEST
         [notice] = h.written()
         assert (notice.kind, notice.flags, notice.price) == (kind, 0, 0)
+
+    play(tmp_path, scene)
+
+
+def test_the_tag_is_an_impression_like_the_pixel_and_the_two_count_once(tmp_path: Path) -> None:
+    async def scene(h: House) -> None:
+        page = h.token(cls=TokenClass.PAGE)
+        for _ in range(2):
+            answer = await h.fetch(f"/tag/{page}?price=1")
+            assert (answer.code, answer.body) == (HTTPStatus.OK, TAG)
+            assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+            assert answer.headers["Cache-Control"] == "no-store"
+        assert (await h.fetch(f"/imp/{page}")).body == PIXEL
+        assert (await h.fetch(f"/tag/{h.token()}")).code == HTTPStatus.BAD_REQUEST
+        assert [(n.kind, n.flags) for n in h.written()] == [(NoticeKind.IMPRESSION, 0)]
 
     play(tmp_path, scene)
 

@@ -107,6 +107,16 @@ def test_a_visit_sets_a_random_cookie_and_the_segment_of_the_pixel(memcached: st
     play(memcached, scene)
 
 
+def test_a_visit_soon_after_another_asks_nobody(memcached: str) -> None:
+    async def scene(h: House) -> None:
+        own = cookies(await h.get(pixel()))["ob"]
+        for _ in range(3):
+            assert (await h.get(pixel(), cookie=f"ob={own}")).body == PIXEL
+        assert (h.people.counts["visits"], h.people.counts["repeats"]) == (1, 3)
+
+    play(memcached, scene)
+
+
 @pytest.mark.parametrize("cookie", ["ob=short", "ob=" + "!" * 22, "other=1", "ob=" + "A" * 23])
 def test_a_cookie_that_is_none_of_ours_is_replaced(memcached: str, cookie: str) -> None:
     async def scene(h: House) -> None:

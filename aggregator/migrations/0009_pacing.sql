@@ -23,3 +23,12 @@ CREATE TABLE rollup.learned_hour (hour timestamptz PRIMARY KEY);
 
 -- How much livelier the hour of a lease begins than it ends; see bidder.money.wire.Lease.
 ALTER TABLE ledger.lease ADD COLUMN tilt real NOT NULL DEFAULT 0;
+
+-- What auctions could have been won for, as exchanges tell (minimum to win), for shading. Nothing of persons, nor of campaigns.
+CREATE TABLE rollup.min_to_win_day (
+    day integer NOT NULL, -- since 1970, of the bid, UTC
+    class bigint NOT NULL, -- of placements: exchange, format, size; see bidder.money.shading
+    bin smallint NOT NULL, -- 8 times the binary logarithm of nano-USD, rounded down
+    auctions bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, class, bin)
+);
