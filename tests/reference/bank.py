@@ -117,7 +117,7 @@ class Bank:
         self.gaps: list[tuple[str, int, int, int]] = []
         self.version = 1
         self._hosts: dict[str, datetime] = {}  # when each asked for leases last, as written down
-        self._office = LeaseOffice(money)
+        self._office = LeaseOffice(money, clock)
         self._spend_on = dict(spend_on)
         self._clock = clock
         self._money, self._unbudgeted, self._page = money, unbudgeted, page
@@ -139,6 +139,7 @@ class Bank:
         """The controller has started anew, or lost its connection."""
         self._epoch += 1
         self._asked: dict[str, datetime] = {}
+        self._silent: list[str] = []  # hosts that have asked before, and do not any more
         self._turns: dict[str, int] = {}
         self._first: float | None = None
 
@@ -183,12 +184,14 @@ class Bank:
         asked = self._asked.get(host)
         if asked is None or not timedelta(0) <= now - asked < AGAIN:
             self._hosts[host] = now
-            self._asked = {each: at for each, at in self._hosts.items() if at > now - LIVES}
+            self._asked = {each: at for each, at in self._hosts.items() if abs(now - at) < LIVES}
+            self._silent = sorted(self._hosts.keys() - self._asked.keys())
         return sum(abs(now - at) < LIVES for at in self._asked.values())
 
     def _free(self, host: str, ceilings: Sequence[tuple[int, int]], behind_s: float, now: datetime) -> None:
         freed = set()
-        for lease in [lease for lease in self._of(host) if behind_s < float("inf")]:
+        tells = self._office._clock_tells(now) and behind_s < float("inf")
+        for lease in [lease for whose in (host, *self._silent) if tells for lease in self._of(whose)]:
             if lease.out.settle_until <= now - timedelta(seconds=max(0.0, behind_s - FRESH_S)):
                 self._move(lease, -max(0, lease.amount - self.spent(lease.id)))
                 self._change(lease, open=False)

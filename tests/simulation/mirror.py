@@ -62,7 +62,7 @@ class Mirror(Bank):
         **more: Any,
     ) -> None:  # fmt: skip
         self._db, self._link = db, link
-        self._real = LeaseOffice(money)
+        self._real = LeaseOffice(money, clock)
         self._ledger = Ledger(link, spend_on)
         self._writer = Writer(link)
         self._seen = {"": ""}  # of the reference -> of Postgres
