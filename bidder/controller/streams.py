@@ -1,8 +1,8 @@
 """Streams: how far behind what trackers have acknowledged are the totals in Postgres?
 
-An aggregator writes into `ops.stream` when it began to look for what its stream has that is not booked, and found nothing.
-So all that any tracker acknowledged until the oldest of these times is booked. A stream that nobody has spoken of for long
-counts no more: its host is lost, or cut off. What it holds then is the most that can be spent twice for it.
+An aggregator writes into `ops.stream` when it began to look for what its stream has that is not booked, and found
+nothing. So all that any tracker acknowledged until the oldest of these times is booked. A stream that nobody has spoken
+of for long counts no more: its host is lost, or cut off. What it holds then is the most that can be spent twice for it.
 All times here are the database's: clocks of controllers and hosts may be wrong.
 """
 
@@ -30,7 +30,7 @@ class Streams:
         self._first: datetime | None = None
 
     def behind_s(self, cursor: Any, now: datetime) -> tuple[float, float]:
-        """So many seconds are totals old where reservations come back, and where leases close; infinite: nobody knows."""
+        """How old totals are, for reservations that come back and for leases that close; infinite: nobody knows."""
         if self._first is None or now < self._first:
             self._first = now
         if (now - self._first).total_seconds() < WARM_UP_S:

@@ -10,9 +10,9 @@ Invariants, for the lease that bids take from:
 1. left = amount - spent - sum over open minutes of max(0, taken - closed), as of the last fresh answer;
    never more. Whatever is not known makes it less.
 2. A minute is open until `release_after_s` after its end. Then what it still holds comes back once, and only on
-   fresh totals: a state not `stale`, less than 3 s old and told to its end. A later bill of it still costs: `left`
-   may go below 0. Where the wall clock was set, nothing comes back by its time until that has passed since.
-3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
+   fresh totals: a state not `stale`, begun to be told less than 3 s ago and told to its end. A later bill of it still
+   costs: `left` may go below 0. Where the wall clock was set, nothing comes back by its time until that has passed
+   since. 3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
 4. At most one half of a purse is open, and none for a lease that has not begun or whose time to take is over.
    A half is emptied for another lease a second after it was shut, so no bid is in the middle of it.
 5. A supervisor that starts (its workers are dead then) shuts every half, and opens those of which it hears again,
@@ -51,7 +51,8 @@ class LeaseKeeper:
         self._hosts = 1  # that share budgets with this one, itself among them
         self._release_after_s = release_after_s
         self._clock = clock
-        self._received_at = float("-inf")
+        self._told_at = float("-inf")  # all that is known was true then, or later
+        self._partial = False
         self._ahead: float | None = None  # of the wall clock, before the monotonic one
         self._trusted_at = float("-inf")  # from then on minutes tell again how long ago a bid was
         self._fresh = False
@@ -117,7 +118,9 @@ class LeaseKeeper:
         if state.begins:
             self._listing += 1
         self._listed = state.ends or (self._listed and not state.begins)
-        self._received_at, self.seen = received_at, state.seen
+        if state.begins or not self._partial:  # what is told in parts is as old as the first of them
+            self._told_at = received_at
+        self._partial, self.seen = state.partial, state.seen
         self._hosts = state.hosts
         self._wants.heard(state.heard)
         self._whole = whole = self._listed and not state.partial
@@ -143,7 +146,7 @@ class LeaseKeeper:
         self._watch(now)
         self._table.turn(now)
         self._place_waiting(now, surveying=not self.surveyed)
-        if not self._fresh or now - self._received_at >= FRESH_S:
+        if not self._fresh or now - self._told_at >= FRESH_S:
             return
         due = int((self._clock() - self._release_after_s) // 60) - 1
         if due != self._expired and now >= self._trusted_at:

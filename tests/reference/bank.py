@@ -1,15 +1,16 @@
 """Postgres and the lease office in memory: every table that money needs, every transaction whole. Slow and obvious.
 
-sync() is bidder.controller.leases.LeaseOffice with the SQL taken out: it looks at all campaigns each time, and adds every sum
-up anew; what is pure of it (shares.py, and who gets what of an Account) is production. commit() is aggregator.ledger.Ledger,
-apply() aggregator.writer.Writer. Money: int nano-USD. Times: seconds since 1970; `now` is the caller's clock, `clock` the
-database's own.
+sync() is bidder.controller.leases.LeaseOffice with the SQL taken out: it looks at all campaigns each time, and adds
+every sum up anew; what is pure of it (shares.py, and who gets what of an Account) is production. commit() is
+aggregator.ledger.Ledger, apply() aggregator.writer.Writer. Money: int nano-USD. Times: seconds since 1970; `now` is the
+caller's clock, `clock` the database's own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 
 from aggregator.dedupe import BidState, Booking, book
 from aggregator.fold import Loss, advance, fold
@@ -27,6 +28,7 @@ from bidder.money.wire import Lease, LeaseState, LeaseSync
 from bidder.settings import Money
 
 RECENT = timedelta(hours=2)
+_COLUMNS = attrgetter(*(column.name for column in fields(Out)))  # a copy costs a fifth of dataclasses.replace
 
 
 @dataclass
@@ -115,12 +117,13 @@ class Bank:
         self.gaps: list[tuple[str, int, int, int]] = []
         self.version = 1
         self._hosts: dict[str, datetime] = {}  # when each asked for leases last, as written down
-        self._office = LeaseOffice(money)
+        self._office = LeaseOffice(money, clock)
         self._spend_on = dict(spend_on)
         self._clock = clock
         self._money, self._unbudgeted, self._page = money, unbudgeted, page
         self._epoch = 0
         self._spent: dict[int, int] = {}
+        self._whose: dict[str, list[Granted]] = {}  # by host
         self.forget()
 
     # -- campaigns
@@ -136,6 +139,7 @@ class Bank:
         """The controller has started anew, or lost its connection."""
         self._epoch += 1
         self._asked: dict[str, datetime] = {}
+        self._silent: list[str] = []  # hosts that have asked before, and do not any more
         self._turns: dict[str, int] = {}
         self._first: float | None = None
 
@@ -180,12 +184,14 @@ class Bank:
         asked = self._asked.get(host)
         if asked is None or not timedelta(0) <= now - asked < AGAIN:
             self._hosts[host] = now
-            self._asked = {each: at for each, at in self._hosts.items() if at > now - LIVES}
+            self._asked = {each: at for each, at in self._hosts.items() if abs(now - at) < LIVES}
+            self._silent = sorted(self._hosts.keys() - self._asked.keys())
         return sum(abs(now - at) < LIVES for at in self._asked.values())
 
     def _free(self, host: str, ceilings: Sequence[tuple[int, int]], behind_s: float, now: datetime) -> None:
         freed = set()
-        for lease in [lease for lease in self._of(host) if behind_s < float("inf")]:
+        tells = self._office._clock_tells(now) and behind_s < float("inf")
+        for lease in [lease for whose in (host, *self._silent) if tells for lease in self._of(whose)]:
             if lease.out.settle_until <= now - timedelta(seconds=max(0.0, behind_s - FRESH_S)):
                 self._move(lease, -max(0, lease.amount - self.spent(lease.id)))
                 self._change(lease, open=False)
@@ -236,12 +242,10 @@ class Bank:
         now: datetime,
     ) -> bool:  # fmt: skip
         """Is there anything to do for it? Only so that schedules are cheap."""
-        mine = {
-            x.out.hour: x for x in self.leases.values() if x.campaign == campaign.key and x.out.host == request.host
-        }
+        mine = {lease.out.hour: lease for lease in self._of(request.host) if lease.campaign == campaign.key}
         for hour in hours:
             lease = mine.get(hour.start)
-            if lease is None or lease.closed or lease.out.revision < campaign.revision or lease.id in wants:
+            if lease is None or lease.out.revision < campaign.revision or lease.id in wants:
                 return True
         return self._money.take_for_s < due.HOUR_S or any(lease.id in wants for lease in mine.values())
 
@@ -257,7 +261,7 @@ class Bank:
             if lease.campaign != campaign.key:
                 continue
             if lease.out.open or lease.out.hour > now - RECENT:
-                out = replace(lease.out)
+                out = Out(*_COLUMNS(lease.out))
                 out.takes, out.spent = out.open and out.take_until > now, self.spent(lease.id)
                 account.outs.append(out)
             else:
@@ -271,6 +275,7 @@ class Bank:
                 out.lease = len(self.leases) + 1
                 self.version += 1
                 self.leases[out.lease] = Granted(campaign, out, self.version)
+                self._whose.setdefault(out.host, []).append(self.leases[out.lease])
                 self._move(self.leases[out.lease], out.amount)
                 continue
             lease = self.leases[out.lease]
@@ -301,7 +306,7 @@ class Bank:
         lease.changed = self.version
 
     def _of(self, host: str) -> list[Granted]:
-        return [lease for lease in self.leases.values() if lease.out.host == host and lease.out.open]
+        return [lease for lease in self._whose.get(host, ()) if lease.out.open]
 
     def _tell(
         self, request: LeaseSync, seen: tuple[int, int, int, int], stale: bool, hosts: int, heard: bool, now: float
@@ -309,7 +314,7 @@ class Bank:
         """What changed since `seen`, or the next page of a listing."""
         version, last, then, turn = seen
         first, listing = last == 0, version == 0
-        mine = [x for x in self.leases.values() if x.out.host == request.host and x.changed > version]
+        mine = [lease for lease in self._whose.get(request.host, ()) if lease.changed > version]
         ended = [(lease.id, lease.campaign) for lease in mine if lease.closed and first and not listing]
         left = [lease for lease in mine if not lease.closed and lease.id > last]
         named = [self._wire(lease, now) for lease in left[: self._page]]
@@ -332,7 +337,7 @@ class Bank:
         times = (out.hour.timestamp() - now, out.take_until.timestamp() - now, out.settle_until.timestamp() - now)
         return Lease(
             lease.id, lease.campaign, lease.amount, *times, 3_600.0, campaign.even, self.spent(lease.id), closed,
-            plan=out.plan, elsewhere=out.elsewhere, price=campaign.price, limit=out.limit,
+            tilt=out.tilt, plan=out.plan, elsewhere=out.elsewhere, price=campaign.price, limit=out.limit,
             passes_on=not campaign.even and campaign.hourly is None,
         )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""A deterministic simulation of money under faults: production code on a virtual clock, Postgres as an obvious reference."""
+"""Money under faults, simulated: production code on a virtual clock, Postgres as an obvious reference."""

@@ -1,12 +1,12 @@
 """What must hold, whatever goes wrong.
 
 always(): Σ = 0, and what leases may cost and have cost is within every budget, but for late bills. given_back(): no
-reservation comes back whose bill was acknowledged in time and is not booked yet. at_the_end(): every acknowledged notice counts
-once, in every book alike; counters are complete or declared; purses hold what the ledger leaves them.
-A bill is late where it is acknowledged later than the reservation's time after its bid (less GRACE_S, which totals may be
-old); so is one of a bid that the exchange called lost before. Where clocks have jumped, also one whose reservation was
-given back, or whose lease was closed, by such a clock. And one that a host acknowledged which could not reach Postgres
-for longer than bidder/controller/streams.py waits. Money: int nano-USD.
+reservation comes back whose bill was acknowledged in time and is not booked yet. at_the_end(): every acknowledged
+notice counts once, in every book alike; counters are complete or declared; purses hold what the ledger leaves them.
+A bill is late where it is acknowledged later than the reservation's time after its bid (less GRACE_S, which totals may
+be old); so is one of a bid that the exchange called lost before. Where clocks have jumped, also one whose reservation
+was given back, or whose lease was closed, by such a clock. And one that a host acknowledged which could not reach
+Postgres for longer than bidder/controller/streams.py waits. Money: int nano-USD.
 """
 
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ def is_late(world: "World", bid: Bid) -> bool:
     told = bid.durable.get(kind, bid.heard.get(kind, world.now))
     if told > bid.at + world.plan.release_after_s - GRACE_S or bid.heard.get(NoticeKind.LOSS, told + 1) <= told:
         return True
-    return bid.excused or world.jumped and (bid.released or world.bank.leases[bid.lease].closed)
+    return bid.excused or (world.jumped and (bid.released or world.bank.leases[bid.lease].closed))
 
 
 def budgets(world: "World") -> None:
@@ -76,8 +76,8 @@ def budgets(world: "World") -> None:
     for scope, (limit, cost, excused) in sums.items():
         if cost > limit + excused:
             world.violated(
-                f"campaign {scope[0]} may cost {cost - limit} more than its budget of the {scope[1]} ({limit}); late bills"
-                f" explain {excused}"
+                f"campaign {scope[0]} may cost {cost - limit} more than its budget of the {scope[1]} ({limit});"
+                f" late bills explain {excused}"
             )
 
 
@@ -219,6 +219,6 @@ def _purses(world: "World", host: "Host") -> None:
         ) if half.lease > 0 else 0  # fmt: skip
         if half.left > lease.amount - world.bank.spent(id) - still_out:
             world.violated(
-                f"{host.name} has {half.left} left of lease {id}, which has {lease.amount} less {world.bank.spent(id)} spent"
-                f" and {still_out} out"
+                f"{host.name} has {half.left} left of lease {id}, which has {lease.amount} less"
+                f" {world.bank.spent(id)} spent and {still_out} out"
             )

@@ -2,7 +2,8 @@
 
 supervisor: LeaseKeeper on Purses, Outbox on a CounterFile; one worker, which takes from purses and counts
 tracker: read_notice -> spool -> acknowledged when it is synced; aggregator: MoneyIntake and Inbox into the bank
-A process that dies leaves its files, and comes back when the world says so. Times: true seconds, unless a clock is named.
+A process that dies leaves its files, and comes back when the world says so. Times: true seconds, unless a clock is
+named.
 """
 
 import contextlib
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 ROW = 0  # of the one worker
 SEGMENT_BYTES = 2_000  # a dozen notices
 KEEP_WINDOWS = 6
-FIRST_BOOT = bytes(15) + b"\x01"
 
 
 class Quiet:
@@ -59,6 +59,9 @@ class Reader(SpoolReader):
         if self._host.tracker is not None and position >= self._host.tracker.durable:
             return [], position
         return super().read(position, max_bytes)
+
+    def trim(self, before: int, older_than_s: float = 0.0) -> int:
+        return 0  # by the age of files, which is real here
 
 
 class Ledger:
@@ -160,8 +163,7 @@ class Host:
     # -- supervisor and worker
 
     def start_supervisor(self) -> None:
-        boot = FIRST_BOOT if self.world.bugs.believe_purses else self.boot
-        self.purses = Purses(self.place / "purses", 4, boot=boot)
+        self.purses = Purses(self.place / "purses", 4, boot=self.boot)
         self.keeper = self.world.make_keeper(self.purses, self.wall)
         for path, at in self._written.items():
             if path.exists():
@@ -302,17 +304,18 @@ class Host:
             return
         self.committing = False
         crash, self.crash_in = self.crash_in, None
-        if crash == "before it is written":
-            return self.world.down(self, "tracker", 1.0)
         self.disk.crash_in_sync = crash == "before it is synced"
         try:
+            if crash == "before it is written":
+                raise Crash
             of.commit()
+            if crash:
+                raise Crash
         except Crash:
-            return self.world.down(self, "tracker", 1.0)
+            self.world.down(self, "tracker", 1.0)
+            return
         finally:
             self.disk.crash_in_sync = False
-        if crash:
-            return self.world.down(self, "tracker", 1.0)
         waiting, self.waiting = self.waiting, []
         for future, message, key, counts in waiting:
             if future.exception() is not None and not self.world.bugs.keep_refused:
@@ -321,7 +324,6 @@ class Host:
             if counts:
                 self.booked.add(key)
             self.world.acknowledge(message, self)
-        return None
 
     # -- aggregator
 

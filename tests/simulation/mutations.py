@@ -20,8 +20,6 @@ class Bugs:
     never_stale: bool = False  # the office says that totals are fresh whatever they are
     close_behind: bool = False  # the office closes leases by its clock alone
     lend_twice: bool = False  # the office does not see what other hosts' leases may cost
-    hear_overtaken: bool = False  # it takes in what a host wanted before it heard the last answer
-    believe_purses: bool = False  # after a reboot a host believes what its purses held when they last got onto the disk
     count_again: bool = False  # a window that is sent again is added again
 
 
@@ -55,12 +53,3 @@ def plant(bank: Bank, bugs: Bugs) -> None:
         asking: list[str] = []
         instead("sync", lambda request, now: (asking.append(request.host), sync(request, now))[1])
         instead("_account", mine)
-    if bugs.hear_overtaken:
-
-        def trusting(request: Any, now: float) -> Any:
-            turn = int((request.seen or "0").split(".")[-1])
-            if request.host in bank._turns:
-                bank._turns[request.host] = turn or bank._turns[request.host]
-            return sync(request, now)
-
-        instead("sync", trusting)

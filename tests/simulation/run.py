@@ -1,6 +1,7 @@
-"""Schedules by the thousand, on all cores: `scripts/simulate`. Exit codes: 0 every promise held; 1 one did not; 130 interrupted.
+"""Schedules by the thousand, on all cores: `scripts/simulate`.
 
 seeds -> processes -> the first that fails -> made shorter -> told in words, with the line that plays it again.
+Exit codes: 0 every promise held; 1 one did not; 130 interrupted.
 """
 
 import argparse
@@ -32,19 +33,20 @@ SHORTENING_S = 60.0
 class Place:
     """A directory in memory, used for one schedule after the other."""
 
-    def __init__(self) -> None:
-        memory = Path("/dev/shm")  # noqa: S108
-        self._root = Path(tempfile.mkdtemp(prefix="outbid-simulation-", dir=memory if memory.is_dir() else None))
+    def __init__(self, within: Path | None = None) -> None:
+        memory = Path("/dev/shm")
+        within = within or (memory if memory.is_dir() else None)
+        self.directory = Path(tempfile.mkdtemp(prefix="outbid-simulation-", dir=within))
         self._numbers = itertools.count()
-        self.counters = [self._root / f"counters-{n}" for n in range(HOSTS)]
+        self.counters = [self.directory / f"counters-{n}" for n in range(HOSTS)]
 
     def fresh(self) -> Path:
         """Of one schedule, which removes it."""
-        return self._root / f"w{next(self._numbers)}"
+        return self.directory / f"w{next(self._numbers)}"
 
     def erase(self) -> None:
         """Nothing stays."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def failure(
@@ -94,36 +96,38 @@ class Told(NamedTuple):
     failure: str | None
 
 
-_place: Place | None = None  # of a process of ours
+_places: list[Place] = []  # of a process of ours: its one
+
+
+def _begin(root: Path) -> None:
+    _places.append(Place(root))
 
 
 def _chunk(work: tuple[int, int, Bugs]) -> list[Told]:
-    global _place  # noqa: PLW0603
-    if _place is None:
-        _place = Place()
-        multiprocessing.util.Finalize(_place, _place.erase, exitpriority=1)  # type: ignore[attr-defined]
     first, end, bugs = work
-    return [Told(seed, failure(plan(seed), _place, bugs)) for seed in range(first, end)]
+    return [Told(seed, failure(plan(seed), _places[0], bugs)) for seed in range(first, end)]
 
 
 def schedules(first: int, count: int, processes: int, bugs: Bugs = NONE) -> Iterator[Told]:
     """Each seed from `first` on, in the order in which they are done."""
     work = ((at, min(at + CHUNK, first + count), bugs) for at in range(first, first + count, CHUNK))
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        for told in pool.imap_unordered(_chunk, work):
-            yield from told
-        pool.close()
-        pool.join()
+    root = Place()
+    try:
+        with multiprocessing.get_context("spawn").Pool(processes, _begin, (root.directory,)) as pool:
+            for told in pool.imap_unordered(_chunk, work):
+                yield from told
+    finally:
+        root.erase()
 
 
 def _words(of: Plan) -> list[str]:
     terms = [f"  campaign {100 + n}: {each}" for n, each in enumerate(of.campaigns)]
-    rest = (of.sync_s, of.page, of.release_after_s, of.settle_for_s, of.take_for_s)
     return [
         f"  {of.hosts} hosts, begins at {of.start}",
         *terms,
         f"  {of.fates}",
-        "  a question every %.1f s, %d leases an answer, released after %d s, settled for %d s, taken for %d s" % rest,
+        f"  a question every {of.sync_s:.1f} s, {of.page} leases an answer",
+        f"  released after {of.release_after_s} s, settled for {of.settle_for_s} s, taken for {of.take_for_s} s",
         *(f"  {step}" for step in of.steps),
     ]
 
@@ -158,7 +162,9 @@ def many(first: int, count: int, minutes: float | None, processes: int, bugs: Bu
             now = time.monotonic()
             if told.failure is not None:
                 print(f"\nafter {done:,} schedules", file=sys.stderr)
-                return one(told.seed, bugs, trace=False) or print(f"FAILED {told.failure}") or 1
+                one(told.seed, bugs, trace=False)
+                print(f"again, in words: scripts/simulate --seed {told.seed} --trace")
+                return 1
             if now - said >= PROGRESS_S:
                 said = now
                 rate = done / (now - begun)
@@ -177,7 +183,7 @@ def main(argv: Sequence[str]) -> int:
     """Arguments, then all of it."""
     parser = argparse.ArgumentParser(
         prog="scripts/simulate",
-        description="Simulates money under faults: one process, a virtual clock, production code. docs/money.md says what.",
+        description="Money under simulated faults: a virtual clock, production code. See docs/money.md.",
     )
     parser.add_argument("--schedules", type=int, default=10_000, metavar="N", help="(default: 10000)")
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED", help="the first seed (default: 0)")

@@ -31,6 +31,7 @@ from tests.simulation.exchange import SPEND_KIND, Bid, Message, fate
 from tests.simulation.host import Host
 from tests.simulation.mutations import NONE, Bugs, plant
 from tests.simulation.plan import Plan, Step
+from tests.simulation.wrong import goes_wrong
 
 TIMEOUT_S = 5.0  # of a question to the controller
 CAMPAIGN = 100  # key of the first
@@ -125,7 +126,7 @@ class World:
         self.fates = self.fates._replace(lost=0.0, twice=0.0)
         self.crash_in_ledger = self.crash_in_office = None
         self.bus_loses = 0.0
-        self._postgres_back()
+        self.postgres_back()
         for host in self.hosts:
             host.reachable = True
             host.crash_in, host.crash_in_outbox = None, 0
@@ -134,7 +135,7 @@ class World:
                 host.boot_again()
             for role in ROLES:
                 self._up(host, role, host.boots)
-            self._disk_works(host)
+            self.disk_works(host)
         self.controller_up = True
         late = 7.0 * self.plan.release_after_s
         self.sync_s = 300.0  # while there is nothing to do but to wait
@@ -143,9 +144,6 @@ class World:
             if self.now > until + 4 * late:
                 self.violated(f"{self._unsent} notices are not acknowledged although nothing fails")
             self.advance(self.now + 60.0)
-            for host in self.hosts:
-                self._publish(host)
-                host.pump()
         self.sync_s = 2.0
         for host in self.hosts:
             self._turn(host)
@@ -174,60 +172,15 @@ class World:
         what, by = step.what, step.by
         host = self.hosts[step.at % len(self.hosts)]
         if what == "bids":
-            return self._bids(host, step)
-        if what == "window":
-            return self._publish(host)
-        if what == "questions":  # as often as in production, for a few seconds
-            for n in range(2 + int(by * 8)):
+            self._bids(host, step)
+        elif what == "window":
+            self._publish(host)
+        elif what == "questions":  # as often as in production, for a few seconds
+            for n in range(2 + int(by * 5)):
                 for each in self.hosts:
                     self.later(0.5 * n + 0.1 * each.number, self._question, each)
-            return None
-        self.say(f"{what} ({host.name}, {by:.3f})")
-        down_s = 1.0 if by < 0.5 else (by - 0.5) * 2 * 4_000
-        away_s = by**3 * 7_200  # mostly short
-        if what in ("kill worker", "kill supervisor", "kill tracker", "kill aggregator"):
-            self.down(host, what.removeprefix("kill "), down_s)
-        elif what == "reboot host":
-            self._reboot(host, 20 + away_s)
-        elif what == "kill controller":
-            self.controller_up = False
-            self.later(down_s, self._controller_starts)
-        elif what == "Postgres away":
-            self.postgres_up = False
-            self.later(away_s, self._postgres_back)
-        elif what == "aggregator stalls":
-            host.stalled = True
-            self.later(away_s, setattr, host, "stalled", False)
-        elif what == "partition":
-            host.reachable = False
-            self.later(away_s, setattr, host, "reachable", True)
-        elif what == "tracker unreachable":
-            host.open_door = False
-            self.later(by * 600, setattr, host, "open_door", True)
-        elif what == "clock of a host jumps":
-            self.jumped = True
-            host.skew += (by - 0.5) * 7_200
-        elif what == "clock of the controller jumps":
-            self.jumped = True
-            self.skew += (by - 0.5) * 7_200
-        elif what == "disk fails":
-            host.disk.fails = True
-            self.later(away_s / 4, self._disk_works, host)
-        elif what == "disk hangs" and host.tracker is not None:
-            host.tracker.hung = True
-            self.later(by * 60, self._disk_works, host)
-        elif what == "crash in a commit":
-            host.crash_in = ("before it is written", "before it is synced", "before it is acknowledged")[int(by * 3)]
-        elif what == "crash in the aggregator":
-            self.crash_in_ledger = ("before", "after", "lost", "unknown")[int(by * 4)]
-        elif what == "crash in the outbox":
-            host.crash_in_outbox = 1 + int(by * 6)
-        elif what == "crash in the office":
-            self.crash_in_office = ("before", "after")[int(by * 2)]
-        elif what == "budget changes":
-            self._budget_changes(step)
-        elif what == "bus loses":
-            self.bus_loses = by
+        else:
+            goes_wrong(self, step, host)
 
     def _bids(self, host: Host, step: Step) -> None:
         """A few, all of one campaign, at prices up to its dearest."""
@@ -242,9 +195,8 @@ class World:
             if taken is None:
                 continue
             id, minute, lease, reserved = taken
-            bid = Bid(
-                id, host.number, dice.choice((1, 1, 2)), CAMPAIGN + which, lease, price, reserved, minute, self.now
-            )
+            exchange = dice.choice((1, 1, 2))
+            bid = Bid(id, host.number, exchange, CAMPAIGN + which, lease, price, reserved, minute, self.now)
             if self._say is not None:
                 self.say(f"{host.name} bids {price} (lease {lease})")
             if dice.random() < 0.03:
@@ -279,7 +231,7 @@ class World:
         elif role == "aggregator" and host.intake is None:
             host.start_aggregator()
 
-    def _reboot(self, host: Host, seconds: float) -> None:
+    def reboot(self, host: Host, seconds: float) -> None:
         if not host.off:
             host.lose_power()
             host.off = True
@@ -289,22 +241,22 @@ class World:
         if host.off and host.boots == boots:
             host.boot_again()
 
-    def _controller_starts(self) -> None:
+    def controller_starts(self) -> None:
         self.controller_up = True
         self.bank.forget()
 
-    def _postgres_back(self) -> None:
+    def postgres_back(self) -> None:
         if not self.postgres_up:
             self.postgres_up = True
             self.bank.forget()  # the controller has another connection
 
-    def _disk_works(self, host: Host) -> None:
+    def disk_works(self, host: Host) -> None:
         host.disk.fails = False
         if host.tracker is not None:
             host.tracker.hung = False
             host.tracker.probe()
 
-    def _budget_changes(self, step: Step) -> None:
+    def budget_changes(self, step: Step) -> None:
         key = CAMPAIGN + step.at % len(self.plan.campaigns)
         campaign, price = self.bank.campaigns[key], self.plan.campaigns[key - CAMPAIGN].price
         by = 1 + int(step.by * 12)
@@ -399,10 +351,9 @@ class World:
             self._checked = self.bank.version
             checks.budgets(self)
         if crash == "after":
-            return self._controller_starts()
-        if host.reachable and self.dice.random() >= self.fates.lost:
+            self.controller_starts()
+        elif host.reachable and self.dice.random() >= self.fates.lost:
             self.later(self._latency(), self._told, host, number, msgspec.msgpack.encode(state), complete)
-        return None
 
     def _told(self, host: Host, number: int, answer: bytes, complete: bool) -> None:
         host.hear(msgspec.msgpack.decode(answer, type=LeaseState), number, complete)

@@ -254,6 +254,21 @@ def test_a_wall_clock_that_is_set_gives_nothing_back_before_its_time(host: Host,
     assert host.left == 1_000
 
 
+def test_what_is_told_in_parts_is_as_old_as_the_first_of_them(host: Host) -> None:
+    host.hear(lease())
+    host.take(600)
+    host.wait(700.0)
+    first = LeaseState([lease()], False, 5, begins=False, ends=False, more=True, partial=True)
+    host.keeper.apply(first, host.now)
+    host.wait(4.0)  # meanwhile a bill is booked, of which the rest says nothing
+    host.keeper.apply(LeaseState([], False, 5, begins=False, ends=False), host.now)
+    host.keeper.tick(host.now)
+    assert host.left == 400
+    host.keeper.apply(LeaseState([lease(spent=500)], False, 5, begins=False, ends=False), host.now)
+    host.keeper.tick(host.now)
+    assert host.left == 500
+
+
 def test_only_what_was_not_closed_comes_back(host: Host) -> None:
     host.hear(lease())
     host.take(600)
