@@ -91,6 +91,10 @@ cdef inline double billed_share(const Pace* pace) noexcept nogil:
     return within((pace.billed + doubt * before) / (pace.resolved + doubt), LEAST_BILLED, MOST_BILLED)
 
 
+cdef double billed_part(const Pace* pace) noexcept nogil:
+    return fmin(1.0, billed_share(pace))
+
+
 cdef inline double committed(const Pace* pace, const Standing* lease) noexcept nogil:
     return elsewhere(lease) + lease.spent + billed_share(pace) * fmax(0.0, <double> lease.pending)
 
