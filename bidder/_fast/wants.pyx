@@ -33,6 +33,10 @@ cdef double PAUSE_S = 1.0      # after asking for more, until it is asked again;
 cdef double LONGEST_PAUSE_S = 16.0
 
 
+cdef inline int64_t parked(const Held* held) noexcept nogil:
+    return held.plan // PARKED if held.even else 0
+
+
 cdef class Wants:
     def __init__(self, LeaseTable table not None, int release_after_s):
         self.table = table
@@ -160,7 +164,9 @@ cdef class Wants:
                 purse.unreserved = unreserved  # bids read that line: it is not written for nothing
 
     cdef bint lacks(self, int64_t left, int64_t target, const Held* held, int hosts) noexcept:
-        return left < target - (held.plan // SPARE if hosts <= 1 else target // 2)
+        if hosts <= 1:                         # the budget may have no more than the plan: it is not asked for that again
+            return left < target - parked(held) - held.plan // SPARE
+        return left < target - target // 2
 
     cdef bint news(self, const Need* need, const Held* held, int64_t amount, int64_t used, int hosts) noexcept:
         cdef int64_t step = max(held.plan - held.elsewhere - used, BIDS * held.price) // TOLD
@@ -191,7 +197,7 @@ cdef class Wants:
 
     cdef int64_t target(self, const Need* need, const Held* held, int64_t used, int hosts, double now) noexcept:
         """What it should have left."""
-        cdef int64_t free = max(0, held.plan + (held.plan // PARKED if held.even else 0) - held.elsewhere - used)
+        cdef int64_t free = max(0, held.plan + parked(held) - held.elsewhere - used)
         cdef int64_t least = BIDS * held.price, target = free
         cdef double ends_s = held.begins_at + held.hour_s - now
         if hosts > 1:

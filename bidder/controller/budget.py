@@ -47,7 +47,8 @@ def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int, curve: Curve = 
     """What one lease may cost. An even budget is spread over the hours that are left, as traffic comes in them.
 
     What is reserved and not billed in the end comes back after the hour. So that the hour can be spent as planned all
-    the same, its leases may cost more than the plan, which hosts pace by; never more than the budget. `planned`: the plan.
+    the same, its leases may cost more than the plan, which hosts pace by; never more than the budget.
+    `planned`: the plan, without that.
     """
     if budget.total is None and budget.daily is None and budget.hourly is None:
         return unbudgeted
