@@ -188,13 +188,17 @@ class LeaseOffice:
             cursor.execute(_HUNGRY, (freed, now))
 
     def _renew(self, mine: Iterable[Out], hours: list[BudgetHour], now: datetime) -> None:
-        """Leases that are shorter than their hour go on, from half of their time on."""
+        """Leases that are shorter than their hour go on, from half of their time on.
+
+        Not once they could have been closed, though a stream that is behind keeps them open: their host may have
+        forgotten them, and would take one that it hears of again, without a bill yet, for untouched.
+        """
         ends = {hour.start: hour.end for hour in hours}
         for out in mine:
             end = ends.get(out.hour)
             until = max(out.hour, now) + timedelta(seconds=self._money.take_for_s)
             near = (out.take_until - now).total_seconds() <= self._money.take_for_s / 2
-            if end is None or not near or min(end, until) <= out.take_until:
+            if end is None or not near or min(end, until) <= out.take_until or out.settle_until <= now:
                 continue
             if not out.takes:
                 out.takes, out.revision, out.wanted = True, 0, None

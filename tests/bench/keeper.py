@@ -16,6 +16,7 @@ from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.segments import SegmentTable
+from bidder._fast.shading import Shading
 from bidder.campaigns import snapshot
 from bidder.cli.context import role_settings
 from bidder.events.bus import Publisher
@@ -35,6 +36,7 @@ async def keep(state: Path, count: int) -> None:
     board.book_revision = snapshot.current_generation(state) or 0
     frequency = FrequencyTable(state / "shm" / "frequency", Users().capped, now_s=int(time.time()))
     SegmentTable(state / "shm" / "segments", Users().segmented)
+    Shading(state / "shm" / "shading", make=True)
     counters = CounterFile(state / "shm" / "counters")
     outbox = Outbox(state, "bench/bidder", settings.bus.keep_windows)
     publisher = Publisher(settings.bidder.bus_listen, outbox)

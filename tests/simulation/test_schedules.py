@@ -12,6 +12,7 @@ from tests.simulation.run import Place, failure, schedules, shortened
 
 SCHEDULES = 1_000
 ENOUGH = 600  # schedules in which each planted bug is found, from anywhere
+ONCE = [5046]  # schedules beyond these that broke a promise when they were first played: mended since
 FIRST = {"reuse_epoch": 250, "never_stale": 70, "close_behind": 80}  # seeds to begin at, so that it does not take long
 
 
@@ -26,6 +27,11 @@ def test_a_thousand_schedules_of_faults_break_no_promise() -> None:
     told = list(schedules(0, SCHEDULES, processes=2))
     assert len(told) == SCHEDULES
     assert [each.failure for each in told if each.failure is not None] == []
+
+
+@pytest.mark.parametrize("seed", ONCE)
+def test_what_once_broke_a_promise_does_so_no_more(seed: int, place: Place) -> None:
+    assert failure(plan(seed), place) is None
 
 
 def test_those_schedules_have_every_fault_in_them() -> None:
