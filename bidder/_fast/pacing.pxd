@@ -34,6 +34,8 @@ cdef struct Pace:              # of one campaign; all zeros: nothing known yet
     uint32_t minute
     uint8_t fell               # it has lost its room by bidding less, or its traffic has gone
 
+# What of one nano-USD that is reserved is billed in the end; 1 where nothing is known.
+cdef double billed_part(const Pace* pace) noexcept nogil
 # What the plan has spent `into_ms` after the hour began, with the lead that it begins with.
 cdef double planned(const Standing* lease) noexcept nogil
 # A step of the controller: once a second or so. `now`: monotonic seconds, > 0.

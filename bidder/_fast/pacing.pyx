@@ -91,6 +91,10 @@ cdef inline double billed_share(const Pace* pace) noexcept nogil:
     return within((pace.billed + doubt * before) / (pace.resolved + doubt), LEAST_BILLED, MOST_BILLED)
 
 
+cdef double billed_part(const Pace* pace) noexcept nogil:
+    return fmin(1.0, billed_share(pace))
+
+
 cdef inline double committed(const Pace* pace, const Standing* lease) noexcept nogil:
     return elsewhere(lease) + lease.spent + billed_share(pace) * fmax(0.0, <double> lease.pending)
 
@@ -184,7 +188,11 @@ cdef void pace_step(Pace* pace, const Standing* lease, int64_t id, double now) n
     if passed_s > 0 and pace.open > 0:
         scale(pace, wanted, here, lease, passed_s)
     if here <= 0 and pace.peak <= 0:
-        return                 # nothing is known: as before, or all
+        # Nothing is known: all; or as before, and, where that finds nothing, twice as much each second. What was ahead of
+        # its plan when its supervisor ended placed none, and would go on so for good.
+        if passed_s > 0:
+            pace.share = fmin(1.0, pace.share * exp(log(2.0) * fmin(passed_s / second_of(lease), 10.0)))
+        return
     room = HEADROOM if pace.multiplier > pace.least else 1.0
     pace.share = within(room * wanted / fmax(fmax(here, pace.peak / 8), 1e-9), 0.0, 1.0)
 

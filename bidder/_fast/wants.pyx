@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 
 from bidder._fast.atomics cimport atomic_read
 from bidder._fast.odds cimport OLDEST, Odds, Room, odds_billed, odds_placed, odds_unreserved
+from bidder._fast.pacing cimport billed_part
 from bidder._fast.purses cimport Half, Purse, half_lower
 
 cdef enum:
@@ -22,6 +23,7 @@ cdef enum:
     TOLD = 8
     EVENLY = 64
     WORTH_SAYING = 64          # less than this part of a lease is not given back before it closes
+    PARKED = 4                 # as bidder.controller.budget has it
     SPARE = 64                 # a host alone asks for what is missing from this part on
 
 cdef double HORIZON_S = 10.0   # so long a room should last
@@ -29,6 +31,10 @@ cdef double MEASURE_S = 1.0    # of the rate
 cdef double END_S = 20.0       # before its hour ends a lease hands back what it will not need
 cdef double PAUSE_S = 1.0      # after asking for more, until it is asked again; twice as long each time, while nothing comes
 cdef double LONGEST_PAUSE_S = 16.0
+
+
+cdef inline int64_t parked(const Held* held) noexcept nogil:
+    return held.plan // PARKED if held.even else 0
 
 
 cdef class Wants:
@@ -47,7 +53,7 @@ cdef class Wants:
         cdef Held* held
         cdef Half* purse
         cdef Need* need
-        cdef int64_t amount, left, used, wish, target
+        cdef int64_t amount, left, used, wish, target, gone
         cdef list found = []
         self.heard(False)
         self.grow()
@@ -76,13 +82,16 @@ cdef class Wants:
                 wish = used + target
                 need.again_at = now + need.pause_s
                 need.pause_s = fmin(2 * need.pause_s, LONGEST_PAUSE_S)
-            if wish == amount and not self.news(need, held, amount, used, hosts):
+            gone = used
+            if held.even:                      # others pace by it, so what is reserved in vain is none of it
+                gone = held.spent + <int64_t> (billed_part(&self.table.paces[half >> 1]) * max(0, used - held.spent))
+            if wish == amount and not self.news(need, held, amount, gone, hosts):
                 continue
             need.wish = wish
-            need.told = used
+            need.told = gone
             need.said = 1
             self.sent.append(half >> 1)
-            found.append((held.lease, wish, used))
+            found.append((held.lease, wish, gone))
         return found
 
     def heard(self, bint heard):
@@ -155,7 +164,9 @@ cdef class Wants:
                 purse.unreserved = unreserved  # bids read that line: it is not written for nothing
 
     cdef bint lacks(self, int64_t left, int64_t target, const Held* held, int hosts) noexcept:
-        return left < target - (held.plan // SPARE if hosts <= 1 else target // 2)
+        if hosts <= 1:                         # the budget may have no more than the plan: it is not asked for that again
+            return left < target - parked(held) - held.plan // SPARE
+        return left < target - target // 2
 
     cdef bint news(self, const Need* need, const Held* held, int64_t amount, int64_t used, int hosts) noexcept:
         cdef int64_t step = max(held.plan - held.elsewhere - used, BIDS * held.price) // TOLD
@@ -186,7 +197,7 @@ cdef class Wants:
 
     cdef int64_t target(self, const Need* need, const Held* held, int64_t used, int hosts, double now) noexcept:
         """What it should have left."""
-        cdef int64_t free = max(0, held.plan - held.elsewhere - used)
+        cdef int64_t free = max(0, held.plan + parked(held) - held.elsewhere - used)
         cdef int64_t least = BIDS * held.price, target = free
         cdef double ends_s = held.begins_at + held.hour_s - now
         if hosts > 1:

@@ -40,8 +40,16 @@ class Budget:
     committed_hour: int
 
 
-def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int, curve: Curve = FLAT) -> int:
-    """What one lease may cost. An even budget is spread over the hours that are left, as traffic comes in them."""
+PARKED = 4  # an even hour may reserve so much more than it plans to spend: 1 / PARKED of it
+
+
+def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int, curve: Curve = FLAT, *, planned: bool = False) -> int:
+    """What one lease may cost. An even budget is spread over the hours that are left, as traffic comes in them.
+
+    What is reserved and not billed in the end comes back after the hour. So that the hour can be spent as planned all
+    the same, its leases may cost more than the plan, which hosts pace by; never more than the budget.
+    `planned`: the plan, without that.
+    """
     if budget.total is None and budget.daily is None and budget.hourly is None:
         return unbudgeted
     limits = []
@@ -50,15 +58,20 @@ def amount_of(budget: Budget, hour: BudgetHour, unbudgeted: int, curve: Curve = 
     if budget.daily is not None:
         left = budget.daily - budget.committed_day
         if budget.even:  # of the hour's part, some may be other hosts'
-            left = _part(left + budget.committed_hour, hour, hour.left_in_day, curve) - budget.committed_hour
+            left = _even(left + budget.committed_hour, hour, hour.left_in_day, curve, planned) - budget.committed_hour
         limits.append(left)
     if budget.total is not None:
         left = budget.total - budget.committed_total
         if budget.even and budget.daily is None and budget.flight_end is not None:
             hours = max(1, -(-(budget.flight_end - hour.start) // timedelta(hours=1)))
-            left = _part(left + budget.committed_hour, hour, hours, curve) - budget.committed_hour
+            left = _even(left + budget.committed_hour, hour, hours, curve, planned) - budget.committed_hour
         limits.append(left)
     return max(0, min(limits))
+
+
+def _even(left: int, hour: BudgetHour, hours: int, curve: Curve, planned: bool) -> int:
+    part = _part(left, hour, hours, curve)
+    return part if planned else min(left, part + part // PARKED)
 
 
 def _part(left: int, hour: BudgetHour, hours: int, curve: Curve) -> int:

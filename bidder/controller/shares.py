@@ -93,8 +93,8 @@ class Account:
     settled: Mapping[date, int] = field(default_factory=dict)
     curve: Curve = FLAT  # of its traffic
 
-    def most(self, hour: BudgetHour, without: Iterable[Out]) -> int:
-        """What these leases of the hour may cost at most, together."""
+    def most(self, hour: BudgetHour, without: Iterable[Out], *, planned: bool = False) -> int:
+        """What these leases of the hour may cost at most, together; or are planned to."""
         apart = {id(out) for out in without}
         outs = [out for out in self.outs if id(out) not in apart]
         of_hour = sum(out.cost for out in outs if out.hour == hour.start)
@@ -109,7 +109,7 @@ class Account:
             committed_day=of_day,
             committed_hour=of_hour,
         )
-        return amount_of(budget, hour, self.unbudgeted, self.curve)
+        return amount_of(budget, hour, self.unbudgeted, self.curve, planned=planned)
 
     def rework(self, out: Out, hour: BudgetHour, hosts: int, adapts: bool) -> None:
         """Give the lease what it wants, as far as the budget has it; ask back what the budget has not any more.
@@ -136,7 +136,7 @@ class Account:
     def tell(self, hour: BudgetHour) -> None:
         """Let the hour's leases say what their hosts should know of it, where that has moved by enough."""
         outs = [out for out in self.outs if out.hour == hour.start]
-        plan = self.most(hour, outs) if self.campaign.budgeted else 0
+        plan = self.most(hour, outs, planned=True) if self.campaign.budgeted else 0
         gone = sum(out.gone for out in outs) if plan else 0
         step = max(plan - gone, BIDS * self.campaign.price) // TOLD
         if self.campaign.even:  # they pace by it

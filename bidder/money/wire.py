@@ -21,7 +21,8 @@ class LeaseSync(msgspec.Struct, array_like=True, frozen=True):
         None  # of the last answer; "": none yet; None: a host that wants a listing in one piece each time
     )
     # (lease, amount, used): so much this host would like the lease to have in all. More than it has: it asks for that.
-    # Less: it has lowered it already, so that it can cost no more. `used`: what of it is spent or reserved.
+    # Less: it has lowered it already, so that it can cost no more. `used`: what of it is spent or reserved;
+    # where it is even, and others pace by it, what is reserved counts as far as it is expected to be billed.
     # None: a host that lives on what it gets.
     wants: list[tuple[int, int, int]] | None = None
     shades: str | None = None  # version of those that it has; "": none yet; None: it knows of none

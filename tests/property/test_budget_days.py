@@ -68,7 +68,7 @@ def test_the_hours_that_are_left_are_those_until_midnight(at: tuple[datetime, st
 def test_a_day_spends_its_budget_to_the_last_nano_dollar_and_no_more(
     at: tuple[datetime, str], daily: int, even: bool
 ) -> None:
-    """Each hour of the day takes what it may, and spends it."""
+    """Each hour of the day spends what is planned for it; and whatever it took, no more than the day has."""
     moment, zone = at
     begins, ends = start_of_day(moment, zone), end_of_day(moment, zone)
     spent, hours, at_hour = 0, [], begins
@@ -79,7 +79,8 @@ def test_a_day_spends_its_budget_to_the_last_nano_dollar_and_no_more(
             total=None, daily=daily, hourly=None, even=even, flight_end=None,
             committed_total=spent, committed_day=spent, committed_hour=0,
         )  # fmt: skip
-        hours.append(amount_of(budget, hour, 0))
+        hours.append(amount_of(budget, hour, 0, planned=True))
+        assert hours[-1] <= amount_of(budget, hour, 0) <= daily - spent
         spent += hours[-1]
         at_hour = hour.end
     assert spent == daily

@@ -75,6 +75,8 @@ class Controller:
         if self.demand() > 0 or self.peak > 0:
             room = 1.5 if self.multiplier > self.least else 1.0
             self.share = clip(room * wanted / max(self.demand(), self.peak / 8, 1e-9), 0, 1)
+        elif passed:
+            self.share = min(1, self.share * 2 ** min(passed / second, 10))
         over = committed - plan(whole, into, now.tilt)
         return self.share * clip(1 - over / max(1, whole / 60), 0, 1), self.multiplier
 

@@ -56,8 +56,17 @@ def test_the_tightest_limit_decides_what_a_lease_may_cost() -> None:
 
 def test_an_even_daily_budget_is_spread_over_the_hours_that_are_left() -> None:
     hour = BudgetHour.at(NOON, "UTC")
-    assert amount_of(budget(daily=1200, even=True), hour, 7) == 100
-    assert amount_of(budget(daily=1200, even=True, committed_day=600), hour, 7) == 50
+    assert amount_of(budget(daily=1200, even=True), hour, 7, planned=True) == 100
+    assert amount_of(budget(daily=1200, even=True, committed_day=600), hour, 7, planned=True) == 50
+
+
+def test_an_even_hour_may_reserve_a_quarter_more_than_it_plans_but_never_more_than_a_budget_has() -> None:
+    hour, last = BudgetHour.at(NOON, "UTC"), BudgetHour.at(NOON + timedelta(hours=11), "UTC")
+    assert amount_of(budget(daily=1200, even=True), hour, 7) == 125
+    assert amount_of(budget(daily=1200, even=True, committed_day=60, committed_hour=60), hour, 7) == 65
+    assert amount_of(budget(daily=1200, even=True, hourly=110), hour, 7) == 110
+    assert amount_of(budget(daily=1200, even=True, total=1000, committed_total=990), hour, 7) == 10
+    assert amount_of(budget(daily=1200, even=True, committed_day=1100), last, 7) == 100
 
 
 def test_a_campaign_without_any_budget_gets_the_setting() -> None:

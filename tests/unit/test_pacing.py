@@ -154,6 +154,17 @@ def test_what_is_known_outlives_a_restart() -> None:
     assert play(after, market, 20 * USD, random, hour=1).error <= 0.05
 
 
+def test_who_placed_nothing_when_its_supervisor_ended_bids_again() -> None:
+    random, before = Random(5), Pacer()
+    market = Market(lambda second: 20)
+    play(before, market, 20 * USD, random)
+    for second in (3_601.0, 3_602.0):  # all of the hour's money is out in its first second: far ahead of the plan
+        assert before.step(20 * USD, 20 * USD, 0, 0, 1_000, HOUR_MS, second, lease=9)[0] == 0
+    after = Pacer(before.kept, FULL_PRICE)
+    assert after.share < 1e-9
+    assert play(after, market, 20 * USD, random, hour=1).delivered >= 0.95
+
+
 def test_nothing_kept_is_a_fresh_start() -> None:
     assert (Pacer(0, 1_000).share, Pacer(0, 1_000).multiplier) in [(0.0, 0.0), (1.0, 1.0)]
     assert Pacer(0, 1_000).step(USD, 0, 0, 0, 0, HOUR_MS, 1.0) == (ALWAYS, FULL_PRICE)

@@ -46,7 +46,7 @@ def test_hours_of_a_day_share_its_budget_by_their_weights_whatever_their_number(
         hour = BudgetHour.at(hour.start - HOUR, zone)
     day, spent, parts = hour.day, 0, []
     while hour.day == day:
-        part = amount_of(budget(daily=10**9, committed_day=spent), hour, 0, traffic)
+        part = amount_of(budget(daily=10**9, committed_day=spent), hour, 0, traffic, planned=True)
         parts.append((part, traffic.of(hour.start)))
         spent += part
         hour = BudgetHour.at(hour.end, zone)
@@ -61,7 +61,7 @@ def test_a_total_is_spread_over_the_traffic_until_its_flight_ends() -> None:
     noon = BudgetHour.at(MONDAY + 12 * HOUR, "UTC")
     end = noon.start + timedelta(weeks=3)
     given = budget(total=10**9, flight_end=end)
-    assert amount_of(given, noon, 0, traffic) == pytest.approx(
+    assert amount_of(given, noon, 0, traffic, planned=True) == pytest.approx(
         10**9 * 3_000 / (3 * traffic.until(MONDAY, WEEK)), rel=1e-6
     )
 
