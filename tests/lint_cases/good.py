@@ -63,7 +63,7 @@ def _change(made: Talk, place: str, value: Any) -> None:
     head, *path = place.split(".")
     if not path:
         assert head in Talk.__slots__, place
-        setattr(made, head, value)
+        setattr(made, head, copy.deepcopy(value))  # who breaks it further breaks no other test's
         return
     roots = {"seat": ["response", "seatbid", "0"], "bid": ["response", "seatbid", "0", "bid", "0"]}
     first, *path = [*roots.get(head, [head]), *path]
