@@ -162,7 +162,8 @@ def many(first: int, count: int, minutes: float | None, processes: int, bugs: Bu
             now = time.monotonic()
             if told.failure is not None:
                 print(f"\nafter {done:,} schedules", file=sys.stderr)
-                one(told.seed, bugs, trace=False)
+                if not one(told.seed, bugs, trace=False):
+                    print(f"but among others it FAILED {told.failure}")
                 print(f"again, in words: scripts/simulate --seed {told.seed} --trace")
                 return 1
             if now - said >= PROGRESS_S:
