@@ -26,6 +26,7 @@ from tests.simulation.world import Violated, World
 
 HOSTS = 4
 CHUNK = 10  # seeds that a process takes at once
+CHUNKS = 100  # that a process takes before a new one goes on: trackers that die leave descriptors behind
 PROGRESS_S = 1.0
 SHORTENING_S = 60.0
 
@@ -113,7 +114,7 @@ def schedules(first: int, count: int, processes: int, bugs: Bugs = NONE) -> Iter
     work = ((at, min(at + CHUNK, first + count), bugs) for at in range(first, first + count, CHUNK))
     root = Place()
     try:
-        with multiprocessing.get_context("spawn").Pool(processes, _begin, (root.directory,)) as pool:
+        with multiprocessing.get_context("spawn").Pool(processes, _begin, (root.directory,), CHUNKS) as pool:
             for told in pool.imap_unordered(_chunk, work):
                 yield from told
     finally:
