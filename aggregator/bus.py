@@ -20,7 +20,7 @@ from aggregator.postgres import Backoff, Link
 from aggregator.writer import Writer
 from bidder.events.bus import Subscriber
 from bidder.events.schema import DELTAS_TOPIC, Resend
-from bidder.ops.log import Log
+from bidder.ops.log import Log, first_line
 
 TICK_S = 0.2
 BATCH_ROWS = 50_000  # of one transaction
@@ -84,7 +84,7 @@ class CounterIntake:
             self._link.broken()
             self._reached = False
             delay = self._backoff.failed()
-            self._log.warning("counters wait for Postgres", error=_line(error), retry_s=delay)
+            self._log.warning("counters wait for Postgres", error=first_line(error), retry_s=delay)
             return delay
         if self._backoff.failures:
             self._log.info("counters are written again", waiting=self._inbox.windows)
@@ -110,7 +110,3 @@ class CounterIntake:
             self._log.error("counter windows are lost", producer=loss.producer, first=loss.first, last=loss.last)
         self._inbox.learn(await asyncio.to_thread(self._writer.apply, windows, losses))
         return len(self._inbox.take([], 1)) > 0
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,6 +15,7 @@ from msgspec.structs import astuple, replace
 
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.money.shading import bin_of, key_of
+from bidder.settings import Exchange
 
 SPEND_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
 MEASURES = tuple(NoticeKind)  # in the order of the rollup's columns; the value of conversions and spend follow
@@ -67,6 +68,11 @@ class Booking:
     min_to_win: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)  # (day, class, bin): auctions
     fresh: dict[bytes, Notice] = field(default_factory=dict)  # of them, those that had no state, by their first notice
     suspense: dict[bytes, Notice] = field(default_factory=dict)
+
+
+def spend_rules(exchanges: Mapping[str, Exchange]) -> dict[int, NoticeKind]:
+    """Of the settings: key of the exchange -> the kind that books its spend."""
+    return {row.key: SPEND_KINDS[row.spend_on] for row in exchanges.values()}
 
 
 def bookable(notice: Notice) -> bool:

@@ -12,9 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
-from aggregator.reconcile import Difference
+from aggregator.reconcile import Difference, snapshot
 from bidder.money.units import nano_from_usd, usd_text
 
 COLUMNS = ("date", "exchange", "impressions", "amount")
@@ -85,20 +83,15 @@ def compare(dsn: str, invoice: Mapping[Key, Line], zone: str, tolerance_nano: in
     """Where it differs from the receipts by more than `tolerance_nano` a row."""
     days, exchanges = [key[0] for key in invoice], {key[1] for key in invoice}
     by_campaign = {key[:2]: bool(key[2]) for key in invoice}
-    ask = {"zone": zone, "first": min(days) - timedelta(days=1), "last": max(days) + timedelta(days=1)}
-    db = psycopg2.connect(dsn, connect_timeout=5, application_name="outbid reconcile", options="-c TimeZone=UTC")
-    try:
-        db.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        with db, db.cursor() as cursor:
-            cursor.execute(_RECEIPTS, ask)
-            ours = _receipts(cursor.fetchall(), by_campaign)
-            cursor.execute(_SUSPENSE, ask)
-            suspense = {(day, exchange): nano for day, exchange, nano in cursor.fetchall()}
-            cursor.execute(_FLAGGED, ask)
-            flagged = {(day, exchange): n for day, exchange, n in cursor.fetchall()}
-    finally:
-        db.close()
-    wanted = {key for key in ours if key[1] in exchanges and min(days) <= key[0] <= max(days)} | invoice.keys()
+    ask = {"zone": zone, "first": min(days), "last": max(days)}
+    with snapshot(dsn) as cursor:
+        cursor.execute(_RECEIPTS, ask)
+        ours = _receipts(cursor.fetchall(), by_campaign)
+        cursor.execute(_SUSPENSE, ask)
+        suspense = {(day, exchange): nano for day, exchange, nano in cursor.fetchall()}
+        cursor.execute(_FLAGGED, ask)
+        flagged = {(day, exchange): n for day, exchange, n in cursor.fetchall()}
+    wanted = {key for key in ours if key[1] in exchanges} | invoice.keys()
     apart = {
         key: (invoice.get(key, Line()), ours.get(key, Line()))
         for key in sorted(wanted)

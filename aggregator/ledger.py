@@ -57,7 +57,7 @@ class Ledger:
         """`spend_on`: of this host's settings, for exchanges that the controller has not copied yet."""
         self._link = link
         self._click_window_ms = click_window_ms
-        self._spend_on = dict(spend_on)
+        self._spend_on = spend_on
         self._horizon = (0, 0)  # minutes: bids before the first, and clicks before the second, were given up
 
     def place(self, stream: str, exclusive: bool = False) -> Place:
@@ -127,7 +127,7 @@ class Ledger:
         windows = _click_windows(
             cursor, {notice.campaign for notice in notices if notice.kind == NoticeKind.CONVERSION}
         )
-        booking = book(notices, states, self._rules(cursor), self._click_window_ms, fees, windows)
+        booking = book(notices, states, rules_of(cursor, self._spend_on), self._click_window_ms, fees, windows)
         _insert_bids(cursor, booking)
         _update_bids(cursor, {bid: state for bid, state in booking.bids.items() if bid not in booking.fresh})
         stage.add(cursor, stage.NOTICES, booking.rollup)
@@ -149,9 +149,11 @@ class Ledger:
         if cursor.rowcount != 1:
             raise StreamMoved(f"stream {batch.stream} is no longer at {batch.before}")
 
-    def _rules(self, cursor: Any) -> dict[int, NoticeKind]:
-        cursor.execute("SELECT key, spend_on FROM config.exchange")
-        return self._spend_on | {key: SPEND_KINDS[spend_on] for key, spend_on in cursor.fetchall()}
+
+def rules_of(cursor: Any, spend_on: Mapping[int, NoticeKind]) -> dict[int, NoticeKind]:
+    """Which kind books an exchange's spend; what the controller has copied goes before `spend_on`."""
+    cursor.execute("SELECT key, spend_on FROM config.exchange")
+    return dict(spend_on) | {key: SPEND_KINDS[kind] for key, kind in cursor.fetchall()}
 
 
 def _mark(cursor: Any, batch: Batch) -> None:
@@ -187,7 +189,8 @@ def _click_windows(cursor: Any, campaigns: Collection[int]) -> dict[int, int]:
     return dict(cursor.fetchall())
 
 
-def _bytea_array(values: Iterable[bytes]) -> str:
+def bytea_array(values: Iterable[bytes]) -> str:
+    """As a parameter for `::bytea[]`; psycopg2 would write each as a constant of its own."""
     return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
 
 
@@ -198,7 +201,7 @@ def _lock_bids(cursor: Any, notices: Sequence[Notice]) -> dict[bytes, BidState]:
         "SELECT bid_id, kinds, closed, spent_nano, NULL, (extract(epoch FROM clicked_at) * 1000)::bigint"
         " FROM ledger.bid WHERE bid_id = ANY(%s::bytea[])"
         " ORDER BY bid_id FOR UPDATE",
-        (_bytea_array({notice.bid_id for notice in notices}),),
+        (bytea_array({notice.bid_id for notice in notices}),),
     )
     return {bytes(bid): BidState(*state) for bid, *state in cursor.fetchall()}
 
@@ -245,5 +248,5 @@ def _update_bids(cursor: Any, bids: Mapping[bytes, BidState]) -> None:
         " spent_at = coalesce(to_timestamp(s.spent_ms / 1000.0), b.spent_at),"
         " clicked_at = coalesce(to_timestamp(s.clicked_ms / 1000.0), b.clicked_at)"
         " FROM stage_state s WHERE b.bid_id = s.bid_id AND b.bid_id = ANY(%s::bytea[])",
-        (_bytea_array(bids),),
+        (bytea_array(bids),),
     )

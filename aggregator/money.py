@@ -19,7 +19,7 @@ from aggregator.dedupe import UnknownExchange, UnknownKind
 from aggregator.ledger import Batch, Ledger, StreamBusy, StreamMoved
 from aggregator.postgres import Backoff, Link
 from bidder.events.stream import Place, Source, StreamError
-from bidder.ops.log import Log
+from bidder.ops.log import Log, first_line
 
 BATCH_NOTICES = 5_000
 POLL_S = 0.1
@@ -91,7 +91,7 @@ class MoneyIntake:
                 self._link.broken()
             self._place = None  # read again where it stands
             delay = self._backoff.failed()
-            self._problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            self._problem = first_line(error)
             self._log.warning("money waits", problem=self._problem, retry_s=delay)
             return delay
         if self._backoff.failures:

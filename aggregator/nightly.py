@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
@@ -18,7 +19,7 @@ from aggregator.reconcile_stream import stream
 from aggregator.retention import keep
 from bidder.events.schema import NoticeKind
 from bidder.events.stream import StreamError
-from bidder.ops.log import Log
+from bidder.ops.log import Log, first_line
 from bidder.settings import Settings
 
 AGAIN_S = 600.0  # after a night that broke off
@@ -26,7 +27,7 @@ BROKEN_OFF = timedelta(hours=3)  # so long after it began, a night that did not 
 _BEGIN = """
 INSERT INTO ops.night AS n (day, host) VALUES (%s, %s)
 ON CONFLICT (day) DO UPDATE SET host = EXCLUDED.host, began_at = clock_timestamp()
-WHERE n.ended_at IS NULL AND (n.host = EXCLUDED.host OR n.began_at < clock_timestamp() - %s) RETURNING day
+WHERE n.ended_at IS NULL AND (n.host = EXCLUDED.host OR n.began_at < clock_timestamp() - %s)
 """
 _END = "UPDATE ops.night SET ended_at = clock_timestamp(), differences = %s, report = %s WHERE day = %s"
 
@@ -60,9 +61,7 @@ class Nightly:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Every night until `stop` is set."""
-        if not self._settings.nightly.at:
-            return
+        """Every night until `stop` is set. There has to be a time for it in the settings."""
         delay = seconds_until(self._settings.nightly.at, self._clock())
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -76,8 +75,8 @@ class Nightly:
         now = self._clock()
         try:
             self.night(now)
-        except (psycopg2.Error, StreamError) as error:
-            self._log.warning("the night's work broke off", error=str(error).strip().partition("\n")[0])
+        except (psycopg2.Error, StreamError, OSError) as error:
+            self._log.warning("the night's work broke off", error=first_line(error))
             return False
         return True
 
@@ -85,7 +84,7 @@ class Nightly:
         """Everything, for the day before `now`; what differs."""
         day = now.astimezone(UTC).date() - timedelta(days=1)
         found: list[Difference] = []
-        if self._begin(day):
+        if self._did(_BEGIN, (day, self._host, BROKEN_OFF)):  # the work in the database is ours
             found += books(self._dsn, day)
             given_up = keep(self._dsn, self._settings, now)
             if given_up.dropped or given_up.shrunk or given_up.leases:
@@ -95,7 +94,7 @@ class Nightly:
                     shrunk=len(given_up.shrunk),
                     leases=given_up.leases,
                 )
-            self._end(day, found)
+            self._did(_END, (len(found), json.dumps([d.as_json() for d in found]), day))
         if self._settings.stream.backend == "spool":
             found += stream(self._dsn, self._state / "spool", self._spend_on)
         for difference in found:
@@ -103,20 +102,9 @@ class Nightly:
         self._log.info("reconciled", day=str(day), differences=len(found))
         return found
 
-    def _begin(self, day: date) -> bool:
-        """Is this night's work in the database ours?"""
+    def _did(self, statement: str, parameters: tuple[Any, ...]) -> bool:
+        """Did it write a row?"""
         db = psycopg2.connect(self._dsn, connect_timeout=5, application_name="outbid nightly")
-        try:
-            with db, db.cursor() as cursor:
-                cursor.execute(_BEGIN, (day, self._host, BROKEN_OFF))
-                return cursor.fetchone() is not None
-        finally:
-            db.close()
-
-    def _end(self, day: date, found: list[Difference]) -> None:
-        db = psycopg2.connect(self._dsn, connect_timeout=5, application_name="outbid nightly")
-        try:
-            with db, db.cursor() as cursor:
-                cursor.execute(_END, (len(found), json.dumps([d.as_json() for d in found]), day))
-        finally:
-            db.close()
+        with contextlib.closing(db), db, db.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return bool(cursor.rowcount)

@@ -52,12 +52,12 @@ FROM stage_spend s LEFT JOIN config.campaign c ON c.key = s.campaign WHERE s.fee
 """
 _SUSPEND = """
 INSERT INTO ledger.suspense (bid_id, received_at, exchange, campaign, creative, lease, price_nano, bid_nano, notice)
-VALUES %s ON CONFLICT DO NOTHING RETURNING exchange, price_nano, bid_id
+VALUES %s ON CONFLICT DO NOTHING RETURNING exchange, price_nano
 """
 _CLAIM = """
 INSERT INTO ledger.transfer (debit, credit, reason, minute, amount_nano)
-SELECT 'suspense:' || exchange, 'claim:' || exchange, 'suspense', floor(extract(epoch FROM now()) / 60)::integer, nano
-FROM unnest(%s::int[], %s::bigint[]) AS c (exchange, nano) ORDER BY exchange
+SELECT %s || exchange, %s || exchange, %s, floor(extract(epoch FROM now()) / 60)::integer, sum(nano)::bigint
+FROM unnest(%s::int[], %s::bigint[]) AS c (exchange, nano) GROUP BY exchange ORDER BY exchange
 """
 
 
@@ -93,8 +93,12 @@ def post_suspense(cursor: Any, suspense: Mapping[bytes, Notice]) -> None:
         for bid, n in sorted(suspense.items())
     ]
     template = "(%s, to_timestamp(%s), %s, %s, %s, %s, %s, %s, %s)"
-    claims: dict[int, int] = {}
-    for exchange, price, _ in execute_values(cursor, _SUSPEND, rows, template, page_size=1_000, fetch=True):
-        claims[exchange] = claims.get(exchange, 0) + price
+    claims = execute_values(cursor, _SUSPEND, rows, template, page_size=1_000, fetch=True)
     if claims:
-        cursor.execute(_CLAIM, (list(claims), list(claims.values())))
+        post_claims(cursor, "suspense", claims)
+
+
+def post_claims(cursor: Any, reason: str, claims: Sequence[tuple[int, int]]) -> None:
+    """(exchange, nano-USD) into suspense, or, where the reason is its review, back out of it."""
+    sides = ("suspense:", "claim:") if reason == "suspense" else ("claim:", "suspense:")
+    cursor.execute(_CLAIM, (*sides, reason, [exchange for exchange, _ in claims], [nano for _, nano in claims]))

@@ -1,8 +1,8 @@
-"""The aggregator's process: counters from the bus and money from the spool into Postgres, for as long as it is wanted.
+"""The aggregator's process: counters from the bus and money from the stream into Postgres, for as long as it is wanted.
 
-run() waits for the schema (somebody else migrates), then two loops work side by side, each with a
-connection of its own: aggregator/bus.py and aggregator/money.py; a third waits for the night. SIGTERM and SIGINT
-finish what is under way.
+run() waits for the schema (somebody else migrates), then loops work side by side, each with connections of its own:
+counters (bus.py), money (money.py), the spool's archive (spool_keeper.py), the night's work (nightly.py). SIGTERM and
+SIGINT finish what is under way.
 Without Postgres both wait and try again, forever.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 
 from aggregator.bus import CounterIntake
-from aggregator.dedupe import SPEND_KINDS
+from aggregator.dedupe import spend_rules
 from aggregator.ledger import Ledger
 from aggregator.migrate import MigrationError, missing
 from aggregator.money import MoneyIntake
@@ -30,6 +30,7 @@ from bidder.events.stream import Source
 from bidder.events.targets import target_of
 from bidder.ops import log as logs
 from bidder.ops.control import ControlError, serve
+from bidder.ops.log import first_line
 from bidder.ops.presence import Presence
 from bidder.settings import Settings
 
@@ -53,7 +54,7 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
         loop.add_signal_handler(number, stop.set)
     counters_link, money_link = Link(dsn, f"outbid {ROLE} counters"), Link(dsn, f"outbid {ROLE} money")
     counters = CounterIntake(settings.bus.hosts or (settings.bidder.bus_listen,), counters_link, log)
-    spend_on = {row.key: SPEND_KINDS[row.spend_on] for row in settings.exchanges.values()}
+    spend_on = spend_rules(settings.exchanges)
     ledger = Ledger(money_link, spend_on, settings.tracking.click_window_s * 1_000)
     money = MoneyIntake(_source(state, settings), ledger, money_link, log)
     keeper = _keeper(state, settings, money, log)
@@ -75,7 +76,8 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
                     tasks.create_task(_until_failure(money.run(stop), stop))
                     if keeper is not None:
                         tasks.create_task(_until_failure(keeper.run(stop), stop))
-                    tasks.create_task(_until_failure(nightly.run(stop), stop))
+                    if settings.nightly.at:
+                        tasks.create_task(_until_failure(nightly.run(stop), stop))
             log.info("aggregator stopped")
         finally:
             counters.close()
@@ -123,7 +125,7 @@ async def _schema_is_there(link: Link, stop: asyncio.Event, log: logs.Log) -> bo
             lacking = await asyncio.to_thread(lambda: missing(link.connection()))
         except psycopg2.Error as error:
             link.broken()
-            log.warning("Postgres is away", error=str(error).strip().partition("\n")[0])
+            log.warning("Postgres is away", error=first_line(error))
             delay = backoff.failed()
         else:
             if not lacking:

@@ -6,7 +6,8 @@ One snapshot of the database, so that whoever books meanwhile disturbs nothing. 
 exchanges' invoices: invoice.py. Money: int nano-USD.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -20,7 +21,6 @@ Sums = dict[tuple[Any, ...], int]
 CLOCKS_APART = timedelta(hours=1)  # of bidders and the database, at most
 _MONEY = "nano_usd"
 _ACCOUNTS = "SELECT coalesce(sum(balance_nano), 0)::bigint FROM ledger.balance"
-_PAIRS = "SELECT debit, credit, reason, amount_nano FROM ledger.total WHERE reason IN ('media', 'charge', 'fee')"
 _PER_EXCHANGE = {
     "transfers": "SELECT credit, sum(amount_nano)::bigint FROM ledger.total WHERE reason = 'media' GROUP BY 1",
     "receipts": "SELECT 'media:' || exchange, sum(amount_nano)::bigint FROM ledger.receipt_hour GROUP BY 1",
@@ -78,13 +78,18 @@ class Difference:
 
 def books(dsn: str, day: date) -> list[Difference]:
     """All that this database says of money, and the bids of this UTC day. psycopg2.Error where it cannot be read."""
+    with snapshot(dsn) as cursor:
+        return [*_accounts(cursor), *_day(cursor, day)]
+
+
+@contextlib.contextmanager
+def snapshot(dsn: str) -> Iterator[Any]:
+    """A cursor that sees the database as it is now, and changes nothing. psycopg2.Error where it cannot be read."""
     db = psycopg2.connect(dsn, connect_timeout=5, application_name="outbid reconcile", options="-c TimeZone=UTC")
-    try:
+    with contextlib.closing(db):
         db.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with db, db.cursor() as cursor:
-            return [*_accounts(cursor), *_day(cursor, day)]
-    finally:
-        db.close()
+            yield cursor
 
 
 def _sums(cursor: Any, statement: str, parameters: Mapping[str, Any] | None = None) -> Sums:
@@ -121,13 +126,13 @@ def _day(cursor: Any, day: date) -> Iterable[Difference]:
     }
     rollup = _sums(cursor, _ROLLUP, ask)
     of_exchange = _by_exchange(rollup)
-    transfers = _sums(cursor, _TRANSFERS, ask) if first >= _kept_from(cursor, "transfers") else None
+    transfers = _sums(cursor, _TRANSFERS, ask) if first >= kept_from(cursor, "transfers") else None
     if transfers is not None:
         yield from _compare(
             cursor, transfers, "transfers", of_exchange, "rollups",
             "rollups of that day were changed or dropped", suffix=f" {day}",
         )  # fmt: skip
-    if first >= _kept_from(cursor, "bids"):
+    if first >= kept_from(cursor, "bids"):
         bids = _sums(cursor, _BIDS, ask)
         yield from _compare(
             cursor, bids, "bids", rollup, "rollups", "rollups of that day were changed or dropped", suffix=f" {day}"
@@ -146,7 +151,7 @@ def _by_exchange(sums: Sums) -> Sums:
     return found
 
 
-def _kept_from(cursor: Any, what: str) -> int:
+def kept_from(cursor: Any, what: str) -> int:
     """The first minute of which nothing was given up."""
     cursor.execute("SELECT minute FROM ops.horizon WHERE what = %s", (what,))
     return int(cursor.fetchone()[0])

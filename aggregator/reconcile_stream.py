@@ -12,15 +12,15 @@ from typing import Any
 import psycopg2
 
 from aggregator.dedupe import bookable
-from aggregator.reconcile import Difference
+from aggregator.ledger import bytea_array, rules_of
+from aggregator.reconcile import Difference, kept_from
+from aggregator.sources import READ_BYTES, RECORD_BYTES
 from bidder.events.schema import Notice, NoticeKind
 from bidder.events.segments import segments
 from bidder.events.spool import SpoolReader
 
-READ_BYTES = 512 * 1024
 AT_ONCE = 5_000
 LOOKED_AT = 2_000_000  # notices, about; of more a sample
-BYTES_A_NOTICE = 90
 
 
 @dataclass(slots=True)
@@ -29,9 +29,8 @@ class _Found:
 
     missing: int = 0
     missing_nano: int = 0
-    wrong: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # bid: what was paid for it, what its notices say
-    prices: dict[bytes, set[int]] = field(default_factory=dict)
-    paid: dict[bytes, int] = field(default_factory=dict)
+    right: set[bytes] = field(default_factory=set)  # bids that were paid what one of their notices says
+    wrong: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # the others: paid, the most that was said
 
 
 def stream(dsn: str, spool: Path, spend_on: Mapping[int, NoticeKind], sample: int | None = None) -> list[Difference]:
@@ -43,8 +42,8 @@ def stream(dsn: str, spool: Path, spend_on: Mapping[int, NoticeKind], sample: in
         with db.cursor() as cursor:
             cursor.execute("SELECT coalesce(max(position), 0) FROM ops.stream WHERE stream = %s", (reader.id,))
             booked: int = (cursor.fetchone() or (0,))[0]
-            cursor.execute("SELECT minute FROM ops.horizon WHERE what = 'bids'")
-            horizon: int = (cursor.fetchone() or (0,))[0]
+            horizon = kept_from(cursor, "bids")
+            rules = rules_of(cursor, spend_on)
             durable = reader.durable
             differences = []
             if durable > booked:
@@ -53,10 +52,10 @@ def stream(dsn: str, spool: Path, spend_on: Mapping[int, NoticeKind], sample: in
                     Difference(f"stream {reader.id}", "written", durable, "booked", booked, cause, unit="bytes")
                 )
             first = min((segment.start for segment in segments(spool)), default=0)
-            every = sample or max(1, (booked - first) // (BYTES_A_NOTICE * LOOKED_AT))
+            every = sample or max(1, (booked - first) // (RECORD_BYTES * LOOKED_AT))
             found = _Found()
             for notices in _portions(reader, first, booked, every, horizon):
-                _look(cursor, notices, spend_on, found)
+                _look(cursor, notices, rules, found)
             return [*differences, *_said(reader.id, found, every)]
     finally:
         db.close()
@@ -88,8 +87,10 @@ def _portions(reader: SpoolReader, first: int, end: int, every: int, horizon: in
 def _look(cursor: Any, notices: Sequence[Notice], spend_on: Mapping[int, NoticeKind], found: _Found) -> None:
     if not notices:
         return
-    ids = ",".join(f'"\\\\x{bid.hex()}"' for bid in {notice.bid_id for notice in notices})
-    cursor.execute("SELECT bid_id, kinds, spent_nano FROM ledger.bid WHERE bid_id = ANY(%s::bytea[])", (f"{{{ids}}}",))
+    cursor.execute(
+        "SELECT bid_id, kinds, spent_nano FROM ledger.bid WHERE bid_id = ANY(%s::bytea[])",
+        (bytea_array({notice.bid_id for notice in notices}),),
+    )
     known = {bytes(bid): (kinds, spent) for bid, kinds, spent in cursor.fetchall()}
     for notice in notices:
         kinds, spent = known.get(notice.bid_id, (0, 0))
@@ -97,11 +98,13 @@ def _look(cursor: Any, notices: Sequence[Notice], spend_on: Mapping[int, NoticeK
         if not kinds & (1 << (notice.kind - 1)):
             found.missing += 1
             found.missing_nano += notice.price if spends else 0
-        elif spends:
-            found.prices.setdefault(notice.bid_id, set()).add(notice.price)
-            found.paid[notice.bid_id] = spent
-    for bid in [bid for bid, prices in found.prices.items() if found.paid[bid] in prices]:
-        del found.prices[bid]
+        elif spends and notice.bid_id not in found.right:
+            if notice.price == spent:
+                found.right.add(notice.bid_id)
+                found.wrong.pop(notice.bid_id, None)
+            else:
+                _, said = found.wrong.get(notice.bid_id, (0, 0))
+                found.wrong[notice.bid_id] = spent, max(said, notice.price)
 
 
 def _said(name: str, found: _Found, every: int) -> Iterator[Difference]:
@@ -111,8 +114,7 @@ def _said(name: str, found: _Found, every: int) -> Iterator[Difference]:
         yield Difference(of, "acknowledged notices", found.missing, "booked", 0, cause, unit="notices")
     if found.missing_nano:
         yield Difference(of, "their prices", found.missing_nano, "booked", 0, "the same notices")
-    said = sum(max(prices) for prices in found.prices.values())
-    paid = sum(found.paid[bid] for bid in found.prices)
-    if found.prices:
-        cause = f"{len(found.prices)} bids were paid another price than any of their notices says; or by another stream"
+    if found.wrong:
+        paid, said = (sum(side) for side in zip(*found.wrong.values(), strict=True))
+        cause = f"{len(found.wrong)} bids were paid another price than any of their notices says; or by another stream"
         yield Difference(of, "prices of notices", said, "bids", paid, cause)

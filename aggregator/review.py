@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from aggregator.dedupe import Booking
+from aggregator import posting
+from aggregator.dedupe import SPEND_KINDS, Booking
 from aggregator.ledger import Ledger
 from aggregator.postgres import Link
-from bidder.events.schema import Notice, NoticeFlag, NoticeKind
+from bidder.events.schema import Notice, NoticeFlag
 
 _OPEN = """
 SELECT s.bid_id, s.received_at, s.exchange, s.campaign, s.creative, s.lease, s.price_nano, s.bid_nano, s.notice,
@@ -31,13 +32,6 @@ _SETTLE = """
 UPDATE ledger.suspense SET state = %s, reviewed_at = clock_timestamp(), reviewed_by = %s, note = %s
 WHERE bid_id = ANY(%s) AND state = 'open' RETURNING exchange, price_nano
 """
-_TAKE_BACK = """
-INSERT INTO ledger.transfer (debit, credit, reason, minute, amount_nano)
-SELECT 'claim:' || exchange, 'suspense:' || exchange, %s, floor(extract(epoch FROM now()) / 60)::integer,
-    sum(nano)::bigint
-FROM unnest(%s::int[], %s::bigint[]) AS c (exchange, nano) GROUP BY exchange ORDER BY exchange
-"""
-_KINDS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}
 
 
 class ReviewError(Exception):
@@ -101,7 +95,8 @@ def _notice(row: Any) -> Notice:
     if packed is not None:
         return replace(msgspec.msgpack.decode(bytes(packed), type=Notice), flags=int(NoticeFlag.LATE))
     numbers = dict.fromkeys(Notice.__struct_fields__, 0) | {
-        **{"kind": int(_KINDS[spend_on or "billing"]), "flags": int(NoticeFlag.LATE), "lease": lease, "price": price},
+        **{"kind": int(SPEND_KINDS[spend_on or "billing"]), "flags": int(NoticeFlag.LATE)},
+        **{"lease": lease, "price": price},
         **{"exchange": exchange, "campaign": campaign, "creative": creative, "bid_price": bid_price},
         "received_ms": int(received_at.timestamp() * 1000),
     }
@@ -113,7 +108,7 @@ def _settle(cursor: Any, state: str, reason: str, bids: list[bytes], actor: str,
     claims = cursor.fetchall()
     if len(claims) != len(bids):
         raise ReviewError("one of them was reviewed by somebody else just now; look again")
-    cursor.execute(_TAKE_BACK, (reason, [exchange for exchange, _ in claims], [nano for _, nano in claims]))
+    posting.post_claims(cursor, reason, claims)
     total = sum(nano for _, nano in claims)
     cursor.execute(
         "INSERT INTO ops.audit (actor, verb, subject, detail) VALUES (%s, %s, %s, %s)",

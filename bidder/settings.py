@@ -52,6 +52,11 @@ class Tracking:
     click_window_s: int = 2_592_000  # 30 days: so long after its click a conversion counts
     view_window_s: int = 0  # and so long after its bid one that the page's own token tells of; 0: none does
 
+    @property
+    def longest_ttl_s(self) -> int:
+        """Of any token but the id of a click."""
+        return max(self.token_ttl_s, self.banner_ttl_s, self.video_ttl_s, self.audio_ttl_s, self.native_ttl_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Controller:
@@ -98,7 +103,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    take_for_s: int = 3_600  # longest life of a lease; it ends with its budget hour
+    take_for_s: int = 3_600  # for which a lease is granted, and renewed; it ends with its budget hour
     settle_for_s: int = 1_800  # then notices still settle it
     release_after_s: int = 600  # a bid without a notice by then gives back what it reserved
     unbudgeted_hour_usd: str = "1000"  # an hour of a campaign without any budget
@@ -329,7 +334,7 @@ def _check_users(users: Users, where: str) -> None:
 def _check_retention(settings: Settings, place: str) -> None:
     kept, day = settings.retention, 86_400
     for key, least_s in (
-        ("bids_days", settings.tracking.token_ttl_s + day),
+        ("bids_days", max(settings.tracking.longest_ttl_s, settings.tracking.view_window_s) + day),
         ("leases_days", (kept.bids_days + 1) * day),
     ):
         days = getattr(kept, key)

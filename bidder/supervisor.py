@@ -24,6 +24,7 @@ from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
+from bidder.money import keyfile
 from bidder.money.leases import LeaseKeeper
 from bidder.money.shading import Shading
 from bidder.money.sync import LeaseSyncer
@@ -99,7 +100,7 @@ class Supervisor:
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
         self._switch_file = SwitchFile(state)
         self._switches = self._switch_file.read()
-        create_keys(state / "keys" / "token.keys")
+        create_keys(state / keyfile.FILE)
         self._workers = WorkerPool(
             state, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1), self._socket.fileno()
         )

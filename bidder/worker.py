@@ -26,7 +26,7 @@ from bidder._fast.segments import SegmentTable
 from bidder._fast.shading import Shading
 from bidder.campaigns import snapshot
 from bidder.listener import BidServer, Listener
-from bidder.money.keyfile import KeyFile
+from bidder.money.keyfile import FILE, KeyFile
 from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
@@ -36,7 +36,6 @@ from bidder.spot_check import SpotCheck
 from bidder.users.tables import caps_table
 
 TICK_S = 0.05
-KEYS = Path("keys", "token.keys")
 DRAIN_S = 4.0
 DRAIN_IDLE_S = 0.5  # that an idle connection may still bring a request, and be told politely
 
@@ -82,7 +81,7 @@ class Worker:
         self._board = Board(state / "shm" / "board")
         self._purses = Purses(state / "shm" / "purses", 0)
         self._purses.shading = Shading(state / "shm" / "shading")
-        self._keys = KeyFile(state / KEYS, self._log)
+        self._keys = KeyFile(state / FILE, self._log)
         self._follower = snapshot.Follower(state)
         self._complaint = ""
         self._rates_until_s: int | None = None
@@ -93,7 +92,7 @@ class Worker:
             segments=SegmentTable(state / "shm" / "segments"),
             board=self._board,
             counters=CounterFile(state / "shm" / "counters").open_worker(row),
-            sealer=Sealer(load_keys(state / KEYS)),
+            sealer=Sealer(load_keys(state / FILE)),
             bid_ids=BidIds(),
             clock=Clock(),
             rows=exchange_rows(

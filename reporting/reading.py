@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import psycopg2
 
+from bidder.ops.log import first_line
 from reporting.queries import Question, ReportError, build
 
 OPTIONS = "-c role=analyst -c default_transaction_read_only=on -c statement_timeout=60s -c TimeZone=UTC"
@@ -51,7 +52,7 @@ class Reader:
         try:
             self._db = psycopg2.connect(dsn, connect_timeout=5, application_name="outbid report", options=OPTIONS)
         except psycopg2.OperationalError as error:
-            raise ReportError(f"cannot reach Postgres: {_line(error)}") from None
+            raise ReportError(f"cannot reach Postgres: {first_line(error)}") from None
         self._db.autocommit = True
 
     def __enter__(self) -> Self:
@@ -104,8 +105,4 @@ class Reader:
                 "this database has no reports yet: `outbid up` or `outbid controller` makes them"
             ) from None
         except psycopg2.Error as error:
-            raise ReportError(f"Postgres: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ReportError(f"Postgres: {first_line(error)}") from None

@@ -1,6 +1,6 @@
 """AWS on loopback: moto's server in a process of its own, with faults that a test asks for.
 
-with serving(environ) as aws:
+with serving() as aws:
     aws.create("stream", shards=2); aws.faults("PutRecords", "throttle", "partial", "lost"); aws.calls("PutRecords")
 Faults of an operation come in order, one a call, then all is well again; "down" stays until `aws.heal()`.
 Where moto differs from what Kinesis documents about shards it is put right here: see `_as_documented`.
@@ -18,7 +18,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bidder.events import aws
 from bidder.settings import Stream
 from tests.conditions import wait_until
 from tests.free_ports import free_port
@@ -54,6 +53,8 @@ class Aws:
 
     def client(self, service: str = "kinesis") -> Any:
         """Of our own making, as outbid's processes have it."""
+        from bidder.events import aws  # and with it boto3: only for tests that ask for it
+
         if service not in self._clients:  # half a second each
             self._clients[service] = aws.client(service, self.settings)
         return self._clients[service]

@@ -3,11 +3,14 @@
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection
 
+from aggregator.migrate import migrate
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.postgres import OWNER, Postgres
 from tests import free_ports
@@ -68,6 +71,14 @@ def database(databases: Databases) -> Iterator[str]:
     dsn = databases.create()
     yield dsn
     databases.drop(dsn)
+
+
+@pytest.fixture
+def db(database: str) -> Iterator[Connection]:
+    """A connection to such a database, with all tables."""
+    migrate(database)
+    with closing(psycopg2.connect(database)) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,11 +67,31 @@ class House(NamedTuple):
             self.url + path, method=method, raise_error=False, follow_redirects=False, allow_nonstandard_methods=True
         )
 
+    async def always(self, path: str, body: bytes, content_type: str) -> None:
+        """It is answered so each time, and no cache keeps it."""
+        for _ in range(2):
+            answer = await self.fetch(path)
+            assert (answer.code, answer.body) == (HTTPStatus.OK, body)
+            assert answer.headers["Content-Type"] == content_type
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "Etag" not in answer.headers
+
     def written(self) -> list[Notice]:
-        return [notice for _, notice in SpoolReader(self.directory).read(0, 1 << 20)[0]]
+        return read_all(self.directory)
 
     def flags(self) -> list[tuple[int, int]]:
         return [(notice.kind, notice.flags) for notice in self.written()]
+
+
+def read_all(spool: Path) -> list[Notice]:
+    """Every notice that a spool holds and that cannot be lost any more."""
+    reader, position = SpoolReader(spool), 0
+    found: list[Notice] = []
+    while True:
+        notices, position = reader.read(position, 1 << 16)
+        if not notices:
+            return found
+        found += [notice for _, notice in notices]
 
 
 @asynccontextmanager

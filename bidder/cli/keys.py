@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 NAME = "keys"
 HELP = "Keys of tokens: list, rotate, or each step of a rotation by itself."
-FILE = Path("keys", "token.keys")
 WAIT_S = 15.0
 ASK_S = 2.0
 POLL_S = 0.1
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from bidder.money.tokens import KeyFileError
 
     settings = load_context(args.state).settings
-    path = args.state / FILE
+    path = args.state / keyfile.FILE
     life = timedelta(seconds=longest_life_s(settings.tracking))
     now = datetime.now(UTC).replace(microsecond=0)
     try:
@@ -82,8 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def longest_life_s(tracking: "Tracking") -> int:
     """Of any token: a click id's, which may begin with the last click that counts."""
-    formats = [tracking.banner_ttl_s, tracking.video_ttl_s, tracking.audio_ttl_s, tracking.native_ttl_s]
-    return max(tracking.token_ttl_s, *formats) + max(tracking.click_window_s, tracking.view_window_s)
+    return tracking.longest_ttl_s + max(tracking.click_window_s, tracking.view_window_s)
 
 
 def _rotate(state: Path, path: Path, now: datetime) -> None:

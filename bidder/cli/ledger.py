@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bidder.cli.context import CliError, Context
 from bidder.cli.context import load as load_context
+from bidder.ops.log import first_line
 
 if TYPE_CHECKING:
     from aggregator.review import Settled
@@ -48,13 +49,13 @@ def run(args: argparse.Namespace) -> int:
             return _fee(context, args.advertiser, args.percent)
         settled = _review(context, args)
     except psycopg2.Error as error:
-        raise CliError(f"Postgres: {str(error).strip().splitlines()[0]}") from None
+        raise CliError(f"Postgres: {first_line(error)}") from None
     _say(args, settled)
     return 0
 
 
 def _review(context: Context, args: argparse.Namespace) -> "Settled":
-    from aggregator.dedupe import SPEND_KINDS, UnknownExchange
+    from aggregator.dedupe import UnknownExchange, spend_rules
     from aggregator.ledger import Ledger
     from aggregator.postgres import Link
     from aggregator.review import ReviewError, accept, reject
@@ -66,8 +67,7 @@ def _review(context: Context, args: argparse.Namespace) -> "Settled":
     try:
         if args.action == "reject":
             return reject(link, bids, _actor(), args.note)
-        rules = {row.key: SPEND_KINDS[row.spend_on] for row in context.settings.exchanges.values()}
-        return accept(link, Ledger(link, rules), bids, _actor(), args.note)
+        return accept(link, Ledger(link, spend_rules(context.settings.exchanges)), bids, _actor(), args.note)
     except (ReviewError, UnknownExchange) as error:
         raise CliError(str(error)) from None
     finally:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bidder.cli.context import CliError, Context
 from bidder.cli.context import load as load_context
+from bidder.ops.log import first_line
 
 if TYPE_CHECKING:
     from aggregator.reconcile import Difference
@@ -54,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = _invoice(context, args) if args.invoice is not None else _books(context, args)
     except psycopg2.Error as error:
-        raise CliError(f"Postgres: {str(error).strip().splitlines()[0]}") from None
-    except (InvoiceError, StreamError) as error:
+        raise CliError(f"Postgres: {first_line(error)}") from None
+    except (InvoiceError, StreamError, OSError) as error:
         raise CliError(str(error)) from None
     if args.json:
         print(json.dumps([difference.as_json() for difference in found]))
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _books(context: Context, args: argparse.Namespace) -> "list[Difference]":
-    from aggregator.dedupe import SPEND_KINDS
+    from aggregator.dedupe import spend_rules
     from aggregator.reconcile import books
     from aggregator.reconcile_stream import stream
 
@@ -75,7 +76,7 @@ def _books(context: Context, args: argparse.Namespace) -> "list[Difference]":
         raise CliError(f"--day {args.day}: a date as 2026-01-31 is wanted") from None
     found = books(context.dsn, day)
     if args.spool or (not args.no_stream and context.settings.stream.backend == "spool"):
-        rules = {row.key: SPEND_KINDS[row.spend_on] for row in context.settings.exchanges.values()}
+        rules = spend_rules(context.settings.exchanges)
         found += stream(context.dsn, args.spool or args.state / "spool", rules, args.sample)
     return found
 

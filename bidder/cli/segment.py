@@ -42,8 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pixel(args: argparse.Namespace) -> int:
-    from bidder.money.tokens import create_keys
-    from bidder.users.keys import FILE
+    from bidder.users.keys import user_secret
     from bidder.users.pixels import OWNER, SEGMENT, signature
 
     context = load_context(args.state)
@@ -51,7 +50,7 @@ def _pixel(args: argparse.Namespace) -> int:
         raise CliError("owner: 1 to 64 letters, digits, ., - or _ are wanted")
     if not SEGMENT.fullmatch(args.segment):
         raise CliError("segment: s- and 1 to 14 letters, digits, - or _ are wanted")
-    signed = signature(create_keys(context.state / FILE)[0].secret, args.owner, args.segment)
+    signed = signature(user_secret(context.state), args.owner, args.segment)
     print(f"{context.settings.tracking.public_url}/visit/{quote(args.owner)}/{args.segment}?sig={signed}")
     return 0
 

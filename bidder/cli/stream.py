@@ -187,16 +187,13 @@ def _verify(context: Context, named: str | None, as_json: bool) -> int:
 def _checked(spool: Path, target: "Target | None", stream: str) -> Iterator[Any]:
     """("segments" or "archived", notices) of each that is sound, Damage of each that is not."""
     from bidder.events import archive
-    from bidder.events.segments import read_durable, read_id, records, segments
+    from bidder.events.segments import records
 
-    if (spool / "id").exists() and read_id(spool) == stream:
-        durable = read_durable(spool)
-        for segment in segments(spool):
-            try:
-                data = archive.read_segment(segment._replace(end=min(segment.end, durable)))
-                yield "segments", sum(1 for _ in records(data))
-            except archive.Damage as damage:
-                yield damage
+    for segment in archive.in_spool(spool, stream):
+        try:
+            yield "segments", sum(1 for _ in records(archive.read_segment(segment)))
+        except archive.Damage as damage:
+            yield damage
     if target is not None:
         for found in archive.verify(target, stream):
             yield found if isinstance(found, archive.Damage) else ("archived", found.notices)

@@ -39,15 +39,18 @@ class Curve:
 
     def of(self, start: datetime) -> int:
         """Of the hour that begins then; one off the whole hour is a mixture of two. More than 0."""
-        first = hour_of_week(start)
-        minutes = start.astimezone(UTC).minute
-        return max(1, (self.weights[first] * (60 - minutes) + self.weights[(first + 1) % WEEK] * minutes) // 60)
+        return self._at(hour_of_week(start), start.astimezone(UTC).minute)
+
+    def _at(self, hour: int, minutes: int) -> int:
+        """Of the hour that begins so many minutes into that hour of a week."""
+        return max(1, (self.weights[hour % WEEK] * (60 - minutes) + self.weights[(hour + 1) % WEEK] * minutes) // 60)
 
     def until(self, start: datetime, hours: int) -> int:
         """Of so many hours from then on, together; at least that of the first."""
+        first, minutes = hour_of_week(start), start.astimezone(UTC).minute
         weeks, rest = divmod(max(1, hours), WEEK)
-        total = sum(self.of(start + HOUR * ahead) for ahead in range(rest))
-        return total + (weeks * sum(self.of(start + HOUR * ahead) for ahead in range(WEEK)) if weeks else 0)
+        total = sum(self._at(first + ahead, minutes) for ahead in range(rest))
+        return total + (weeks * sum(self._at(hour, minutes) for hour in range(WEEK)) if weeks else 0)
 
     def tilt(self, start: datetime) -> float:
         """How much livelier that hour begins than it ends, if traffic moves evenly from hour to hour."""

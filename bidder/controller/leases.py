@@ -27,11 +27,11 @@ from bidder.controller.listing import Seen
 from bidder.controller.shades import ShadeTable
 from bidder.controller.shares import Account, Out, room
 from bidder.controller.streams import Streams
+from bidder.money.clock_watch import ClockWatch
 from bidder.money.units import nano_from_usd
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
 
-JUMP_S = 5.0  # a clock that moves so far against the monotonic one was set
 FRESH_S = 5.0  # totals older than this give nothing back
 BATCH = 2_000  # campaigns looked at in one sync
 CLOSINGS = 1_000  # leases closed in one; each frees money, so that amounts are worked out again
@@ -61,8 +61,7 @@ class LeaseOffice:
         """`monotonic`: by which it is noticed that the clock was set; None: it never is."""
         self._money = money
         self._monotonic = monotonic
-        self._ahead: float | None = None  # of the clock, before the monotonic one
-        self._trusted_at = float("-inf")
+        self._watch = ClockWatch(money.release_after_s)
         self._unbudgeted = int(nano_from_usd(money.unbudgeted_hour_usd))
         self.forget()
 
@@ -142,14 +141,7 @@ class LeaseOffice:
 
     def _clock_tells(self, now: datetime) -> bool:
         """Where our clock was set, nothing closes by it until the reservations that are out have come back."""
-        if self._monotonic is None:
-            return True
-        at = self._monotonic()
-        ahead = now.timestamp() - at
-        if self._ahead is not None and abs(ahead - self._ahead) > JUMP_S:
-            self._trusted_at = at + self._money.release_after_s + 60
-        self._ahead = ahead
-        return at >= self._trusted_at
+        return self._monotonic is None or self._watch.tells(now.timestamp(), self._monotonic())
 
     def _grant(
         self, cursor: Any, request: LeaseSync, campaigns: set[int], wants: dict[int, tuple[int, int]], hosts: int,

@@ -46,10 +46,11 @@ def read(cursor: Any, now: datetime) -> Shades:
         for one in (key, wider(key)):
             bins = seen.setdefault(one, {})
             bins[bin] = bins.get(bin, 0.0) + auctions
+    of_format = {key: shares(bins) for key, bins in seen.items() if key == wider(key)}
     found = {}
     for key in sorted(seen):
-        if key != wider(key):
-            of_class = shares(seen[key]) or shares(seen[wider(key)])
+        if key not in of_format:
+            of_class = shares(seen[key]) or of_format[wider(key)]
             if of_class is not None:
                 found[key] = struct.pack(f"<{STEPS}H", *of_class)
     classes = list(found.items())

@@ -133,11 +133,17 @@ def pieces(target: Target | None, stream: str, spool: Path) -> Iterator[tuple[in
         assert target is not None
         yield start, read(target, stream, start, end)[1]
         after = end
+    for segment in in_spool(spool, stream):
+        if after <= segment.start < segment.end:
+            yield segment.start, read_segment(segment)
+
+
+def in_spool(spool: Path, stream: str) -> Iterator[Segment]:
+    """Its segments, as far as they are durable; none where the spool is of another stream, or not there."""
     if (spool / "id").exists() and read_id(spool) == stream:
         durable = read_durable(spool)
         for segment in segments(spool):
-            if after <= segment.start < durable:
-                yield segment.start, read_segment(segment._replace(end=min(segment.end, durable)))
+            yield segment._replace(end=min(segment.end, durable))
 
 
 def rebuild(found: Iterable[tuple[int, bytes]], stream: str, directory: Path) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Credentials come as boto3 finds them (environment, files, role of the machine); 
 Blocking: in threads only.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -33,6 +34,15 @@ def client(service: str, where: Stream, read_s: float = READ_S) -> Any:
             max_pool_connections=4,
         ),
     )
+
+
+def shards(kinesis: Any, stream: str) -> Iterator[dict[str, Any]]:
+    """All of a Kinesis stream, as ListShards has them: closed ones too, until their retention is over."""
+    question: dict[str, Any] = {"StreamName": stream}
+    while question:
+        answer = kinesis.list_shards(**question)
+        yield from answer["Shards"]
+        question = {"NextToken": answer["NextToken"]} if answer.get("NextToken") else {}
 
 
 def code(error: Exception) -> str:

@@ -13,11 +13,11 @@ Units: bytes, monotonic seconds; positions count notices of this process.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from bidder.events.aws import AWS_ERRORS, line
+from bidder.events.aws import AWS_ERRORS, line, shards
 from bidder.events.parcel import EMPTY, pack
 from bidder.events.segments import record
 from bidder.events.stream import StreamError
@@ -87,14 +87,19 @@ class KinesisStream:
     @property
     def healthy(self) -> bool:
         """False before the stream was first reached, and while what is to be written has waited too long."""
-        began = self._began
-        stuck = began is not None and self._monotonic() - began > SLOW_S
-        return self._thread.is_alive() and self._found and not stuck
+        return self._thread.is_alive() and self._found and not self._stuck_s > SLOW_S
 
     @property
     def failure(self) -> str | None:
-        """What Kinesis said last, while it does not take all."""
-        return self._why
+        """What Kinesis said last, while it does not take all, or that it says nothing."""
+        stuck_s = self._stuck_s
+        return self._why or (f"{self.id}: no answer for {stuck_s:.0f} s" if stuck_s > SLOW_S else None)
+
+    @property
+    def _stuck_s(self) -> float:
+        """How long what is being done now has taken, with all its repeats."""
+        began = self._began
+        return 0.0 if began is None else self._monotonic() - began
 
     @property
     def reached(self) -> Mapping[str, int]:
@@ -215,11 +220,12 @@ class KinesisStream:
         self.commits += 1
         left, why = [], None
         for parcel, result in zip(parcels, answer["Records"], strict=True):
-            if result.get("ErrorCode"):
-                left.append(parcel)
-                why = f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"[:200]
-            else:
+            refusal = _refusal(result)
+            if refusal is None:
                 self._accept(parcel)
+            else:
+                left.append(parcel)
+                why = refusal
         return left, why
 
     def _accept(self, parcel: Parcel) -> None:
@@ -232,7 +238,11 @@ class KinesisStream:
 
     def _fence(self) -> str | None:
         """An empty parcel into every open shard."""
-        begins = {shard["ShardId"]: shard["HashKeyRange"]["StartingHashKey"] for shard in self._open_shards()}
+        begins = {
+            shard["ShardId"]: shard["HashKeyRange"]["StartingHashKey"]
+            for shard in shards(self._client, self._name)
+            if "EndingSequenceNumber" not in shard["SequenceNumberRange"]
+        }
         reached: dict[str, int] = {}
         hash_keys = list(begins.values())
         for first in range(0, len(hash_keys), CALL_RECORDS):
@@ -242,22 +252,13 @@ class KinesisStream:
                 Records=[{"Data": EMPTY, "PartitionKey": "fence", "ExplicitHashKey": key} for key in keys],
             )
             for result in answer["Records"]:
-                if result.get("ErrorCode"):
-                    return f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"[:200]
+                if refusal := _refusal(result):
+                    return refusal
                 reached[result["ShardId"]] = int(result["SequenceNumber"])
         if reached.keys() != begins.keys():
             return "its shards are being split or merged"
         self._reached = reached
         return None
-
-    def _open_shards(self) -> Iterator[dict[str, Any]]:
-        question: dict[str, Any] = {"StreamName": self._name}
-        while question:
-            answer = self._client.list_shards(**question)
-            for shard in answer["Shards"]:
-                if "EndingSequenceNumber" not in shard["SequenceNumberRange"]:
-                    yield shard
-            question = {"NextToken": answer["NextToken"]} if answer.get("NextToken") else {}
 
     def _refuse(self, batch: list[Waiting]) -> None:
         """Nobody was told that these are durable, and nobody will be."""
@@ -267,6 +268,11 @@ class KinesisStream:
         refusal = StreamError(f"{self.id}: closed before it was accepted: {self._why}")
         for _, future in batch:
             future.set_exception(refusal)
+
+
+def _refusal(result: Mapping[str, Any]) -> str | None:
+    """Why PutRecords did not take this one of its records."""
+    return f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"[:200] if result.get("ErrorCode") else None
 
 
 def _packed(batch: list[Waiting]) -> list[Parcel]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bidder.events.aws import AWS_ERRORS, code, line
+from bidder.events.aws import AWS_ERRORS, code, line, shards
 from bidder.events.parcel import ParcelError, unpack
 from bidder.events.schema import Notice
 from bidder.events.stream import Mark, Place, Portion, StreamError
@@ -48,7 +48,6 @@ class KinesisSource:
 
     def __init__(self, name: str, client: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self.id = f"kinesis/{name}"
-        self.behind_ms = 0  # of the shard that is most behind, as Kinesis said last
         self._name = name
         self._client = client
         self._clock = clock
@@ -108,12 +107,7 @@ class KinesisSource:
     def _list(self) -> None:
         """Begin with shards that are new to us; those that are gone had been read, or are too old to be."""
         asked_at = self._clock()
-        listed: dict[str, dict[str, Any]] = {}
-        question: dict[str, Any] = {"StreamName": self._name}
-        while question:
-            answer = self._client.list_shards(**question)
-            listed |= {shard["ShardId"]: shard for shard in answer["Shards"]}
-            question = {"NextToken": answer["NextToken"]} if answer.get("NextToken") else {}
+        listed = {shard["ShardId"]: shard for shard in shards(self._client, self._name)}
         for name, said in listed.items():
             mark = self._marks.get(name, Mark())
             if mark.ended or name in self._shards:
@@ -135,15 +129,12 @@ class KinesisSource:
 
     def _fetch(self) -> None:
         """Read what is due of each shard whose parents have ended."""
-        behind = 0
         for shard in self._shards.values():
             ready = all(self._marks.get(parent, Mark()).ended for parent in shard.parents)
             if ready and not shard.ahead and not shard.drained and self._clock() >= shard.due:
-                behind = max(behind, self._read(shard))
-        self.behind_ms = behind
+                self._read(shard)
 
-    def _read(self, shard: _Shard) -> int:
-        """One read; how many ms behind its end we are."""
+    def _read(self, shard: _Shard) -> None:
         asked_at = self._clock()
         shard.due = asked_at + PAUSE_S
         shard.tip_at = None
@@ -156,16 +147,14 @@ class KinesisSource:
                 shard.due = asked_at + THROTTLED_S
             elif code(error) != "ExpiredIteratorException":
                 raise
-            return 0
+            return
         for record in answer["Records"]:
             shard.fetched = int(record["SequenceNumber"])
             shard.ahead.append((shard.fetched, record["Data"]))
         shard.iterator = answer.get("NextShardIterator")
         shard.drained = shard.iterator is None
-        behind = int(answer.get("MillisBehindLatest", 0))
-        if not behind and not shard.drained:
+        if not answer.get("MillisBehindLatest") and not shard.drained:
             shard.tip_at = asked_at
-        return behind
 
     def _iterator(self, shard: _Shard) -> str:
         if shard.fetched:

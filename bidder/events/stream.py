@@ -40,7 +40,7 @@ class Stream(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """Why it cannot be written, in one line; None while it can, or only takes long."""
+        """Why it cannot be written, in one line; None while it can."""
 
     @property
     def reached(self) -> Mapping[str, int]:

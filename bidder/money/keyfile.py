@@ -21,6 +21,7 @@ from pathlib import Path
 from bidder.money.tokens import SECRET_BYTES, Key, KeyFileError, Keys, create_keys, key_of, load_keys
 from bidder.ops.log import Log
 
+FILE = Path("keys", "token.keys")  # in the state directory
 KIDS = 256
 
 

@@ -74,8 +74,9 @@ class Landscape:
         for top, rate in zip(self.tops, self._rates, strict=True):
             if top > value:
                 break
-            if (top >= least and (value - top) * rate >= most > 0) or ((value - top) * rate > most and top >= least):
-                best, most = top, (value - top) * rate
+            gain = (value - top) * rate
+            if top >= least and gain > 0.0 and gain >= most:
+                best, most = top, gain
         return best
 
     def _between(self, sums: Sequence[float], bid: float) -> float:

@@ -12,7 +12,8 @@ Invariants, for the lease that bids take from:
 2. A minute is open until `release_after_s` after its end. Then what it still holds comes back once, and only on
    fresh totals: a state not `stale`, begun to be told less than 3 s ago and told to its end. A later bill of it still
    costs: `left` may go below 0. Where the wall clock was set, nothing comes back by its time until that has passed
-   since. 3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
+   since.
+3. What bills and losses give back, `left` gets on fresh totals only; what bills cost, it loses on any.
 4. At most one half of a purse is open, and none for a lease that has not begun or whose time to take is over.
    A half is emptied for another lease a second after it was shut, so no bid is in the middle of it.
 5. A supervisor that starts (its workers are dead then) shuts every half, and opens those of which it hears again,
@@ -27,10 +28,10 @@ from collections.abc import Callable, Collection
 from bidder._fast.leases import SPAN_MINUTES, LeaseTable
 from bidder._fast.purses import Purses
 from bidder._fast.wants import Wants
+from bidder.money.clock_watch import ClockWatch
 from bidder.money.wire import Lease, LeaseState
 
 FRESH_S = 3.0
-JUMP_S = 5.0  # a wall clock that moves so far against the monotonic one was set
 CEILINGS = 4_000  # told in one question at most
 WANTS = 4_000  # likewise
 MAX_RELEASE_S = (SPAN_MINUTES - 2) * 60
@@ -53,8 +54,7 @@ class LeaseKeeper:
         self._clock = clock
         self._told_at = float("-inf")  # all that is known was true then, or later
         self._partial = False
-        self._ahead: float | None = None  # of the wall clock, before the monotonic one
-        self._trusted_at = float("-inf")  # from then on minutes tell again how long ago a bid was
+        self._watch = ClockWatch(release_after_s)
         self._fresh = False
         self._whole = False  # all that had changed was told
         self._complete = False
@@ -143,13 +143,13 @@ class LeaseKeeper:
 
     def tick(self, now: float) -> None:
         """Twice a second or so, whether or not there are answers."""
-        self._watch(now)
+        clock_tells = self._watch.tells(self._clock(), now)
         self._table.turn(now)
         self._place_waiting(now, surveying=not self.surveyed)
         if not self._fresh or now - self._told_at >= FRESH_S:
             return
         due = int((self._clock() - self._release_after_s) // 60) - 1
-        if due != self._expired and now >= self._trusted_at:
+        if due != self._expired and clock_tells:
             self._table.expire(self._minute(), due)
             self._expired = due
 
@@ -160,13 +160,6 @@ class LeaseKeeper:
         """
         self._wants.weigh(now, self._minute())
         self._table.pace(now, self._minute())
-
-    def _watch(self, now: float) -> None:
-        """Has the wall clock been set?"""
-        ahead = self._clock() - now
-        if self._ahead is not None and abs(ahead - self._ahead) > JUMP_S:
-            self._trusted_at = now + self._release_after_s + 60
-        self._ahead = ahead
 
     def _minute(self) -> int:
         return int(self._clock() // 60)

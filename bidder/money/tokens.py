@@ -128,7 +128,8 @@ def load_keys(path: Path) -> Keys:
 
 def key_of(line: str, where: str) -> Key:
     """One line of a key file, which is not blank."""
-    kid, text, *words = [*line.split(), ""][:2] + line.split()[2:]
+    kid, *rest = line.split()
+    text, *words = rest or [""]
     if not kid.isdigit() or int(kid) > 255:
         raise KeyFileError(f"{where}: a kid of 0 to 255 is wanted in front")
     try:

@@ -64,6 +64,17 @@ class Values(NamedTuple):
         """Of what the page or a player tells, by the tracker's name for it."""
         return [f"{self.url}/{path}/", Piece.PAGE_TOKEN]
 
+    def page_url(self, macro: str) -> list[Part] | None:
+        """The URL that a macro stands for; None: it stands for something else."""
+        match macro:
+            case "{click_url}":
+                return self.click_url()
+            case "{imp_url}":
+                return self.imp_url()
+            case "{view_url}":
+                return self.event_url("view")
+        return None
+
     def tag(self) -> list[Part]:
         return ['<script src="', *self.event_url("tag"), Piece.PIXEL_PRICE, '" async></script>']
 
@@ -80,12 +91,8 @@ def fill_html(text: str, values: Values) -> list[Part]:
             found += values.pixel()
         elif part == "{tag}":
             found += values.tag()
-        elif part == "{click_url}":
-            found += values.click_url()
-        elif part == "{imp_url}":
-            found += values.imp_url()
-        elif part == "{view_url}":
-            found += values.event_url("view")
+        elif (url := values.page_url(part)) is not None:
+            found += url
         elif part in _OTHERS:
             found += _other(part, values)
         else:
@@ -101,12 +108,8 @@ def fill_url(text: str, values: Values) -> list[Part]:
     for part in _OURS.split(text):
         if part in _OTHERS:
             found += _other(part, values)
-        elif part == "{click_url}":
-            found += _encoded(values.click_url())
-        elif part == "{imp_url}":
-            found += _encoded(values.imp_url())
-        elif part == "{view_url}":
-            found += _encoded(values.event_url("view"))
+        elif (url := values.page_url(part)) is not None:
+            found += _encoded(url)
         else:
             found.append(part)
     return joined(found)
@@ -135,13 +138,10 @@ def joined(parts: Iterable[Part]) -> list[Part]:
 
 
 def _other(macro: str, values: Values) -> list[Part]:
+    url = values.page_url(macro.replace(":url}", "}"))
+    if url is not None:
+        return _encoded(url)
     match macro:
-        case "{click_url:url}":
-            return _encoded(values.click_url())
-        case "{imp_url:url}":
-            return _encoded(values.imp_url())
-        case "{view_url:url}":
-            return _encoded(values.event_url("view"))
         case "{view_id}":
             return [Piece.PAGE_TOKEN]
         case "{cachebuster}":

@@ -57,6 +57,11 @@ def _value(value: object) -> object:
     return str(value)[:TEXT]
 
 
+def first_line(error: Exception) -> str:
+    """What it says, for a log or a terminal, without what psycopg2 adds to it; its name, if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def describe(error: BaseException) -> Record:
     """Type, errno and the lines that an exception came through; none of its values."""
     described: Record = {"error": type(error).__name__}

@@ -46,10 +46,6 @@ class Handler(RequestHandler):
     def compute_etag(self) -> None:
         """None: a pixel from a cache would be an impression that is not counted."""
 
-    def send_pixel(self) -> None:
-        self.set_header("Content-Type", "image/gif")
-        self.write(PIXEL)
-
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if status_code == 405:
             self.set_header("Allow", ", ".join(self.SUPPORTED_METHODS))

@@ -20,7 +20,7 @@ from tornado.netutil import bind_sockets
 
 from bidder.events.opening import open_stream
 from bidder.events.stream import Stream, StreamError
-from bidder.money.keyfile import KeyFile
+from bidder.money.keyfile import FILE, KeyFile
 from bidder.ops import control
 from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
@@ -47,7 +47,7 @@ class Tracker:
         self._state = state
         self._stream = stream
         self._log = log
-        self._keys = KeyFile(state / "keys" / "token.keys", log)
+        self._keys = KeyFile(state / FILE, log)
         self._price_keys = PriceKeyFiles(state, settings.exchanges, log)
         self._landings = Landings(state, log)
         lives = Lives.of(settings.tracking, settings.money.release_after_s)

@@ -47,11 +47,11 @@ class UserKeeper:
         self.counts: Counter[str] = Counter()  # asked, found, unanswered, carried
 
     async def run(self) -> None:
-        """Until cancelled; an error of ours is said, and the rest goes on."""
-        while True:
+        """Until cancelled, or not at all without a store; an error of ours is said, and the rest goes on."""
+        while self._store is not None:
             pause_s = PAUSE_S
             try:
-                if self._store is not None and await self.turn():
+                if await self.turn():
                     continue
             except Exception as error:
                 self._log.exception("users are not asked for", exc=error)
@@ -78,19 +78,15 @@ class UserKeeper:
     async def _learn(self, digest: int, profile: Profile | None, before: Profile | None, now_s: int) -> None:
         assert self._store is not None
         if before is not None:
-            self._windows(before, now_s)
+            before.teach(self._table, now_s)
             before.prune(now_s)
             if before.segments or before.links:
-                old = before
-                carried = await self._store.change(digest, now_s, lambda new: new.take(old))
+                segments, links = before.segments, before.links
+                carried = await self._store.change(digest, now_s, lambda new: new.join(segments, links, now_s))
                 self.counts["carried"] += carried is not None
                 profile = carried or profile
         if profile is not None:
             self.counts["found"] += 1
-            self._windows(profile, now_s)
+            profile.teach(self._table, now_s)
         self._segments.put(digest, {} if profile is None else profile.segments, now_s)
         self._acquaintances.met(digest, now_s, self._settings.fresh_s, self._settings.good_s)
-
-    def _windows(self, profile: Profile, now_s: int) -> None:
-        for key, (ends_s, impressions) in profile.windows.items():
-            self._table.learn(key, ends_s, impressions, now_s)

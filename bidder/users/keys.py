@@ -22,8 +22,13 @@ def keys_of(secret: bytes, period: int) -> bytes:
 
 
 def user_keys(state: Path) -> Callable[[int], bytes]:
-    """Of every period, from the key file of this host, which the first start makes. KeyFileError: it cannot be used."""
-    return partial(keys_of, create_keys(state / FILE)[0].secret)
+    """Of every period, by `user_secret`."""
+    return partial(keys_of, user_secret(state))
+
+
+def user_secret(state: Path) -> bytes:
+    """The secret of this host's key file, which the first start makes. KeyFileError: it cannot be used."""
+    return create_keys(state / FILE)[0].secret
 
 
 def identity_at(keys: Callable[[int], bytes], now_s: float) -> Identity:

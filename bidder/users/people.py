@@ -15,12 +15,14 @@ from bidder._fast.frequency import PERIOD_S
 from bidder._fast.identity import Identity
 from bidder.cache import Entry, Local
 from bidder.settings import Users
+from bidder.users.keys import identity_at
 from bidder.users.profile import Profile
 from bidder.users.store import UserStore
 
 OF_IFA, OF_BUYERUID, OF_USER_ID = 1, 2, 3  # USER_* of _fast/request.pxd
 MOST_UNDER_WAY = 256
 REPEAT_S = 60
+LATER = 1.1  # times what is left
 RECENT_BYTES = 16_000_000
 
 
@@ -49,9 +51,10 @@ class People:
 
     def digest(self, origin: int, exchange: int, id: str) -> int:
         """Of a user, by the keys of this period."""
-        period = int(self._wall()) // PERIOD_S
+        now_s = self._wall()
+        period = int(now_s) // PERIOD_S
         if period != self._period:
-            self._identity, self._period = Identity(self._keys(period)), period
+            self._identity, self._period = identity_at(self._keys, now_s), period
         return self._identity.digest(origin, exchange, id.encode("utf-8", "replace"))
 
     def visited(self, own_id: str, segment: str) -> None:
@@ -108,30 +111,16 @@ class People:
             await self._join(own, theirs.segments, {})
 
     async def _join(self, digest: int, segments: dict[str, int], links: dict[int, int]) -> Profile | None:
-        """Segments and links of a profile, if they are new or end later by a tenth of what is left."""
+        """Segments and links of a profile, if they are new or would end much earlier: not each visit is written."""
         assert self._store is not None
         now_s = int(self._wall())
-
-        def change(profile: Profile) -> bool:
-            return add_all(profile.segments, segments, now_s) | add_all(profile.links, links, now_s)
-
         for _ in range(20):  # a free connection, that is: not while the store rests
             if self._store.remote.free:
                 break
             await asyncio.sleep(0.01)
-        profile = await self._store.change(digest, now_s, change)
+        profile = await self._store.change(digest, now_s, lambda there: there.join(segments, links, now_s, by=LATER))
         if profile is None:
             self.counts["failed"] += 1
         else:
             self.learn(digest)
         return profile
-
-
-def add_all(there: dict, more: dict, now_s: int) -> bool:  # type: ignore[type-arg]
-    """True: something is new, or would end a good deal earlier without it: not each visit has to be written."""
-    changed = False
-    for key, ends_s in more.items():
-        if ends_s - now_s > (there.get(key, now_s) - now_s) * 1.1:
-            there[key] = ends_s
-            changed = True
-    return changed

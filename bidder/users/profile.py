@@ -3,7 +3,8 @@
 Nothing in it says who that is; all of it ends. Times: unix seconds.
 """
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -40,14 +41,30 @@ class Profile(msgspec.Struct, array_like=True):
         ends_s, n = self.windows.get(key, (0, 0))
         self.windows[key] = (ends_s, min(n + 1, WINDOW_TOP)) if ends_s > now_s else (now_s + per_s, 1)
 
-    def take(self, other: "Profile") -> bool:
-        """Segments and links of another profile of the same user; True: there was something new."""
-        before = (dict(self.segments), dict(self.links))
-        for name, ends in other.segments.items():
-            self.segments[name] = max(ends, self.segments.get(name, 0))
-        for link, ends in other.links.items():
-            self.links[link] = max(ends, self.links.get(link, 0))
-        return (self.segments, self.links) != before
+    def join(self, segments: Mapping[str, int], links: Mapping[int, int], now_s: int, by: float = 1.0) -> bool:
+        """Take in what is new, or ends later by more than this factor of what is left; True: there was something."""
+        return _add(self.segments, segments, now_s, by) | _add(self.links, links, now_s, by)
+
+    def teach(self, table: "Learner", now_s: int) -> None:
+        """Its windows, to a table of caps under the same keys."""
+        for key, (ends_s, impressions) in self.windows.items():
+            table.learn(key, ends_s, impressions, now_s)
+
+
+class Learner(Protocol):
+    """A table of caps, or what stands before one."""
+
+    def learn(self, key: int, ends_s: int, impressions: int, now_s: int) -> None:
+        """The window has at least so many impressions."""
+
+
+def _add(there: dict[Key, int], more: Mapping[Key, int], now_s: int, by: float) -> bool:
+    changed = False
+    for key, ends_s in more.items():
+        if ends_s - now_s > (there.get(key, now_s) - now_s) * by:
+            there[key] = ends_s
+            changed = True
+    return changed
 
 
 def _latest(found: dict[Key, Ends], most: int) -> dict[Key, Ends]:

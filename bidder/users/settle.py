@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bidder._fast.caps import Settler
-from bidder._fast.mapping import MappingError
 from bidder.events.schema import CapEvent, NoticeKind
 from bidder.money.tokens import Token
+from bidder.ops.followed import Followed
 from bidder.settings import Settings
 from bidder.users.profile import Profile
 from bidder.users.store import UserStore
@@ -65,15 +65,12 @@ class Settlement:
         told: Told | None = None,
         count: Callable[[Token, CapEvent], object] = lambda token, event: None,
     ) -> None:
-        self._state = state
-        self._settings = settings
         self._store = store
         self._by_win = {row.key for row in settings.exchanges.values() if row.spend_on == "win"}
         self._wall = wall
         self._count = count
         self._told = Told(int(wall())) if told is None else told
-        self._settler: Settler | None = None
-        self._inode = 0
+        self._settler = Followed(state / "shm" / "frequency", lambda: Settler(caps_table(state, settings)))
         self._book: object = None
         self._waiting: deque[tuple[int, list[tuple[int, int]], int]] = deque()
         self._early: list[tuple[NoticeKind, Token]] = []  # of campaigns that are newer than our book
@@ -81,28 +78,24 @@ class Settlement:
 
     def refresh(self, book: object) -> None:
         """The table that the bidder of this host has now, and the rules of the newest book."""
-        path = self._state / "shm" / "frequency"
-        try:
-            inode = path.stat().st_ino
-            if inode != self._inode:
-                self._settler = Settler(caps_table(self._state, self._settings))
-                self._inode, self._book = inode, None
-        except (FileNotFoundError, MappingError):
-            self._settler, self._inode = None, 0
-        if self._settler is not None and book is not None and book is not self._book:
-            self._settler.set_book(book)  # type: ignore[arg-type]
+        if self._settler.refresh():
+            self._book = None
+        settler = self._settler.now
+        if settler is not None and book is not None and book is not self._book:
+            settler.set_book(book)  # type: ignore[arg-type]
             self._book = book
             early, self._early = self._early, []
             for kind, token in early:
-                if self._settler.knows(token.campaign):
+                if settler.knows(token.campaign):
                     self.notice(kind, token)
 
     def notice(self, kind: NoticeKind, token: Token) -> None:
         """A notice that will not be lost any more, of a bid that is no test."""
         shown = kind in CONFIRM or (kind is NoticeKind.WIN and token.exchange in self._by_win)
-        if not token.user or self._settler is None or not (shown or kind is NoticeKind.LOSS):
+        settler = self._settler.now
+        if not token.user or settler is None or not (shown or kind is NoticeKind.LOSS):
             return
-        if not self._settler.knows(token.campaign):
+        if not settler.knows(token.campaign):
             if len(self._early) < EARLY:
                 self._early.append((kind, token))
             return
@@ -110,12 +103,12 @@ class Settlement:
         known, was_shown = self._told.add(token.bid_id, shown, now_s)
         subject = (token.user, token.user_stamp, token.minute, token.format, token.campaign, token.creative, now_s)
         if not shown:
-            if not known and made_s(token) >= self._told.since_s and self._settler.release(*subject):
+            if not known and made_s(token) >= self._told.since_s and settler.release(*subject):
                 self._note(token, CapEvent.GIVEN_BACK)
             return
         if was_shown:
             return
-        rules = self._settler.confirm(*subject)
+        rules = settler.confirm(*subject)
         if not rules:
             return
         self._note(token, CapEvent.SHOWN)
@@ -133,7 +126,9 @@ class Settlement:
 
     async def run(self) -> None:
         """Into the store, until cancelled."""
-        await asyncio.gather(*(self._write() for _ in range(AT_ONCE)))
+        async with asyncio.TaskGroup() as writers:  # one that fails ends the others, too
+            for _ in range(AT_ONCE):
+                writers.create_task(self._write())
 
     async def _write(self) -> None:
         while True:
@@ -147,14 +142,8 @@ class Settlement:
                 await asyncio.sleep(PAUSE_S)
                 continue
             self.counts["stored"] += 1
-            if self._settler is not None:
-                self._learn(self._settler, profile)
-
-    def _learn(self, settler: Settler, profile: Profile) -> None:
-        """What other hosts have counted meanwhile is known here, too."""
-        now_s = int(self._wall())
-        for key, (ends_s, impressions) in profile.windows.items():
-            settler.learn(key, ends_s, impressions, now_s)
+            if self._settler.now is not None:  # what other hosts have counted meanwhile is known here, too
+                profile.teach(self._settler.now, int(self._wall()))
 
     async def settled(self) -> None:
         """Until everything told so far is in the store. For tests and the end of the process."""

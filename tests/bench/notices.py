@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bidder.events.spool import SpoolReader
 from bidder.money.tokens import Keys, Sealer, Token, TokenClass, create_keys, seal
 from bidder.ops.control import ask
 from tests.bench import servers, table
 from tests.bench.teller import Told, tell
 from tests.free_ports import free_port
+from tests.trackers import read_all
 from tests.volumes import NoVolume, Volume, mounted
 
 KINDS = (("win", 1, True), ("bill", 2, True), ("loss", 3, True), ("imp", 4, False))
@@ -79,13 +79,8 @@ def measure(
 
 def missing(state: Path, acknowledged: list[tuple[bytes, int]]) -> int:
     """How many of them the spool does not hold."""
-    reader, position = SpoolReader(state / "spool"), 0
-    written: set[tuple[bytes, int]] = set()
-    while True:
-        read, position = reader.read(position, 1 << 20)
-        if not read:
-            return len(set(acknowledged) - written)
-        written |= {(notice.bid_id, notice.kind) for _, notice in read}
+    written = {(notice.bid_id, notice.kind) for notice in read_all(state / "spool")}
+    return len(set(acknowledged) - written)
 
 
 def row(told: Told, sent: int, lasted: float, cpu: float, commits: int, lost: int) -> dict[str, Any]:

@@ -135,6 +135,21 @@ def test_money_is_exact_after_kills_in_the_middle_of_batches(aggregator: Aggrega
     check_money(aggregator, keep_books(sent, RULES))
 
 
+def test_money_is_booked_where_no_time_is_set_for_the_nights_work(
+    aggregator: Aggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTBID_NIGHTLY_AT", "")
+    sent = traffic(500, seed=3)
+    end = spooled(aggregator.state, sent)
+    aggregator.start()
+    wait_until(lambda: aggregator.position() == end, 20, "the end of the stream")
+    check_money(aggregator, keep_books(sent, RULES))
+    more = traffic(900, seed=4)[-50:]
+    end = spooled(aggregator.state, more)
+    wait_until(lambda: aggregator.position() == end, 20, "what came later")
+    assert aggregator.end(signal.SIGTERM) == 0
+
+
 def test_money_is_exact_after_its_connections_are_cut(aggregator: Aggregator) -> None:
     sent = traffic(3_000, seed=2)
     end = spooled(aggregator.state, sent)

@@ -3,39 +3,32 @@
 import contextlib
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bidder.money.tokens import Keys, Sealer, create_keys
+from bidder.money.tokens import Keys, create_keys
 from bidder.ops.control import ask
 from tests.conditions import wait_until
-from tests.faults.test_tracker import Process, path_of, read_all
+from tests.faults.senders import Sender
+from tests.faults.test_tracker import Process, path_of
 from tests.free_ports import free_port
+from tests.trackers import read_all
 from tests.volumes import NoVolume, Volume, mounted
 
 pytestmark = pytest.mark.faults
 
 
-class Exchange:
+class Exchange(Sender):
     """Tells its bills one after the other, each until it is taken."""
 
     def __init__(self, tracker: Process, keys: Keys, first: int) -> None:
-        self.acknowledged: list[int] = []
         self.refused: list[int] = []
         self._tracker = tracker
-        self._sealer = Sealer(keys)
         self._next = first
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def end(self) -> None:
-        self._stop.set()
-        self._thread.join(30)
+        super().__init__(keys)
 
     def _run(self) -> None:
         path = path_of(self._sealer, self._next)
@@ -106,7 +99,7 @@ def check_all_kept(state: Path, tracker: Process, exchanges: list[Exchange]) -> 
     tracker.end(signal.SIGKILL)
     tracker.process = tracker.start()
     tracker.wait_ready()
-    written = {int.from_bytes(notice.bid_id[4:], "big") for notice in read_all(state)}
+    written = {int.from_bytes(notice.bid_id[4:], "big") for notice in read_all(state / "spool")}
     for exchange in exchanges:
         assert exchange.refused
         assert set(exchange.acknowledged) <= written

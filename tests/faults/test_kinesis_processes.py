@@ -6,25 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from aggregator.migrate import migrate
 from bidder.cli.report import _money_goals
-from bidder.money.tokens import Keys, Sealer, Token, TokenClass, create_keys, seal
+from bidder.money.tokens import Keys, Token, TokenClass, create_keys, seal
 from bidder.ops.control import ControlError, ask
 from bidder.settings import load
 from reporting.reading import Reader
 from tests.aws_server import Aws
 from tests.conditions import wait_until
+from tests.faults.senders import Sender
+from tests.faults.test_aggregator_kill import PROGRAM as AGGREGATOR
 from tests.free_ports import free_port
+from tests.ledgers import run
 
 pytestmark = pytest.mark.faults
 
@@ -34,13 +34,6 @@ from pathlib import Path
 from bidder.settings import load
 from bidder.tracking.server import run
 run(Path(sys.argv[1]), load(None))
-"""
-AGGREGATOR = """
-import sys
-from pathlib import Path
-from aggregator.process import run
-from bidder.settings import load
-run(Path(sys.argv[1]), load(None), sys.argv[2])
 """
 MINUTE = int(time.time() // 60)  # tokens of long ago would book nothing
 
@@ -94,22 +87,14 @@ class Host:
         return money["position"] is not None and money["problem"] is None and not money["standby"]
 
 
-class Sender:
-    """An exchange: tells each of its bills until it is answered, to one host after the other."""
+class Exchange(Sender):
+    """Tells each of its bills until it is answered, to one host after the other."""
 
     def __init__(self, keys: Keys, first: int, hosts: Sequence[Host]) -> None:
-        self.acknowledged: list[int] = []
         self.repeats = 0
-        self._sealer = Sealer(keys)
         self._first = first
         self._hosts = hosts
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def end(self) -> None:
-        self._stop.set()
-        self._thread.join(30)
+        super().__init__(keys)
 
     def _run(self) -> None:
         n = self._first
@@ -139,8 +124,7 @@ class Sender:
 @pytest.fixture
 def hosts(tmp_path: Path, aws: Aws, database: str) -> Iterator[list[Host]]:
     migrate(database)
-    with closing(psycopg2.connect(database)) as db, db, db.cursor() as cursor:
-        cursor.execute("INSERT INTO config.exchange VALUES (1, 'generic', 'billing') ON CONFLICT DO NOTHING")
+    run(database, "INSERT INTO config.exchange VALUES (1, 'generic', 'billing') ON CONFLICT DO NOTHING")
     create_keys(tmp_path / "token.keys")
     stream = f"processes-{database.rpartition('/')[2]}"
     aws.create(stream, 2)
@@ -149,12 +133,6 @@ def hosts(tmp_path: Path, aws: Aws, database: str) -> Iterator[list[Host]]:
     for host in made:
         host.tracker.end()
         host.aggregator.end()
-
-
-def rows(dsn: str, sql: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(dsn)) as db, db, db.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall()
 
 
 def test_everything_acknowledged_is_booked_once_whoever_is_killed(
@@ -166,7 +144,7 @@ def test_everything_acknowledged_is_booked_once_whoever_is_killed(
         host.aggregator.start()
     for host in hosts:
         wait_until(lambda host=host: host.health("tracker")["healthy"], 30, "a healthy tracker")
-    senders = [Sender(keys, (n + 1) << 32, hosts) for n in range(4)]
+    senders = [Exchange(keys, (n + 1) << 32, hosts) for n in range(4)]
 
     def acknowledged() -> int:
         return sum(len(sender.acknowledged) for sender in senders)
@@ -199,14 +177,14 @@ def test_everything_acknowledged_is_booked_once_whoever_is_killed(
     with Reader(database) as reader:
         assert reader.wait_for(goals, 30) == []
     sure = {n for sender in senders for n in sender.acknowledged}
-    booked = rows(database, "SELECT bid_id, kinds, spent_nano FROM ledger.bid")
+    booked = run(database, "SELECT bid_id, kinds, spent_nano FROM ledger.bid")
     numbers = [int.from_bytes(bytes(bid_id)[4:], "big") for bid_id, _, _ in booked]
     assert sure <= set(numbers)
     assert len(numbers) <= len(sure) + len(senders)  # the one that each was about to tell
     assert {(kinds, spent) for _, kinds, spent in booked} == {(2, 1_500_000)}
-    [(bills, spend)] = rows(database, "SELECT sum(bills)::int, sum(spend_nano)::bigint FROM rollup.notice_minute")
+    [(bills, spend)] = run(database, "SELECT sum(bills)::int, sum(spend_nano)::bigint FROM rollup.notice_minute")
     assert (bills, spend) == (len(numbers), 1_500_000 * len(numbers))
-    [(read,)] = rows(database, "SELECT notices FROM ops.stream")
+    [(read,)] = run(database, "SELECT notices FROM ops.stream")
     assert read > bills, "no repeat was in the stream: the faults did not bite"
     assert sum(sender.repeats for sender in senders) > 0
     for host in hosts:
@@ -221,7 +199,7 @@ def test_an_outage_of_kinesis_stops_bidding_refuses_in_time_and_ends_by_itself(
     host.tracker.start()
     wait_until(lambda: host.health("tracker")["healthy"], 30, "a healthy tracker")
     aws.faults("PutRecords", "down")
-    sender = Sender(keys, 1 << 40, [host])
+    sender = Exchange(keys, 1 << 40, [host])
     wait_until(lambda: not host.health("tracker")["healthy"], 30, "the tracker to say so")
     wait_until(lambda: sender.repeats, 30, "an answer that it was not taken")
     assert sender.acknowledged == []

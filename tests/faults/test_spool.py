@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bidder.events.schema import Notice
-from bidder.events.spool import Spool, SpoolReader
+from bidder.events.spool import Spool
+from tests.trackers import read_all
 
 PRELUDE = """
 import os, resource, sys
@@ -58,17 +58,6 @@ spool.close()
 print(n)
 """
 )
-
-
-def read_all(directory: Path) -> list[Notice]:
-    reader = SpoolReader(directory)
-    found: list[Notice] = []
-    position = 0
-    while True:
-        notices, position = reader.read(position, 1 << 16)
-        if not notices:
-            return found
-        found += [notice for _, notice in notices]
 
 
 @pytest.mark.faults

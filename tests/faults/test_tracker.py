@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from bidder.events.schema import Notice, NoticeKind
+from bidder.events.schema import NoticeKind
 from bidder.events.spool import SpoolReader
 from bidder.money.tokens import Keys, Sealer, Token, TokenClass, create_keys, seal
 from bidder.ops.control import ControlError, ask
 from bidder.ops.presence import present
 from tests.conditions import wait_until
 from tests.free_ports import free_port
+from tests.trackers import read_all
 
 TRACKER = """
 import json
@@ -96,17 +97,6 @@ def path_of(sealer: Sealer, n: int) -> str:
     return f"/bill/{seal(sealer, TokenClass.NOTICE, token)}?price=1.5"
 
 
-def read_all(state: Path) -> list[Notice]:
-    reader = SpoolReader(state / "spool")
-    found: list[Notice] = []
-    position = 0
-    while True:
-        notices, position = reader.read(position, 1 << 16)
-        if not notices:
-            return found
-        found += [notice for _, notice in notices]
-
-
 def send_until_dead(port: int, paths: Iterator[tuple[int, str]], acknowledged: list[int]) -> None:
     """One sender with one connection; notes what was answered 204."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -138,10 +128,10 @@ def test_every_answered_notice_is_in_the_stream_after_kill_9(tracker: Process, k
             tracker.end(signal.SIGKILL)
         tracker.process = tracker.start()
         tracker.wait_ready()
-        written = {int.from_bytes(notice.bid_id[4:], "big") for notice in read_all(tmp_path)}
+        written = {int.from_bytes(notice.bid_id[4:], "big") for notice in read_all(tmp_path / "spool")}
         assert set(acknowledged) <= written
         assert len(written) <= len(acknowledged) + 4 * (life + 1)  # one unanswered a sender and life
-    assert all(notice.kind == NoticeKind.BILL and notice.price == 1_500_000 for notice in read_all(tmp_path))
+    assert all(notice.kind == NoticeKind.BILL and notice.price == 1_500_000 for notice in read_all(tmp_path / "spool"))
 
 
 def test_flush_covers_all_that_was_answered_before(tracker: Process, keys: Keys, tmp_path: Path) -> None:
@@ -152,7 +142,7 @@ def test_flush_covers_all_that_was_answered_before(tracker: Process, keys: Keys,
     flushed = ask(control, {"do": "flush"}, 5)
     reader = SpoolReader(tmp_path / "spool")
     assert flushed == {"stream": reader.id, "position": reader.durable}
-    assert len(read_all(tmp_path)) == 5
+    assert len(read_all(tmp_path / "spool")) == 5
     health = ask(control, {"do": "health"}, 5)
     assert health["healthy"] is True
     assert health["durable"] == flushed["position"]
@@ -173,7 +163,7 @@ def test_sigterm_ends_it_without_failing_a_request_and_leaves_nothing_behind(
     sender.join(10)
     assert code == 0
     assert said_lines[-1]["msg"] == "stopped"
-    written = [int.from_bytes(notice.bid_id[4:], "big") for notice in read_all(tmp_path)]
+    written = [int.from_bytes(notice.bid_id[4:], "big") for notice in read_all(tmp_path / "spool")]
     assert written == acknowledged
     assert present(tmp_path) == []
     assert list((tmp_path / "run").iterdir()) == []

@@ -1,6 +1,5 @@
 """A controller in memory: the whole truth of one host's leases, told in full or by what changed, page by page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,7 +19,6 @@ class Granted:
     settle_until: int
     changed: int  # version of the office when it last changed
     ended: bool = False
-    plan: int = 0
     spent: int = 0
     closed: dict[int, int] = field(default_factory=dict)
 
@@ -33,8 +31,6 @@ class Office:
         self.version = 1
         self.epoch = 1  # raised when it is restarted: it cannot tell any more what has changed
         self.turn = 0  # answers given
-        self.free: dict[int, int] = {}  # campaign -> nano-USD that no lease has
-        self.hosts = 1
         self._start = start
         self._page = page
 
@@ -53,13 +49,11 @@ class Office:
         self._end(now)
         return LeaseState([self._wire(lease, now) for lease in self._open()], stale, self.version)
 
-    def answer(self, seen: str, now: int, stale: bool, wants: Sequence[tuple[int, int, int]] = ()) -> LeaseState:
-        """What changed since `seen`, or the next page of a listing; `wants` first, if the last answer was heard."""
+    def answer(self, seen: str, now: int, stale: bool) -> LeaseState:
+        """What changed since `seen`, or the next page of a listing."""
         self._end(now)
         epoch, version, last, then, turn = (int(part) for part in (seen or "0.0.0.0.0").split("."))
         heard = (epoch, turn) == (self.epoch, self.turn)
-        if heard:
-            self.take_in(wants, now)
         self.turn += 1
         if epoch != self.epoch:
             version = last = 0
@@ -75,20 +69,7 @@ class Office:
         else:
             reached = f"{self.epoch}.{version}.{named[-1].id}.{then}.{self.turn}"
             state = LeaseState(named, stale, self.version, ended, begins, False, more=True, seen=reached, partial=True)
-        return msgspec.structs.replace(state, hosts=self.hosts, heard=heard)
-
-    def take_in(self, wants: Sequence[tuple[int, int, int]], now: int) -> None:
-        """What was handed back is free; what is wanted is given, as far as there is something free."""
-        for id, wanted, _ in wants:
-            lease = self.leases[id]
-            if lease.ended or lease.take_until <= now:
-                continue
-            free = self.free.get(lease.campaign, 0)
-            amount = min(wanted, lease.amount + free)
-            self.free[lease.campaign] = free + lease.amount - amount
-            if amount != lease.amount:
-                lease.amount = amount
-                self.touch(lease)
+        return msgspec.structs.replace(state, heard=heard)
 
     def _open(self) -> list[Granted]:
         return [lease for lease in self.leases.values() if not lease.ended]
@@ -103,5 +84,4 @@ class Office:
         first = int((self._start + now - RELEASE_S) // 60) - 1
         closed = [(minute, nano) for minute, nano in sorted(lease.closed.items()) if minute >= first]
         times = (lease.begins - now, lease.take_until - now, lease.settle_until - now)
-        told = Lease(lease.id, lease.campaign, lease.amount, *times, 3600.0, False, lease.spent, closed)
-        return msgspec.structs.replace(told, plan=lease.plan, price=10)
+        return Lease(lease.id, lease.campaign, lease.amount, *times, 3600.0, False, lease.spent, closed, price=10)

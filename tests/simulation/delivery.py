@@ -23,6 +23,7 @@ from bidder.events.schema import Notice, NoticeKind
 from bidder.money.leases import LeaseKeeper
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.settings import Money
+from tests.market import poisson
 from tests.reference.bank import Bank, Campaign
 from tests.simulation.run import Place
 
@@ -159,7 +160,7 @@ class Day:
                 self._faults(second)
             rate = average * (1 + 0.5 * math.sin(2 * math.pi * second / 86_400))
             for campaign in DAILY:
-                for _ in range(_poisson(rate, self._dice)):
+                for _ in range(poisson(self._dice, rate)):
                     node = self.nodes[self._dice.randrange(len(self.nodes))]
                     if self.now >= node.away_until:
                         node.request(campaign, self._dice)
@@ -232,14 +233,6 @@ class Day:
         hours = [b[EVEN] - a[EVEN] for a, b in zip([dict.fromkeys(DAILY, 0), *spent_at], spent_at, strict=False)]
         rmse = math.sqrt(sum((hour / plan - 1) ** 2 for hour in hours) / len(hours))
         return Outcome(self.case, *(100 * max(0.0, each) for each in (over, under, rmse)), self.lag, 100 * self.lease)
-
-
-def _poisson(mean: float, dice: random.Random) -> int:
-    limit, n, product = math.exp(-mean), 0, dice.random()
-    while product > limit:
-        n += 1
-        product *= dice.random()
-    return n
 
 
 def simulate(case: Case) -> Outcome:

@@ -30,7 +30,7 @@ from bidder.money.wire import LeaseState
 from bidder.tracking.booked import Booked
 from bidder.tracking.notice import Said, read_notice
 from tests.simulation.disk import Crash, Disk, InlineSpool
-from tests.simulation.exchange import EXCHANGES, Bid, Message
+from tests.simulation.exchange import EXCHANGES, Message
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -319,8 +319,7 @@ class Host:
         waiting, self.waiting = self.waiting, []
         for future, message, key, counts in waiting:
             if future.exception() is not None and not self.world.bugs.keep_refused:
-                self.world.refuse(message)
-                continue
+                continue  # the tracker has said 503: it is repeated anyway
             if counts:
                 self.booked.add(key)
             self.world.acknowledge(message, self)
@@ -394,9 +393,3 @@ class Host:
         self.start_tracker()
         self.start_supervisor()
         self.start_aggregator()
-
-
-def bid_of(host: Host, campaign: int, exchange: int, price: int, taken: tuple[bytes, int, int, int], now: float) -> Bid:
-    """What the exchange holds in its hands."""
-    id, minute, lease, reserved = taken
-    return Bid(id, host.number, exchange, campaign, lease, price, reserved, minute, now)

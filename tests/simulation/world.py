@@ -294,9 +294,6 @@ class World:
             message.acknowledged = True
             self._unsent -= 1
 
-    def refuse(self, message: Message) -> None:
-        """The tracker has said 503: it will be repeated anyway."""
-
     # -- leases
 
     def make_keeper(self, purses: Purses, clock: Callable[[], float]) -> LeaseKeeper:

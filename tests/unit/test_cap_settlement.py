@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -186,6 +187,28 @@ def test_a_notice_of_a_campaign_that_is_newer_than_the_book_waits_for_it(tmp_pat
     assert not host.bid()
     host.settlement.refresh(host.world.book)
     assert host.bid()
+
+
+class BrokenStore:
+    """As a store with a bug in it."""
+
+    remote = SimpleNamespace(free=True)
+
+    async def change(self, *asked: object) -> None:
+        raise RuntimeError("a bug")
+
+
+def test_a_writer_that_fails_leaves_none_behind(tmp_path: Path) -> None:
+    host = Host(tmp_path, cap(1), store=BrokenStore())  # type: ignore[arg-type]
+    [bid] = host.bid()
+    host.tell(NoticeKind.IMPRESSION, bid)
+
+    async def scene() -> None:
+        with pytest.raises(ExceptionGroup):
+            await host.settlement.run()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(scene())
 
 
 def test_without_a_table_nothing_happens(tmp_path: Path) -> None:

@@ -1,14 +1,11 @@
 """What a lease may cost, and in which budget hour."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from aggregator.migrate import migrate
 from bidder.controller import store
 from bidder.controller.budget import Budget, BudgetHour, amount_of
 from bidder.controller.leases import LeaseOffice
@@ -86,14 +83,6 @@ def campaign(**changes: object) -> dict[str, object]:
         ],
     }
     return body | changes
-
-
-@pytest.fixture
-def db(database: str) -> Iterator[Connection]:
-    migrate(database)
-    connection = psycopg2.connect(database)
-    yield connection
-    connection.close()
 
 
 @pytest.fixture

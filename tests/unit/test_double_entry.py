@@ -2,20 +2,17 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from psycopg2 import errors
 
-from aggregator.ledger import Batch, Ledger
 from aggregator.migrate import DIRECTORY, migrate
 from aggregator.postgres import BOOKKEEPER, Link
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from tests.conftest import Databases
-from tests.ledgers import empty
+from tests.ledgers import booked, created, linked, run
 
 AS_BOOKKEEPER = f"-c role={BOOKKEEPER}"
 MINUTE = 29_000_000
@@ -25,30 +22,17 @@ BEFORE = "0007"  # older files are those of a database that knows nothing of thi
 
 @pytest.fixture(scope="module")
 def dsn(databases: Databases) -> Iterator[str]:
-    made = databases.create()
-    migrate(made)
-    run(
-        made,
+    yield from created(
+        databases,
         "INSERT INTO config.advertiser (id, fee_ppm) VALUES ('acme', 150000), ('plain', 0);"
         "INSERT INTO config.campaign (id, advertiser, status, body, timezone, revision) VALUES"
         " ('c', 1, 'active', '{}', 'Asia/Kathmandu', 1), ('p', 2, 'active', '{}', 'UTC', 1)",
     )
-    yield made
-    databases.drop(made)
 
 
 @pytest.fixture
 def link(dsn: str) -> Iterator[Link]:
-    empty(dsn)
-    made = Link(dsn, "test")
-    yield made
-    made.broken()
-
-
-def run(dsn: str, sql: str, **options: Any) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(dsn, **options)) as db, db, db.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
+    yield from linked(dsn)
 
 
 def bill(number: int, price: int, campaign: int = 1, **changes: Any) -> Notice:
@@ -59,12 +43,6 @@ def bill(number: int, price: int, campaign: int = 1, **changes: Any) -> Notice:
     }
     bid_id = changes.pop("minute", MINUTE).to_bytes(4, "big") + number.to_bytes(8, "big")
     return Notice(**(numbers | {"bid_id": bid_id, "price": price, "bid_price": 900} | changes))
-
-
-def booked(link: Link, *notices: Notice) -> None:
-    ledger = Ledger(link, {1: NoticeKind.BILL})
-    at = ledger.place("s").position
-    ledger.commit(Batch("s", at, at + len(notices), notices))
 
 
 @pytest.mark.parametrize(

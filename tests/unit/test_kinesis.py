@@ -156,6 +156,19 @@ def test_an_answer_that_got_lost_makes_a_repeat_and_no_loss(make: Callable[..., 
     assert writer.numbers() == [7, 7]
 
 
+def test_one_that_says_nothing_is_unhealthy_and_says_so(make: Callable[..., Writer]) -> None:
+    writer = make()
+    release = writer.hold()
+    assert writer.stream.healthy
+    assert writer.stream.failure is None
+    writer.now += SLOW_S + 0.1
+    assert not writer.stream.healthy
+    assert "no answer for 2 s" in str(writer.stream.failure)
+    release()
+    wait_until(lambda: writer.stream.healthy)
+    assert writer.stream.failure is None
+
+
 def test_an_outage_makes_it_unhealthy_bounds_what_waits_and_ends_by_itself(
     make: Callable[..., Writer], aws: Aws
 ) -> None:

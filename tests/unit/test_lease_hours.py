@@ -1,14 +1,11 @@
 """From one budget hour into the next: office, keeper and purses together, on a clock that the test turns."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from aggregator.migrate import migrate
 from bidder._fast.purses import Purses
 from bidder.controller import store
 from bidder.controller.leases import LeaseOffice
@@ -20,14 +17,6 @@ from bidder.settings import Money
 START = datetime(2026, 3, 10, 12, 59, 30, tzinfo=UTC)
 STEP_S = 0.5
 PRICE = NANO_PER_USD // 1000
-
-
-@pytest.fixture
-def db(database: str) -> Iterator[Connection]:
-    migrate(database)
-    connection = psycopg2.connect(database)
-    yield connection
-    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,12 @@
 """A notice may land on any host: the ledger settles the lease that its bid took from, wherever that is."""
 
 import random
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg2
-import pytest
 from psycopg2.extensions import connection as Connection
 
 from aggregator.ledger import Batch, Ledger
-from aggregator.migrate import migrate
 from aggregator.postgres import Link
 from bidder.controller import store
 from bidder.controller.leases import LeaseOffice
@@ -21,13 +16,6 @@ from tests.unit.test_controller_leases import campaign
 from tests.unit.test_lease_sharing import PRICE, START, Host
 
 PAID = PRICE * 7 // 10
-
-
-@pytest.fixture
-def db(database: str) -> Iterator[Connection]:
-    migrate(database)
-    with closing(psycopg2.connect(database)) as connection:
-        yield connection
 
 
 class Aggregator:

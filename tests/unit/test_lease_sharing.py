@@ -1,16 +1,13 @@
 """Several hosts on one budget: office, keepers and purses together, on a clock that the test turns."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from aggregator.migrate import migrate
 from bidder._fast.purses import Purses
 from bidder.controller import store
 from bidder.controller.leases import LeaseOffice
@@ -22,14 +19,6 @@ from tests.unit.test_controller_leases import campaign
 
 START = datetime(2026, 3, 10, 12, 10, tzinfo=UTC)
 PRICE = NANO_PER_USD // 1000
-
-
-@pytest.fixture
-def db(database: str) -> Iterator[Connection]:
-    migrate(database)
-    connection = psycopg2.connect(database)
-    yield connection
-    connection.close()
 
 
 class Host:

@@ -3,22 +3,19 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import date
 from typing import Any
 
-import psycopg2
 import pytest
 
 from aggregator import ledger as ledger_module
 from aggregator.dedupe import Booking
 from aggregator.ledger import Batch, Ledger
-from aggregator.migrate import migrate
 from aggregator.postgres import Link
 from aggregator.reconcile import books
 from bidder.events.schema import Notice, NoticeKind
 from tests.conftest import Databases
-from tests.ledgers import empty
+from tests.ledgers import created, empty, run
 from tests.reference.booking import keep_books
 
 MINUTE = 29_573_280
@@ -28,23 +25,13 @@ CAMPAIGNS = 20
 
 @pytest.fixture(scope="module")
 def dsn(databases: Databases) -> Iterator[str]:
-    made = databases.create()
-    migrate(made)
-    run(
-        made,
+    yield from created(
+        databases,
         "INSERT INTO config.exchange VALUES (1, 'openx', 'billing'), (2, 'xandr', 'win');"
         "INSERT INTO config.advertiser (id, fee_ppm) VALUES ('a', 70000), ('b', 0);"
         "INSERT INTO config.campaign (id, advertiser, status, body, revision)"
         f" SELECT 'c' || n, n % 2 + 1, 'active', '{{}}', 1 FROM generate_series(1, {CAMPAIGNS}) n",
     )
-    yield made
-    databases.drop(made)
-
-
-def run(dsn: str, sql: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(dsn)) as db, db, db.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
 
 
 def notices(chance: random.Random, bids: int) -> list[Notice]:

@@ -14,7 +14,6 @@ import pytest
 
 from aggregator.invoice import InvoiceError, read
 from aggregator.ledger import Batch, Ledger
-from aggregator.migrate import migrate
 from aggregator.nightly import Nightly, seconds_until
 from aggregator.postgres import Link
 from aggregator.reconcile import Difference, books
@@ -26,31 +25,20 @@ from bidder.events.spool import Spool
 from bidder.ops import log
 from bidder.settings import Settings
 from tests.conftest import Databases
-from tests.ledgers import empty
+from tests.ledgers import ONE_CAMPAIGN, created, empty, run
 
 MINUTE = 29_573_280  # 2026-03-25 00:00 UTC
 DAY = date(2026, 3, 25)
 RECEIVED_MS = MINUTE * 60_000 + 5_000
 RULES = {1: NoticeKind.BILL, 2: NoticeKind.WIN}
+TWO_RULES_AND_A_FEE = (
+    "INSERT INTO config.exchange VALUES (2, 'xandr', 'win'); UPDATE config.advertiser SET fee_ppm = 100000"
+)
 
 
 @pytest.fixture(scope="module")
 def dsn(databases: Databases) -> Iterator[str]:
-    made = databases.create()
-    migrate(made)
-    run(
-        made,
-        "INSERT INTO config.exchange VALUES (1, 'openx', 'billing'), (2, 'xandr', 'win');"
-        "INSERT INTO config.advertiser (id, fee_ppm) VALUES ('a', 100000);"
-        "INSERT INTO config.campaign (id, advertiser, status, body, revision) VALUES ('c', 1, 'active', '{}', 1)",
-    )
-    yield made
-    databases.drop(made)
-
-
-def run(dsn: str, sql: str) -> None:
-    with closing(psycopg2.connect(dsn)) as db, db, db.cursor() as cursor:
-        cursor.execute(sql)
+    yield from created(databases, ONE_CAMPAIGN + TWO_RULES_AND_A_FEE)
 
 
 class Host:
@@ -109,6 +97,15 @@ def test_books_that_nobody_touched_agree(host: Host) -> None:
     host.book(bill(5, minute=MINUTE - 1), bill(6, flags=int(NoticeFlag.LATE)))
     assert host.found() == []
     assert main(["reconcile", "--day", str(DAY), "--state", str(host.state)]) == 0
+
+
+def test_a_bill_that_comes_again_with_another_price_long_after_it_was_paid_is_no_difference(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aggregator.reconcile_stream.AT_ONCE", 1)  # each is looked at by itself
+    host.book(bill(1))
+    host.book(bill(1, 90))
+    assert host.found() == []
 
 
 @pytest.mark.parametrize(

@@ -5,59 +5,39 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg2
 import pytest
 
 from aggregator import retention
-from aggregator.ledger import Batch, Ledger
-from aggregator.migrate import migrate
+from aggregator.ledger import Batch
 from aggregator.postgres import DAILY, EPOCH, Link
 from aggregator.reconcile import books
 from aggregator.retention import GivenUp, keep
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.settings import Retention, Settings, SettingsError, parse
 from tests.conftest import Databases
-from tests.ledgers import empty
+from tests.ledgers import ONE_CAMPAIGN, booked, created, linked, run
 
 NOW = datetime(2026, 3, 25, 12, 30, tzinfo=UTC)
 CLICK_WINDOW_DAYS = 30
 KEPT = Retention(bids_days=10, leases_days=20, rollup_days=100, transfers_days=0)
-RULES = {1: NoticeKind.BILL}
 
 
 @pytest.fixture(scope="module")
 def dsn(databases: Databases) -> Iterator[str]:
-    made = databases.create()
-    migrate(made)
-    run(
-        made,
-        "INSERT INTO config.exchange VALUES (1, 'openx', 'billing'); INSERT INTO config.advertiser (id) VALUES ('a');"
-        "INSERT INTO config.campaign (id, advertiser, status, body, revision) VALUES ('c', 1, 'active', '{}', 1)",
-    )
-    yield made
-    databases.drop(made)
+    yield from created(databases, ONE_CAMPAIGN)
 
 
 @pytest.fixture
 def link(dsn: str) -> Iterator[Link]:
-    empty(dsn)
     for parent in ("ledger.bid", "rollup.notice_minute", "rollup.flagged_minute"):
         for (leaf,) in run(
             dsn, f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{parent}'::regclass"
         ):
             run(dsn, f"DROP TABLE {leaf}")
     run(dsn, "UPDATE ops.horizon SET minute = 0")
-    made = Link(dsn, "test")
-    yield made
-    made.broken()
-
-
-def run(dsn: str, sql: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(dsn)) as db, db, db.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else []
+    yield from linked(dsn)
 
 
 def settings(**changes: int) -> Settings:
@@ -75,13 +55,6 @@ def notice(number: int, days_ago: float, kind: NoticeKind = NoticeKind.BILL, **c
     return Notice(**(numbers | named | {"price": 100 if kind == NoticeKind.BILL else 0} | changes))
 
 
-def book(link: Link, *notices: Notice) -> Ledger:
-    ledger = Ledger(link, RULES)
-    at = ledger.place("s").position
-    ledger.commit(Batch("s", at, at + len(notices), notices))
-    return ledger
-
-
 def leaves(dsn: str) -> list[str]:
     return [
         leaf.removeprefix("ledger.bid_")
@@ -96,7 +69,7 @@ def bids(dsn: str) -> list[int]:
 
 
 def test_bids_go_when_their_notices_cannot_come_any_more_and_their_money_stays(dsn: str, link: Link) -> None:
-    book(link, notice(1, 41), notice(2, 11), notice(3, 9), notice(4, 0))
+    booked(link, notice(1, 41), notice(2, 11), notice(3, 9), notice(4, 0))
     before = run(dsn, "SELECT * FROM ledger.balance ORDER BY name")
     given_up = keep(dsn, settings(), NOW)
     assert given_up == GivenUp(shrunk=("bid_2026031412",), dropped=("bid_2026021212",))
@@ -109,21 +82,21 @@ def test_bids_go_when_their_notices_cannot_come_any_more_and_their_money_stays(d
 
 def test_a_conversion_counts_once_as_long_as_its_click_may_bring_it(dsn: str, link: Link) -> None:
     clicked = notice(1, 11, NoticeKind.CLICK)
-    book(link, notice(1, 11), clicked, notice(2, 11))
-    book(link, notice(5, 41, NoticeKind.CLICK))
+    booked(link, notice(1, 11), clicked, notice(2, 11))
+    booked(link, notice(5, 41, NoticeKind.CLICK))
     keep(dsn, settings(), NOW)
     assert bids(dsn) == [1]
     after_click = {"received_ms": clicked.received_ms + 1_000}
     for _ in range(2):
-        book(link, notice(1, 11, NoticeKind.CONVERSION, **after_click))
-        book(link, notice(5, 41, NoticeKind.CONVERSION, **after_click))
+        booked(link, notice(1, 11, NoticeKind.CONVERSION, **after_click))
+        booked(link, notice(5, 41, NoticeKind.CONVERSION, **after_click))
     assert run(dsn, "SELECT sum(conversions)::int FROM rollup.notice_minute") == [(1,)]
     assert run(dsn, "SELECT sum(n)::int FROM rollup.flagged_minute") == [(2,)]
     assert bids(dsn) == [1]
 
 
 def test_a_bill_that_lay_in_a_stream_until_its_bid_was_given_up_is_not_paid_twice(dsn: str, link: Link) -> None:
-    ledger = book(link, notice(1, 11))
+    ledger = booked(link, notice(1, 11))
     keep(dsn, settings(), NOW)
     at = ledger.place("s").position
     ledger.commit(Batch("s", at, at + 2, [notice(1, 11), notice(2, 0)]))
@@ -135,7 +108,7 @@ def test_a_bill_that_lay_in_a_stream_until_its_bid_was_given_up_is_not_paid_twic
 def test_a_night_that_broke_off_between_two_steps_is_ended_by_the_next(
     dsn: str, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book(link, notice(1, 11), notice(1, 11, NoticeKind.CLICK), notice(2, 11), notice(3, 45))
+    booked(link, notice(1, 11), notice(1, 11, NoticeKind.CLICK), notice(2, 11), notice(3, 45))
     with monkeypatch.context() as patch:
         patch.setattr(retention, "_replace", _break_off)
         patch.setattr(retention, "_drop", lambda *_: [])
@@ -152,7 +125,7 @@ def _break_off(*_: object) -> None:
 
 
 def test_rollups_go_day_by_day(dsn: str, link: Link) -> None:
-    book(link, notice(1, 102), notice(2, 99))
+    booked(link, notice(1, 102), notice(2, 99))
     given_up = keep(dsn, settings(), NOW)
     assert sorted(leaf for leaf in given_up.dropped if not leaf.startswith("bid")) == sorted(
         f"{table}_20251213" for table in DAILY
@@ -162,7 +135,7 @@ def test_rollups_go_day_by_day(dsn: str, link: Link) -> None:
 
 
 def test_transfers_go_and_what_they_added_up_to_stays(dsn: str, link: Link) -> None:
-    book(link, notice(1, 0))
+    booked(link, notice(1, 0))
     later = datetime.now(UTC) + timedelta(days=30)
     before = run(dsn, "SELECT * FROM ledger.balance ORDER BY name")
     given_up = keep(dsn, settings(bids_days=0, rollup_days=0, leases_days=0, transfers_days=20), later)
@@ -171,7 +144,7 @@ def test_transfers_go_and_what_they_added_up_to_stays(dsn: str, link: Link) -> N
     assert run(dsn, "SELECT * FROM ledger.balance ORDER BY name") == before
     assert books(dsn, NOW.date()) == []
     link.broken()
-    book(link, notice(2, 0))
+    booked(link, notice(2, 0))
 
 
 def lease(dsn: str, number: int, amount: int, closed_days_ago: float | None = None) -> None:
@@ -191,11 +164,11 @@ def test_leases_closed_long_ago_are_folded_into_their_campaigns(dsn: str, link: 
     lease(dsn, 2, 150)
     lease(dsn, 3, 500)
     lease(dsn, 4, 300)
-    book(link, notice(1, 1, lease=1), notice(2, 1, lease=2), notice(3, 1, lease=3), notice(4, 1, lease=4))
+    booked(link, notice(1, 1, lease=1), notice(2, 1, lease=2), notice(3, 1, lease=3), notice(4, 1, lease=4))
     for number, days in ((1, 25), (2, 25), (3, 5)):
         run(dsn, f"UPDATE ledger.lease SET closed_at = '{NOW - timedelta(days=days)}' WHERE id = {number}")
     late = int(NoticeFlag.LATE)
-    book(link, notice(5, 1, lease=2, flags=late), notice(6, 1, lease=1, flags=late))
+    booked(link, notice(5, 1, lease=2, flags=late), notice(6, 1, lease=1, flags=late))
     figures = ("granted", "returned", "spent", "late", "overspend")
     asked = "SELECT " + ", ".join(f"sum({name}_nano_usd)::int" for name in figures) + " FROM report.money"
     media = "SELECT sum(balance_nano)::int FROM ledger.balance WHERE kind = 'media'"
@@ -215,7 +188,7 @@ def test_leases_closed_long_ago_are_folded_into_their_campaigns(dsn: str, link: 
 
 def test_whoever_books_meanwhile_does_not_wait_for_the_night(dsn: str, link: Link) -> None:
     """A reader holds the old leaf, so that the night has to wait; the aggregator goes on."""
-    book(link, notice(1, 11), notice(2, 0))
+    booked(link, notice(1, 11), notice(2, 0))
     reader = psycopg2.connect(dsn)
     night = threading.Thread(target=keep, args=(dsn, settings(), NOW))
     with closing(reader), reader.cursor() as cursor:
@@ -226,7 +199,7 @@ def test_whoever_books_meanwhile_does_not_wait_for_the_night(dsn: str, link: Lin
         ):
             assert night.is_alive()
         link.connection().cursor().execute("SET lock_timeout = '5s'")
-        book(link, notice(3, 0), notice(4, 10 - 1))
+        booked(link, notice(3, 0), notice(4, 10 - 1))
         assert night.is_alive()
         reader.rollback()
     night.join(30)
@@ -251,3 +224,10 @@ def test_a_night_at_no_time_of_day_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"nightly\.at: a time of the day"):
         parse({"nightly": {"at": "3am"}}, "file")
     assert parse({"nightly": {"at": ""}}, "file").nightly.at == ""
+
+
+@pytest.mark.parametrize("key", ["video_ttl_s", "view_window_s"])
+def test_bids_are_kept_as_long_as_any_notice_of_them_is_in_time(key: str) -> None:
+    with pytest.raises(SettingsError, match="bids_days: 31 at least"):
+        parse({"tracking": {key: 30 * 86_400}}, "file")
+    assert parse({"tracking": {key: 13 * 86_400}}, "file")

@@ -1,19 +1,15 @@
 """Shades: what hosts are told of markets where the winner pays its bid, from notices to shared memory."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import exp
 from pathlib import Path
 from random import Random
 
-import psycopg2
-import pytest
 from psycopg2.extensions import connection as Connection
 
 from aggregator import stage
 from aggregator.dedupe import BidState, Booking, book
-from aggregator.migrate import migrate
 from bidder.controller.leases import LeaseOffice
 from bidder.controller.shades import DAYS, read
 from bidder.events.schema import Notice, NoticeKind
@@ -97,14 +93,6 @@ def test_who_could_not_win_anyway_bids_its_value() -> None:
 def test_wider_is_of_all_sizes_and_no_class_itself() -> None:
     assert wider(BANNER) == wider(LARGE) != wider(key_of(1, 2, 320, 50))
     assert wider(wider(BANNER)) == wider(BANNER) != BANNER
-
-
-@pytest.fixture
-def db(database: str) -> Iterator[Connection]:
-    migrate(database)
-    connection = psycopg2.connect(database)
-    yield connection
-    connection.close()
 
 
 def seen(db: Connection, key: int, bins: Counter[int], day: int = TODAY) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 import psycopg2
 import pytest
 
-from aggregator.ledger import Batch, Ledger
-from aggregator.migrate import migrate
 from aggregator.postgres import Link
 from aggregator.review import ReviewError, Settled, accept, reject
 from bidder.cli import context
@@ -19,37 +17,27 @@ from bidder.cli.main import main
 from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.settings import Settings
 from tests.conftest import Databases
-from tests.ledgers import empty
+from tests.ledgers import ONE_CAMPAIGN, booked, created, empty, run
 
 MINUTE = 29_573_280
 EXPIRED = int(NoticeFlag.EXPIRED)
-RULES = {1: NoticeKind.BILL}
 
 
 @pytest.fixture(scope="module")
 def dsn(databases: Databases) -> Iterator[str]:
-    made = databases.create()
-    migrate(made)
-    with closing(psycopg2.connect(made)) as db, db, db.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO config.exchange VALUES (1, 'openx', 'billing');"
-            "INSERT INTO config.advertiser (id) VALUES ('a');"
-            "INSERT INTO config.campaign (id, advertiser, status, body, revision) VALUES ('c', 1, 'active', '{}', 1)"
-        )
-    yield made
-    databases.drop(made)
+    yield from created(databases, ONE_CAMPAIGN)
 
 
 @pytest.fixture
 def link(dsn: str) -> Iterator[Link]:
     empty(dsn)
     made = Link(dsn, "test")
-    with closing(psycopg2.connect(dsn)) as db, db, db.cursor() as cursor:
-        cursor.execute("UPDATE config.advertiser SET fee_ppm = 0")
-        cursor.execute(
-            "INSERT INTO ledger.lease (campaign, host, hour, day, amount_nano, take_until, settle_until, revision)"
-            " VALUES (1, 'h', now(), '2026-03-25', 1000, now(), now(), 1)"
-        )
+    run(
+        dsn,
+        "UPDATE config.advertiser SET fee_ppm = 0;"
+        "INSERT INTO ledger.lease (campaign, host, hour, day, amount_nano, take_until, settle_until, revision)"
+        " VALUES (1, 'h', now(), '2026-03-25', 1000, now(), now(), 1)",
+    )
     yield made
     made.broken()
 
@@ -70,13 +58,6 @@ def bill(link: Link, number: int, price: int, flags: int = 0, lease: int | None 
     }
     named = {"bid_id": MINUTE.to_bytes(4, "big") + number.to_bytes(8, "big"), "price": price, "flags": flags}
     return Notice(**(numbers | named | {"lease": newest, "bid_price": 900, "taken": 900}))
-
-
-def booked(link: Link, *notices: Notice) -> Ledger:
-    ledger = Ledger(link, RULES)
-    at = ledger.place("s").position
-    ledger.commit(Batch("s", at, at + len(notices), notices))
-    return ledger
 
 
 FACTS = (

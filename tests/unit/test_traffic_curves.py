@@ -1,22 +1,21 @@
 """Traffic curves: learned from rollups, and what they make of even budgets."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-import psycopg2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import connection as Connection
 
-from aggregator.migrate import migrate
 from bidder.controller import curves, store
-from bidder.controller.budget import Budget, BudgetHour, amount_of
+from bidder.controller.budget import BudgetHour, amount_of
 from bidder.controller.curves import FLAT, HOUR, WEEK, Curve, Curves, curve, hour_of_week, learn
 from bidder.controller.leases import LeaseOffice
 from bidder.money.units import NANO_PER_USD
 from bidder.money.wire import LeaseSync
 from bidder.settings import Money
+from tests.unit import test_controller_leases
 
 MONDAY = datetime(2026, 3, 9, tzinfo=UTC)
 USA, CAN = 1, 2
@@ -24,12 +23,7 @@ USA, CAN = 1, 2
 weeks = st.lists(st.integers(100, 9_000), min_size=WEEK, max_size=WEEK).map(lambda weights: Curve(tuple(weights)))
 
 
-def budget(**changes: object) -> Budget:
-    values = {
-        "total": None, "daily": None, "hourly": None, "even": True, "flight_end": None,
-        "committed_total": 0, "committed_day": 0, "committed_hour": 0,
-    }  # fmt: skip
-    return Budget(**(values | changes))  # type: ignore[arg-type]
+budget = partial(test_controller_leases.budget, even=True)
 
 
 @given(
@@ -103,14 +97,6 @@ def test_a_weekday_not_seen_yet_is_as_the_others() -> None:
 
 def test_no_hour_is_planned_to_have_nothing() -> None:
     assert min(curve({5: 1_000.0}, range(WEEK)).weights) == curves.LEAST
-
-
-@pytest.fixture
-def db(database: str) -> Iterator[Connection]:
-    migrate(database)
-    connection = psycopg2.connect(database)
-    yield connection
-    connection.close()
 
 
 def traffic(db: Connection, hour: datetime, rows: list[tuple[int, int, int, int]]) -> None:
