@@ -26,19 +26,17 @@ cdef void want(FrequencyTable table, uint64_t digest, uint64_t before) noexcept 
 cdef int acquainted(FrequencyTable table, uint64_t digest, int64_t now_s) noexcept nogil:
     cdef Place place
     cdef uint64_t state = 0, again, asking = <uint64_t> (now_s + ASK_AGAIN_S) << STATE_BITS | MARK
-    if not table.find(digest, &place):
-        if table.claim(digest, now_s, &place, &state) < 0:
+    cdef int claimed = table.slot_for(digest, now_s, &place, &state)
+    if claimed < 0:
+        return 0
+    if not claimed and runs(state, now_s):
+        if not state & ANSWERED:
             return 0
-    else:
-        state = atomic_load64(&place.bucket.state[place.i])
-        if runs(state, now_s):
-            if not state & ANSWERED:
-                return 0
-            again = atomic_load64(&place.bucket.until[place.i])
-            if <int64_t> again <= now_s and atomic_cas(
-                    <int64_t*> &place.bucket.until[place.i], <int64_t*> &again, now_s + ASK_AGAIN_S):
-                return ACQUAINTED | TO_BE_ASKED
-            return ACQUAINTED
+        again = atomic_load64(&place.bucket.until[place.i])
+        if <int64_t> again <= now_s and atomic_cas(
+                <int64_t*> &place.bucket.until[place.i], <int64_t*> &again, now_s + ASK_AGAIN_S):
+            return ACQUAINTED | TO_BE_ASKED
+        return ACQUAINTED
     return TO_BE_ASKED if atomic_cas(<int64_t*> &place.bucket.state[place.i], <int64_t*> &state, <int64_t> asking) else 0
 
 
@@ -76,7 +74,7 @@ cdef class Acquaintances:
     def met(self, uint64_t digest, int64_t now_s, uint32_t fresh_s, uint32_t good_s):
         cdef Place place
         cdef uint64_t state = 0
-        if not self.table.find(digest, &place) and self.table.claim(digest, now_s, &place, &state) < 0:
+        if self.table.slot_for(digest, now_s, &place, &state) < 0:
             return
         atomic_store64(&place.bucket.until[place.i], now_s + fresh_s)
         atomic_store64(&place.bucket.state[place.i], <uint64_t> (now_s + good_s) << STATE_BITS | MARK | ANSWERED)

@@ -40,8 +40,6 @@ cdef struct Candidate:
 
 # Why a campaign that refuses the imp in this dimension of the index is lost to it.
 cdef uint8_t lost_reason(uint32_t dimension) noexcept nogil
-# price x multiplier (16.16), at least 1.
-cdef int64_t paced(int64_t price, uint32_t multiplier) noexcept nogil
 cdef const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept nogil
 cdef uint64_t draw_of(uint64_t seed, const CampaignRec* campaign) noexcept nogil
 

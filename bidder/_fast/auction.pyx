@@ -15,7 +15,7 @@ Nothing is taken while ranking: purses and caps are only looked at. Money: int64
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memset
 from bidder._fast.book cimport Piece, RateRec, StrRef
-from bidder._fast.currency cimport scaled_nano
+from bidder._fast.currency cimport scaled_nano, scaled_part
 from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec, player_of
 from bidder._fast.caps cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
@@ -55,12 +55,6 @@ cdef uint8_t lost_reason(uint32_t dimension) noexcept nogil:
     if dimension == D_SIZE:
         return REASON_SIZE
     return REASON_SECURE if dimension == D_SECURE else REASON_TARGETING
-
-
-cdef int64_t paced(int64_t price, uint32_t multiplier) noexcept nogil:
-    """price x multiplier (16.16), rounded down to a nano, at least 1; no overflow for any price."""
-    cdef int64_t scaled = (price >> 16) * multiplier + (((price & 0xFFFF) * multiplier) >> 16)
-    return scaled if scaled > 0 else 1
 
 
 cdef uint64_t draw_of(uint64_t seed, const CampaignRec* campaign) noexcept nogil:
@@ -262,7 +256,7 @@ cdef class Auction:
             return REASON_CAMPAIGN_OFF
         if full == 0:
             return REASON_TARGETING        # a multiplier of 0 applies: of such requests it wants none
-        price = paced(full, 65536 if purse is NULL else purse.multiplier)
+        price = scaled_part(full, 65536 if purse is NULL else purse.multiplier)
         if self.count == TOP and self.top[TOP - 1].standing == self.standing_most and self.top[TOP - 1].price > (
                 full if self.standing_most == STANDS_GUARANTEED else price):
             return REASON_NONE
@@ -299,7 +293,7 @@ cdef class Auction:
         price = shaded(
             self.purses.shading.rows, class_of(self.terms.row.key, creative.format, creative.w, creative.h), full,
         )
-        found.price = min(found.price, max(found.floor, paced(price, multiplier)))
+        found.price = min(found.price, max(found.floor, scaled_part(price, multiplier)))
 
     cdef uint8_t choose(self, uint32_t slot, int64_t full, int64_t price, uint64_t draw,
                         Candidate* found) noexcept nogil:

@@ -7,10 +7,10 @@ The compiled path reads `page` directly; this is the face for Python.
 from collections import namedtuple
 from pathlib import Path
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memset
 
 from bidder._fast.atomics cimport atomic_load32, atomic_load64, atomic_store32, atomic_store64, atomic_write
+from bidder._fast.mapped cimport base_of
 from bidder._fast.mapping import attach, create
 
 MAGIC = b"obboard2"
@@ -20,14 +20,11 @@ Worker = namedtuple("Worker", "row pid ready book_revision heartbeat_ms connecti
 
 cdef class Board:
     def __init__(self, path, *, bint private=False):
-        cdef Py_buffer view
         path = Path(path)
         if not private and not path.exists():
             create(path, MAGIC, sizeof(BoardPage))
         self._map = attach(path, MAGIC, sizeof(BoardPage), private=private)
-        PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
-        self.page = <BoardPage*> view.buf   # stays: nobody but us holds the map, and we never close it
-        PyBuffer_Release(&view)
+        self.page = <BoardPage*> base_of(self._map)
 
     @property
     def off(self):

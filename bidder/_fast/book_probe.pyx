@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 from bidder._fast.book_classes cimport Class, class_key, class_of
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Plan, Posting, Postings, postings_room, postings_unite
+from bidder._fast.book_postings cimport Plan, Posting, postings_room, postings_unite
 from bidder._fast.book_questions cimport UNKNOWN, Asker, Known, Question
 from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport Imp, Reader
@@ -49,7 +49,6 @@ cdef class Probe(Asker):
         free(self.excs.items)
 
     cdef void look_at(self, Reader reader, uint8_t exchange) noexcept nogil:
-        cdef uint32_t i
         self.req = &reader.req
         self.strs = reader.strs
         self.sizes = reader.sizes
@@ -103,7 +102,6 @@ cdef class Probe(Asker):
 
     cdef void make_class(self, Class* cls) noexcept nogil:
         """Asked and answered as for a request without a class; each of these dimensions has one value at most."""
-        cdef uint32_t i
         cls.known = cls.open_known = 0
         self.gather_all(self.known.of_class, self.known.of_class_n)
         self.settle_plans(self.known.of_class, self.known.of_class_n)
@@ -119,7 +117,6 @@ cdef class Probe(Asker):
         self.held_n = self.question_n = self.folded_n = 0
 
     cdef void look_at_imp(self, const Imp* imp) noexcept nogil:
-        cdef uint32_t i
         self.held_n = self.held_of_request
         self.question_n = self.folded_n = 0
         self.plan_count = self.request_plans

@@ -12,10 +12,9 @@ from libc.string cimport memcpy
 
 from bidder._fast.book_classes cimport CLASS_DIMENSIONS
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Plan
 from bidder._fast.json_text cimport fold_ascii, short_text
 from bidder._fast.memory cimport fetch_line
-from bidder._fast.request cimport INVENTORY_NONE, Imp, Reader, Request, Str
+from bidder._fast.request cimport INVENTORY_NONE, Imp, Request, Str
 from bidder._fast.taxonomy cimport Codes, codes_of
 
 

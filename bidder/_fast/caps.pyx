@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from bidder._fast.acquaintances cimport ACQUAINTED, TO_BE_ASKED, acquainted, want
 from bidder._fast.atomics cimport atomic_add, atomic_load64
 from bidder._fast.book cimport Book
-from bidder._fast.frequency cimport FORMATS, MOST, TOUCH_NOT_ASKED, TOUCH_NO_BID, TableHead
+from bidder._fast.frequency cimport FORMATS, GENERATIONS, MOST, TOUCH_NOT_ASKED, TOUCH_NO_BID, TableHead
 from bidder._fast.identity cimport USER_KEY
 from bidder._fast.outcome cimport REASON_BROKEN, REASON_FREQUENCY, REASON_NONE, REASON_USER
 from bidder._fast.request cimport USER_ID
@@ -21,13 +21,15 @@ from bidder._fast.request cimport USER_ID
 from bidder._fast.frequency import PERIOD_S
 
 cdef enum:
-    GENERATIONS = 3
     LEVEL_BIT = 31             # of a rule as it is hashed, above any per_s
     UNDER_WAY_S = 1            # a request may have read its clock, or the keys, just before a rotation
     TOUCH_KNOWN = 1
     TOUCH_UNKNOWN = 2
 
 cdef int64_t PERIOD = PERIOD_S
+cdef uint64_t NO_PERIOD = <uint64_t> -1
+
+REFUSED = "OpenSSL refuses AES-256: is its default provider there?"
 
 
 cdef inline uint32_t hashed_rule(const FrequencyRec* rule) noexcept nogil:
@@ -59,6 +61,8 @@ cdef bint take_keys(FrequencyTable table, Identity now, Identity before, uint64_
             break
     done = now.use(keys[0]) and before.use(keys[1])
     memset(keys, 0, sizeof(keys))
+    if not done:
+        period[0] = NO_PERIOD          # asked for again with the next user
     return done
 
 
@@ -68,11 +72,12 @@ cdef class Caps:
         self.now = Identity()
         self.before = Identity()
         if not self.rekey():
-            raise RuntimeError("OpenSSL refuses AES-256: is its default provider there?")
+            raise RuntimeError(REFUSED)
 
     cdef bint rekey(self) noexcept nogil:
         cdef bint done = take_keys(self.table, self.now, self.before, &self.period)
-        self.began_s = <int64_t> self.period * PERIOD
+        if done:
+            self.began_s = <int64_t> self.period * PERIOD
         return done
 
     cdef void open_request(self, const Request* req, uint8_t exchange, int64_t now_s) noexcept nogil:
@@ -172,7 +177,7 @@ cdef class Settler:
         self.before = Identity()
         self.slots = {}
         if not take_keys(table, self.now, self.before, &self.period):
-            raise RuntimeError("OpenSSL refuses AES-256: is its default provider there?")
+            raise RuntimeError(REFUSED)
 
     def set_book(self, Book book not None):
         cdef uint32_t slot
@@ -207,8 +212,9 @@ cdef class Settler:
         slot = self.slots.get(campaign)
         if not user or slot is None:
             return found
-        if atomic_load64(&self.table.head.period) != self.period:
-            take_keys(self.table, self.now, self.before, &self.period)
+        if atomic_load64(&self.table.head.period) != self.period \
+                and not take_keys(self.table, self.now, self.before, &self.period):
+            raise RuntimeError(REFUSED)
         if stamp & STAMP_PERIOD == <int> (self.period & STAMP_PERIOD):
             identity = self.now
         elif stamp & STAMP_PERIOD == <int> (self.period - 1 & STAMP_PERIOD):

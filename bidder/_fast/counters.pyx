@@ -14,11 +14,11 @@ Promises:
 import os
 from pathlib import Path
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcmp, memcpy, memset
 
 from bidder._fast.atomics cimport atomic_load32, atomic_load64, atomic_store32, atomic_store64
+from bidder._fast.mapped cimport base_of
 from bidder._fast.memory cimport fetch
 from bidder._fast.mapping import PAGE, attach, boot_id, create
 
@@ -145,16 +145,13 @@ cdef class Counters:
 
 cdef class CounterFile:
     def __init__(self, path, *, boot=None):
-        cdef Py_buffer view
         cdef bytes now
         path = Path(path)
         now = boot_id() if boot is None else boot
         if not path.exists() or (boot_of(path) not in (now, b"")):
             create(path, first_page(now), FILE_BYTES)
         self._map = attach(path, MAGIC, FILE_BYTES)
-        PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
-        self.base = <char*> view.buf   # stays: nobody but us holds the map, and we never close it
-        PyBuffer_Release(&view)
+        self.base = base_of(self._map)
 
     def open_worker(self, int row):
         cdef CounterRow* head = self._row(row)

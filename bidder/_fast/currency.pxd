@@ -21,6 +21,11 @@ cdef extern from *:
     const int64_t MOST_NANO
     int64_t scaled_nano(int64_t amount, uint64_t over, uint64_t under, bint up) noexcept nogil
 
+cdef inline int64_t scaled_part(int64_t price, uint32_t part) noexcept nogil:
+    """price x part (16.16), rounded down to a nano, at least 1; no overflow for any price."""
+    cdef int64_t scaled = (price >> 16) * part + (((price & 0xFFFF) * part) >> 16)
+    return scaled if scaled > 0 else 1
+
 cdef inline void write_currency(char* out, uint32_t packed) noexcept nogil:
     """The letters of `pack3`."""
     out[0] = <char>(c'A' + (packed - 1) // 676)

@@ -40,9 +40,7 @@ cdef class Decider(BidHandler):
     # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
     cdef int conclude(self, Desk desk) noexcept nogil
-    cdef uint8_t gate(self, Desk desk) noexcept nogil
     cdef void open(self, Desk desk) noexcept nogil
-    cdef uint8_t obstacle(self, Desk desk, uint32_t number) noexcept nogil
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil
     # Bids for this imp if somebody wants it, which adds 1 to `written`; its reason, also beside a bid. Between begin and
     # end of the counters, as `count`.

@@ -12,23 +12,19 @@ Money: int64 nano-USD for one impression. Wall clock stamps, monotonic clock mea
 """
 
 from libc.stdint cimport uint16_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
-from bidder._fast.auction cimport AGREED_PRICE
 from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
-from bidder._fast.consent cimport MAY_BID
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
-from bidder._fast.currency cimport scaled_nano, write_currency
+from bidder._fast.currency cimport write_currency
 from bidder._fast.outcome cimport (
-    closer, REASON_BROKEN, REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_FREQUENCY,
-    REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK, REASON_NONE, REASON_OFF, REASON_OVERLOAD,
-    REASON_PURSE_EMPTY, REASON_QUANTITY, REASON_SEAT,
+    closer, REASON_BROKEN, REASON_CURRENCY, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
+    REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY,
 )
 from bidder._fast.purses cimport Take, purse_return, purse_take
-from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Deal, Request, Str, os_key, pack3
+from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
-from bidder._fast.rules cimport string_listed
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -42,10 +38,6 @@ cdef enum:
     OPENING_CHARS = 7          # {"id":"
     CLOSING_CHARS = 4          # ]}]}
     NBR_CHARS = 24
-    DSA_REQUIRED = 2           # of regs.dsa.dsarequired: 0 not, 1 it may be told, 2 and 3 it must
-    ONE_IMPRESSION = 1_000_000 # Imp.quantity
-
-cdef uint32_t USD = pack3(b"USD", 3)
 
 
 cdef class Decider(BidHandler):
@@ -190,33 +182,7 @@ cdef class Decider(BidHandler):
             if self.admission.too_late(row.key, req.tmax_ms):
                 desk.reason = REASON_OVERLOAD
             else:
-                desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else self.gate(desk)
-
-    cdef uint8_t gate(self, Desk desk) noexcept nogil:
-        """What concerns the request as a whole."""
-        cdef const Request* req = &desk.reader.req
-        cdef uint32_t i
-        desk.rate = NULL
-        if self.book is None:
-            return REASON_NO_BOOK
-        if not req.may & MAY_BID:
-            return REASON_CONSENT
-        if desk.reader.signals.regs.dsa >= DSA_REQUIRED or desk.reader.signals.regs_ext.dsa >= DSA_REQUIRED:
-            return REASON_DSA
-        if req.wseat.n and not string_listed(desk.reader, req.wseat, desk.row.seat):
-            return REASON_SEAT
-        if string_listed(desk.reader, req.bseat, desk.row.seat):
-            return REASON_SEAT
-        if not req.cur_named:
-            return REASON_NONE     # the standard's default is USD
-        for i in range(req.cur.at, req.cur.at + req.cur.n):
-            if desk.reader.ints[i] == USD:
-                return REASON_NONE
-        for i in range(req.cur.at, req.cur.at + req.cur.n):
-            desk.rate = self.book.rate_of(<uint32_t>desk.reader.ints[i], desk.now_s)
-            if desk.rate is not NULL:
-                return REASON_NONE
-        return REASON_CURRENCY
+                desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else desk.gate()
 
     cdef void open(self, Desk desk) noexcept nogil:
         """The auction of the first imp begins, if there can be one."""
@@ -231,18 +197,9 @@ cdef class Decider(BidHandler):
         desk.key.inventory = desk.auction.matcher.inventory_key()
         desk.key.kind = COUNT_REQUEST
         self.counters.expect(&desk.key)
-        if desk.reader.req.imps.n and self.obstacle(desk, 0) == REASON_NONE:
+        if desk.reader.req.imps.n and desk.obstacle(0) == REASON_NONE:
             desk.auction.open_imp(&desk.reader.imps[desk.reader.req.imps.at], 0)
             desk.opened = 0
-
-    cdef uint8_t obstacle(self, Desk desk, uint32_t number) noexcept nogil:
-        """Why there can be no auction of this imp."""
-        cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
-        if imp.id.p is NULL or imp.duplicate_id:
-            return REASON_INVALID_REQUEST
-        if imp.quantity > ONE_IMPRESSION:
-            return REASON_QUANTITY     # prices and budgets are of one impression; it would cost a multiple of the bid
-        return REASON_NONE if imp.media else REASON_FORMAT
 
     cdef int conclude(self, Desk desk) noexcept nogil:
         cdef uint8_t reason = desk.reason
@@ -281,7 +238,6 @@ cdef class Decider(BidHandler):
         """Bids for every imp that somebody wants; the reason of the imp that came closest, if none does."""
         cdef uint32_t i
         cdef uint8_t why, reason = REASON_NONE
-        self.writer.n = 0
         for i in range(desk.reader.req.imps.n):
             why = self.bid_imp(desk, i, written)
             if closer(why, reason):
@@ -293,7 +249,7 @@ cdef class Decider(BidHandler):
     cdef uint8_t bid_imp(self, Desk desk, uint32_t number, int* written) noexcept nogil:
         cdef const Imp* imp = &desk.reader.imps[desk.reader.req.imps.at + number]
         cdef Candidate best
-        cdef uint8_t why = self.obstacle(desk, number)
+        cdef uint8_t why = desk.obstacle(number)
         if why != REASON_NONE:
             return why
         desk.auction.room = self.room(desk)
@@ -325,7 +281,7 @@ cdef class Decider(BidHandler):
         cdef const CampaignRec* campaign = &self.book.campaigns[best.slot]
         cdef const CreativeRec* creative = &self.book.creatives[best.creative]
         cdef bint test = desk.reader.req.test
-        cdef int64_t asked = asked_of(desk, best)
+        cdef int64_t asked = desk.asked_of(best)
         cdef uint8_t bid_id[BID_ID_BYTES]
         cdef char notice[TOKEN_CHARS]
         cdef char page[TOKEN_CHARS]
@@ -409,19 +365,6 @@ cdef class Decider(BidHandler):
 cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
     """The smallest b with ns <= 2**b microseconds."""
     return <uint8_t>min(64 - __builtin_clzll(<uint64_t>(ns - 1) // 1000), LATENCY_TOP) if ns > 1000 else 0
-
-
-cdef inline int64_t asked_of(Desk desk, const Candidate* best) noexcept nogil:
-    """The price in the currency of the answer, rounded down: no more than the campaign bids, and no less than the floor,
-    as `Auction.usd` has it. An agreed price is said as it was agreed."""
-    cdef const Deal* deal
-    if desk.rate is NULL:
-        return best.price
-    if best.deal >= 0:
-        deal = &desk.reader.deals[best.deal]
-        if deal.at == AGREED_PRICE and deal.floor > 0 and deal.floor_currency == desk.rate.currency:
-            return deal.floor
-    return scaled_nano(best.price, desk.rate.over, desk.rate.under, False)
 
 
 cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,

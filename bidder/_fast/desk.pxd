@@ -1,7 +1,7 @@
 """A desk: where one request lies while it is worked on. Several are worked on side by side."""
 
-from libc.stdint cimport int64_t, uint8_t
-from bidder._fast.auction cimport Auction, Terms
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from bidder._fast.auction cimport Auction, Candidate, Terms
 from bidder._fast.book cimport Book, RateRec
 from bidder._fast.counters cimport CounterKey
 from bidder._fast.frequency cimport FrequencyTable
@@ -30,3 +30,8 @@ cdef class Desk:
     cdef set_book(self, Book book, Purses purses)
     # Before the auction: whose caps count, and in which segments of ours that user is. Does not hash without need.
     cdef void open_user(self) noexcept nogil
+    # What concerns the request as a whole: why there can be no bid; and the currency of the answer.
+    cdef uint8_t gate(self) noexcept nogil
+    # Why there can be no auction of this imp.
+    cdef uint8_t obstacle(self, uint32_t number) noexcept nogil
+    cdef int64_t asked_of(self, const Candidate* best) noexcept nogil

@@ -4,9 +4,22 @@ What a request needs of a large book is nowhere near the processor. With a desk 
 are read and matched first, and decided on when what they need has come.
 """
 
-from libc.stdint cimport uint32_t
-from bidder._fast.consent cimport MAY_PERSONALISE
+from bidder._fast.auction cimport AGREED_PRICE
+from bidder._fast.consent cimport MAY_BID, MAY_PERSONALISE
+from bidder._fast.currency cimport scaled_nano
+from bidder._fast.outcome cimport (
+    REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_NO_BOOK, REASON_NONE,
+    REASON_QUANTITY, REASON_SEAT,
+)
+from bidder._fast.request cimport Deal, Imp, Request, pack3
+from bidder._fast.rules cimport string_listed
 from bidder._fast.segments cimport add_names
+
+cdef enum:
+    DSA_REQUIRED = 2           # of regs.dsa.dsarequired: 0 not, 1 it may be told, 2 and 3 it must
+    ONE_IMPRESSION = 1_000_000 # Imp.quantity
+
+cdef uint32_t USD = pack3(b"USD", 3)
 
 
 cdef class Desk:
@@ -29,3 +42,50 @@ cdef class Desk:
             n = self.segments.of(self.caps.digest, self.now_s, self.own_segments)
             if n:
                 add_names(self.reader, self.own_segments, n)
+
+    cdef uint8_t gate(self) noexcept nogil:
+        """What concerns the request as a whole."""
+        cdef const Request* req = &self.reader.req
+        cdef uint32_t i
+        self.rate = NULL
+        if self.auction is None:
+            return REASON_NO_BOOK
+        if not req.may & MAY_BID:
+            return REASON_CONSENT
+        if self.reader.signals.regs.dsa >= DSA_REQUIRED or self.reader.signals.regs_ext.dsa >= DSA_REQUIRED:
+            return REASON_DSA
+        if req.wseat.n and not string_listed(self.reader, req.wseat, self.row.seat):
+            return REASON_SEAT
+        if string_listed(self.reader, req.bseat, self.row.seat):
+            return REASON_SEAT
+        if not req.cur_named:
+            return REASON_NONE     # the standard's default is USD
+        for i in range(req.cur.at, req.cur.at + req.cur.n):
+            if self.reader.ints[i] == USD:
+                return REASON_NONE
+        for i in range(req.cur.at, req.cur.at + req.cur.n):
+            self.rate = self.auction.book.rate_of(<uint32_t>self.reader.ints[i], self.now_s)
+            if self.rate is not NULL:
+                return REASON_NONE
+        return REASON_CURRENCY
+
+    cdef uint8_t obstacle(self, uint32_t number) noexcept nogil:
+        """Why there can be no auction of this imp."""
+        cdef const Imp* imp = &self.reader.imps[self.reader.req.imps.at + number]
+        if imp.id.p is NULL or imp.duplicate_id:
+            return REASON_INVALID_REQUEST
+        if imp.quantity > ONE_IMPRESSION:
+            return REASON_QUANTITY     # prices and budgets are of one impression; it would cost a multiple of the bid
+        return REASON_NONE if imp.media else REASON_FORMAT
+
+    cdef int64_t asked_of(self, const Candidate* best) noexcept nogil:
+        """The price in the currency of the answer, rounded down: no more than the campaign bids, and no less than the floor,
+        as `Auction.usd` has it. An agreed price is said as it was agreed."""
+        cdef const Deal* deal
+        if self.rate is NULL:
+            return best.price
+        if best.deal >= 0:
+            deal = &self.reader.deals[best.deal]
+            if deal.at == AGREED_PRICE and deal.floor > 0 and deal.floor_currency == self.rate.currency:
+                return deal.floor
+        return scaled_nano(best.price, self.rate.over, self.rate.under, False)

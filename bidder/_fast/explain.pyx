@@ -12,16 +12,16 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from bidder._fast.auction cimport Auction, Candidate, draw_of, lost_reason, paced, purse_of
+from bidder._fast.auction cimport Auction, Candidate, draw_of, lost_reason, purse_of
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, block_narrow, posting_has
 from bidder._fast.decision cimport DESKS
 from bidder._fast.caps cimport LEVEL_CREATIVE
+from bidder._fast.currency cimport scaled_part
 from bidder._fast.frequency cimport FrequencyTable
 from bidder._fast.matcher cimport Matcher
 from bidder._fast.outcome cimport REASON_MALFORMED, REASON_NONE, REASON_TARGETING
 from bidder._fast.purses cimport Half, Purse, Purses, reserved
-from bidder._fast.request cimport Deal
 from bidder._fast.rules cimport creative_reason
 
 cdef extern from *:
@@ -65,7 +65,7 @@ cdef class Explainer(Decider):
 
     def barred(self, uint32_t number):
         self.imp_at(number)
-        return self.obstacle(self.desk, number)
+        return self.desk.obstacle(number)
 
     def walk(self, uint32_t number):
         cdef const Imp* imp = self.imp_at(number)
@@ -140,7 +140,7 @@ cdef class Explainer(Decider):
         cdef const Purse* purse = purse_of(self.purses, campaign)
         cdef int64_t full = auction.matcher.price_of(slot)
         cdef Candidate found
-        auction.choose(slot, full, paced(full, 65536 if purse is NULL else purse.multiplier),
+        auction.choose(slot, full, scaled_part(full, 65536 if purse is NULL else purse.multiplier),
                        draw_of(auction.terms.seed, campaign), &found)
         return found.price
 
@@ -168,7 +168,7 @@ cdef class Explainer(Decider):
         cdef const Purse* purse = purse_of(self.purses, campaign)
         cdef const Half* half
         cdef int64_t full = self.desk.auction.matcher.price_of(slot)
-        cdef int64_t price = paced(full, 65536 if purse is NULL else purse.multiplier)
+        cdef int64_t price = scaled_part(full, 65536 if purse is NULL else purse.multiplier)
         held = None
         if purse is not NULL:
             half = &purse.half[purse.active & 1]

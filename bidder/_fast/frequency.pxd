@@ -18,6 +18,7 @@ cdef enum:
     STATE_BITS = 32
     MARK = 0x7FFFFFFE          # of a state that marks a user
     FORMATS = 5                # of holds, by mtype
+    GENERATIONS = 3            # of keys: those of the period before, of this one, and room for the next
     WANTED = 1_024             # users that may wait to be asked for
 
 cdef enum:                     # FrequencyTable.first_touch: of a user whom this host does not know yet
@@ -75,6 +76,8 @@ cdef class FrequencyTable:
     cdef bint release(self, uint64_t key, int64_t bid_s, int64_t now_s, uint32_t per_s, uint32_t hold_s) noexcept nogil
     # Private to this file and acquaintances.pyx.
     cdef bint find(self, uint64_t key, Place* place) noexcept nogil
+    # Where a key has its slot, and what stands there: 0 its own, 1 one that is claimed for it; -1: somebody was faster.
+    cdef int slot_for(self, uint64_t key, int64_t now_s, Place* place, uint64_t* state) noexcept nogil
     cdef int claim(self, uint64_t key, int64_t now_s, Place* place, uint64_t* state) noexcept nogil
 
 

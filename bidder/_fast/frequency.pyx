@@ -21,10 +21,10 @@ import os
 from pathlib import Path
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy, memset
 
 from bidder._fast.atomics cimport atomic_add, atomic_cas, atomic_load64, atomic_read, atomic_store64
+from bidder._fast.mapped cimport base_of
 from bidder._fast.identity cimport USER_KEY
 from bidder._fast.mapping import PAGE, MappingError, attach, boot_id, create
 
@@ -32,7 +32,6 @@ MAGIC = b"obfreqs2"            # the last digit is the layout's
 PERIOD_S = 31 * 86_400         # so that a cap of a month is kept to the letter
 
 cdef enum:
-    GENERATIONS = 3            # the next one is written where nobody reads
     ATTEMPTS = 16
     RING_BYTES = 24_576        # WANTED * sizeof(Wanted)
 
@@ -118,12 +117,9 @@ cdef class FrequencyTable:
         self._open(path)
 
     cdef _open(self, path, bint private=False):
-        cdef Py_buffer view
         cdef char* base
         self._map = attach(path, MAGIC, PAGE + RING_BYTES, private=private)
-        PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
-        base = <char*> view.buf        # stays: nobody but us holds the map, and we never close it
-        PyBuffer_Release(&view)
+        base = base_of(self._map)
         self.head = <TableHead*> base
         self.wanted_ring = <Wanted*> (base + <Py_ssize_t> PAGE)
         self.buckets = <Bucket*> (base + <Py_ssize_t> PAGE + RING_BYTES)
@@ -223,13 +219,9 @@ cdef class FrequencyTable:
         cdef uint64_t* word
         cdef int attempt, lot, claimed
         for attempt in range(ATTEMPTS):
-            claimed = 0
-            if self.find(key, &place):
-                state = atomic_load64(&place.bucket.state[place.i])
-            else:
-                claimed = self.claim(key, now_s, &place, &state)
-                if claimed < 0:
-                    continue
+            claimed = self.slot_for(key, now_s, &place, &state)
+            if claimed < 0:
+                continue
             word = &place.bucket.state[place.i]
             while True:
                 next = <uint64_t> (now_s + per_s) << STATE_BITS
@@ -253,6 +245,12 @@ cdef class FrequencyTable:
                 return True
             # Taken over by another key in between: what was counted is now counted for that one.
         return False
+
+    cdef int slot_for(self, uint64_t key, int64_t now_s, Place* place, uint64_t* state) noexcept nogil:
+        if self.find(key, place):
+            state[0] = atomic_load64(&place.bucket.state[place.i])
+            return 0
+        return self.claim(key, now_s, place, state)
 
     cdef int claim(self, uint64_t key, int64_t now_s, Place* place, uint64_t* state) noexcept nogil:
         """1 and a slot for a new key: the first free one, else the one whose window ends first; -1: somebody was faster.
@@ -286,13 +284,9 @@ cdef class FrequencyTable:
         cdef uint64_t state = 0, next, until
         cdef int attempt, lot, claimed
         for attempt in range(ATTEMPTS):
-            claimed = 0
-            if self.find(key, &place):
-                state = atomic_load64(&place.bucket.state[place.i])
-            else:
-                claimed = self.claim(key, now_s, &place, &state)
-                if claimed < 0:
-                    continue
+            claimed = self.slot_for(key, now_s, &place, &state)
+            if claimed < 0:
+                continue
             while True:
                 lot = -1
                 if claimed or not runs(state, now_s):
@@ -338,17 +332,14 @@ cdef class FrequencyTable:
     def learn(self, uint64_t key, int64_t ends_s, uint32_t impressions, int64_t now_s):
         cdef Place place
         cdef uint64_t state = 0, next
-        cdef int claimed = 0
+        cdef int claimed
         self._must_be_key(key)
         impressions = min(impressions, <uint32_t> CONFIRMED_TOP)
         if ends_s <= now_s or impressions == 0:
             return
-        if not self.find(key, &place):
-            claimed = self.claim(key, now_s, &place, &state)
-            if claimed < 0:
-                return
-        else:
-            state = atomic_load64(&place.bucket.state[place.i])
+        claimed = self.slot_for(key, now_s, &place, &state)
+        if claimed < 0:
+            return
         while True:
             if claimed or not runs(state, now_s):
                 next = <uint64_t> ends_s << STATE_BITS | impressions

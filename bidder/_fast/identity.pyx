@@ -9,20 +9,10 @@ The context stays keyed for life and never gets a new IV: what it would add to t
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcpy, memset
 
-cdef extern from "openssl/evp.h" nogil:
-    ctypedef struct EVP_CIPHER_CTX:
-        pass
-    ctypedef struct EVP_CIPHER:
-        pass
-    ctypedef struct ENGINE:
-        pass
-    EVP_CIPHER_CTX* EVP_CIPHER_CTX_new()
-    void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX*)
-    int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX*, int)
-    const EVP_CIPHER* EVP_aes_256_cbc()
-    const EVP_CIPHER* EVP_aes_256_ecb()
-    int EVP_EncryptInit_ex(EVP_CIPHER_CTX*, const EVP_CIPHER*, ENGINE*, const unsigned char*, const unsigned char*)
-    int EVP_EncryptUpdate(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int)
+from bidder._fast.evp cimport (
+    EVP_CIPHER_CTX, EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new, EVP_CIPHER_CTX_set_padding, EVP_EncryptInit_ex, EVP_EncryptUpdate,
+    EVP_aes_256_cbc, EVP_aes_256_ecb,
+)
 
 cdef enum:
     HALF = 32

@@ -6,14 +6,15 @@ something opens or shuts. None of them makes a Python object a lease. Nobody but
 """
 
 from libc.math cimport INFINITY
-from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport free, realloc
+from libc.string cimport memset
 
 from bidder._fast.atomics cimport atomic_read
 from bidder._fast.pacing cimport (
-    ALWAYS, FULL_PRICE, Pace, Standing, kept, moved, multiplier_of, pace_step, remember, taken_since, throttle_of,
+    ALWAYS, FULL_PRICE, Pace, Standing, kept, moved, multiplier_of, pace_step, remember, throttle_of,
 )
-from bidder._fast.purses cimport BUCKETS, Purse, half_lower
+from bidder._fast.mapped cimport grown
+from bidder._fast.purses cimport BUCKETS, Purse, half_lower, taken_since
 
 cdef enum:
     SPAN = 14                  # minutes back that a bucket can be told from the same of the next round; one ahead is a worker's
@@ -167,10 +168,7 @@ cdef class LeaseTable:
         now_is.tilt = held.tilt
         now_is.plan = held.plan
         now_is.elsewhere = held.elsewhere
-        now_is.taken = taken_since(
-            pace, held.lease, minute, atomic_read(&mine.taken[minute % BUCKETS]),
-            atomic_read(&mine.taken[(minute + BUCKETS - 1) % BUCKETS]), atomic_read(&mine.taken[(minute + 1) % BUCKETS]),
-        )
+        now_is.taken = taken_since(&pace.seen, mine, held.lease, minute)
         pace_step(pace, &now_is, held.lease, now)
         throttle = throttle_of(pace, &now_is)
         multiplier = multiplier_of(pace)
@@ -215,7 +213,6 @@ cdef class LeaseTable:
 
     cdef int grow(self, Py_ssize_t halves) except -1:
         cdef Held* more
-        cdef Pace* paces
         if halves <= self.halves:
             return 0
         halves = max(halves + (halves & 1), 2 * self.purses.capacity)
@@ -224,14 +221,7 @@ cdef class LeaseTable:
             raise MemoryError
         memset(more + self.halves, 0, (halves - self.halves) * sizeof(Held))
         self.held = more
-        # Zeroed by the kernel: a campaign that is not paced touches none of it.
-        paces = <Pace*> calloc(halves >> 1, sizeof(Pace))
-        if paces == NULL:
-            raise MemoryError
-        if self.halves:
-            memcpy(paces, self.paces, (self.halves >> 1) * sizeof(Pace))
-        free(self.paces)
-        self.paces = paces
+        self.paces = <Pace*> grown(self.paces, (self.halves >> 1) * sizeof(Pace), (halves >> 1) * sizeof(Pace))
         self.halves = halves
         return 0
 

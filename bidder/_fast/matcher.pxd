@@ -1,9 +1,8 @@
 """Which campaigns of a book accept a request: all of `targeting`, nothing else."""
 
-from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec
-from bidder._fast.book_layout cimport Dimension, Filter, Multiplier, Point, When
+from bidder._fast.book_layout cimport Filter, Multiplier, Point, When
 from bidder._fast.book_postings cimport Plan, Posting
 from bidder._fast.book_probe cimport Probe
 from bidder._fast.book_rules cimport Version

@@ -18,7 +18,7 @@ from bidder._fast.book cimport QUARTER_S
 from bidder._fast.book_classes cimport CLASS_BLOCKS, CLASS_WINDOWS, Class
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_postings cimport Posting, block_narrow, posting_blocks, posting_has
-from bidder._fast.book_probe cimport LINEAR, Probe
+from bidder._fast.book_probe cimport Probe
 from bidder._fast.book_rules cimport point_reaches, price_times, version_compare, version_of
 from bidder._fast.memory cimport fetch
 from bidder._fast.request cimport Imp, Reader, Str

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 
-from bidder._fast.purses cimport Half
+from bidder._fast.purses cimport Half, Takes
 
 cdef enum:
     OLDEST = 16                # minutes
@@ -11,9 +11,7 @@ cdef struct Odds:              # of one campaign; all zeros: nothing known yet
     double at                  # of the last step, monotonic seconds; 0: none
     int64_t lease[2]           # of its halves, then
     int64_t spent[2]           # billed of each
-    int64_t taken_here, taken_before, taken_coming     # in the buckets of `minute`, the one before and the next
-    int64_t open_lease
-    uint32_t minute
+    Takes seen                 # then, of the half that bids take from
     double young[16]           # full prices of bids by minute (minute % 16), that are not old enough for a sum
     double placed_long, billed_long    # sums that fade: full prices of bids, and what was billed
     double placed_short, billed_short

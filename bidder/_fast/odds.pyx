@@ -12,8 +12,7 @@ bid reserves its full price. What that costs at worst stands in docs/leases.md.
 from libc.math cimport exp, fmax, fmin, sqrt
 from libc.string cimport memset
 
-from bidder._fast.atomics cimport atomic_read
-from bidder._fast.purses cimport BUCKETS
+from bidder._fast.purses cimport taken_since
 
 cdef enum:
     LONG_MIN = 60              # in which a sum fades to 1/e
@@ -36,33 +35,21 @@ cdef void odds_billed(Odds* odds, int which, int64_t lease, int64_t spent) noexc
 
 
 cdef void odds_placed(Odds* odds, Half* half, int64_t lease, int64_t minute, uint16_t unreserved, int lag) noexcept nogil:
-    cdef int64_t here = atomic_read(&half.taken[minute % BUCKETS])
-    cdef int64_t before = atomic_read(&half.taken[(minute + BUCKETS - 1) % BUCKETS])
-    cdef int64_t taken = 0
-    cdef int64_t passed = minute - odds.minute
-    if passed < 0 or passed >= OLDEST:
+    cdef int64_t at = odds.seen.minute
+    cdef int64_t taken = taken_since(&odds.seen, half, lease, minute)
+    if not 0 <= minute - at < OLDEST:
         memset(odds.young, 0, sizeof(odds.young))
-        passed = 0
-        odds.minute = <uint32_t> minute
-    elif odds.open_lease == lease:
-        if passed == 0:
-            taken = here - odds.taken_here + before - odds.taken_before
-        elif passed == 1:      # while totals are stale the bucket still holds what was taken a round ago
-            taken = here - odds.taken_coming + before - odds.taken_here
-    while odds.minute < minute:
-        odds.minute += 1
-        odds.placed_short += odds.young[(odds.minute - SHORT_LAG) % OLDEST]
-        odds.placed_long += odds.young[(odds.minute - lag) % OLDEST]
+        at = minute
+    while at < minute:
+        at += 1
+        odds.placed_short += odds.young[(at - SHORT_LAG) % OLDEST]
+        odds.placed_long += odds.young[(at - lag) % OLDEST]
         odds.placed_short *= exp(-1.0 / SHORT_MIN)
         odds.billed_short *= exp(-1.0 / SHORT_MIN)
         odds.placed_long *= exp(-1.0 / LONG_MIN)
         odds.billed_long *= exp(-1.0 / LONG_MIN)
-        odds.young[odds.minute % OLDEST] = 0
-    odds.young[minute % OLDEST] += fmax(0.0, <double> taken) * 65536.0 / (65536.0 - unreserved)
-    odds.open_lease = lease
-    odds.taken_here = here
-    odds.taken_before = before
-    odds.taken_coming = atomic_read(&half.taken[(minute + 1) % BUCKETS])
+        odds.young[at % OLDEST] = 0
+    odds.young[minute % OLDEST] += <double> taken * 65536.0 / (65536.0 - unreserved)
 
 
 cdef uint16_t odds_unreserved(const Odds* odds, const Room* room, uint16_t unreserved) noexcept nogil:

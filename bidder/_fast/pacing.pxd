@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from bidder._fast.purses cimport Takes
+
 cdef enum:
     FULL_PRICE = 65536         # multiplier 1.0, 16.16
     ALWAYS = 0xFFFFFFFF        # throttle: every bid
@@ -30,8 +32,7 @@ cdef struct Pace:              # of one campaign; all zeros: nothing known yet
     double lump                # reserved in a second in which it bids
     double billed, resolved    # of reservations that were billed or came back: sums that fade
     double prior               # what of one is billed, before that is seen; 0: not known
-    int64_t taken_here, taken_before, taken_coming  # in the buckets of `minute`, the one before and the next, at the last step
-    uint32_t minute
+    Takes seen                 # of its half, at the last step
     uint8_t fell               # it has lost its room by bidding less, or its traffic has gone
 
 # What of one nano-USD that is reserved is billed in the end; 1 where nothing is known.
@@ -45,10 +46,6 @@ cdef uint32_t throttle_of(const Pace* pace, const Standing* lease) noexcept nogi
 cdef uint32_t multiplier_of(const Pace* pace) noexcept nogil
 # By so much that it is worth a write: bids read that line. Its ends are always reached.
 cdef bint moved(uint32_t there, uint32_t now) noexcept nogil
-# Reserved since this was asked last, from the buckets of this minute and the one before, in which a bid may still be;
-# 0 of a lease that is new.
-cdef int64_t taken_since(Pace* pace, int64_t lease, int64_t minute, int64_t here, int64_t before,
-                         int64_t coming) noexcept nogil
 # What of a pace outlives the supervisor, in 32 bits, and back.
 cdef uint32_t kept(const Pace* pace) noexcept nogil
 cdef void remember(Pace* pace, uint32_t kept, uint32_t multiplier) noexcept nogil

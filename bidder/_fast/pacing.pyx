@@ -215,20 +215,6 @@ cdef bint moved(uint32_t there, uint32_t now) noexcept nogil:
     return now == 0 or now == ALWAYS or now == FULL_PRICE or now > there + (there >> 8) or now < there - (there >> 8)
 
 
-cdef int64_t taken_since(Pace* pace, int64_t lease, int64_t minute, int64_t here, int64_t before,
-                         int64_t coming) noexcept nogil:
-    cdef int64_t taken = 0
-    if pace.lease == lease and <uint32_t> minute == pace.minute:
-        taken = here - pace.taken_here + before - pace.taken_before
-    elif pace.lease == lease and <uint32_t> minute == pace.minute + 1:
-        taken = here - pace.taken_coming + before - pace.taken_here
-    pace.taken_here = here
-    pace.taken_before = before
-    pace.taken_coming = coming
-    pace.minute = <uint32_t> minute
-    return max(0, taken)
-
-
 cdef uint32_t kept(const Pace* pace) noexcept nogil:
     """16 bits of the share on a scale of doublings (0: not known), 16 of the share that is billed."""
     cdef double doublings = within(65535 + 2048 * log(fmax(pace.share, 1e-12)) / log(2.0), 1, 65535)

@@ -36,6 +36,14 @@ cdef struct Take:              # what a token must know of the reservation
 cdef inline int64_t reserved(const Purse* purse, int64_t price) noexcept nogil:
     return price - (price * purse.unreserved >> 16)
 
+cdef struct Takes:             # of one campaign's half, as last looked at; all zeros: never
+    int64_t lease
+    int64_t here, before, coming       # in the buckets of `minute`, the one before and the next
+    uint32_t minute
+
+# Reserved since the last look, from the buckets of this minute and the one before, in which a bid may still be; 0 of
+# a lease that is new, and where minutes have passed unseen.
+cdef int64_t taken_since(Takes* takes, Half* half, int64_t lease, int64_t minute) noexcept nogil
 # False if the active half has less than a bid at this price must reserve; then nothing was taken.
 cdef bint purse_take(Purse* purse, int64_t price, uint32_t minute, Take* take) noexcept nogil
 # Undo a take of this same minute (the answer could not be written).

@@ -15,14 +15,14 @@ import os
 from collections import namedtuple
 from pathlib import Path
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport INT64_MAX, uint16_t
+from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from bidder._fast.atomics cimport (
     atomic_add, atomic_cas, atomic_load32, atomic_read, atomic_store32, atomic_swap, atomic_write,
 )
+from bidder._fast.mapped cimport base_of
 from bidder._fast.mapping import PAGE, attach, boot_id, create, grow
 
 MAGIC = b"obpurse1"            # the last digit is the layout's
@@ -89,6 +89,22 @@ cdef void purse_return(Purse* purse, const Take* take, uint32_t minute) noexcept
             return
 
 
+cdef int64_t taken_since(Takes* takes, Half* half, int64_t lease, int64_t minute) noexcept nogil:
+    cdef int64_t here = atomic_read(&half.taken[minute % BUCKETS])
+    cdef int64_t before = atomic_read(&half.taken[(minute + BUCKETS - 1) % BUCKETS])
+    cdef int64_t taken = 0
+    if takes.lease == lease and <uint32_t> minute == takes.minute:
+        taken = here - takes.here + before - takes.before
+    elif takes.lease == lease and <uint32_t> minute == takes.minute + 1:
+        taken = here - takes.coming + before - takes.here      # the bucket may still hold what was taken a round ago
+    takes.lease = lease
+    takes.here = here
+    takes.before = before
+    takes.coming = atomic_read(&half.taken[(minute + 1) % BUCKETS])
+    takes.minute = <uint32_t> minute
+    return max(0, taken)
+
+
 cdef class Purses:
     def __init__(self, path, Py_ssize_t capacity=0, *, boot=None, bint private=False):
         cdef bytes now
@@ -121,13 +137,10 @@ cdef class Purses:
         free(self.table)
 
     def catch_up(self):
-        cdef Py_buffer view
         if self._map is not None and self.capacity >= <Py_ssize_t> (<Header*> self.head).capacity:
             return
         self._map = attach(self.path, MAGIC, PAGE, private=self.private)
-        PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
-        self.head = <char*> view.buf   # stays: nobody but us holds the map, and we never close it
-        PyBuffer_Release(&view)
+        self.head = base_of(self._map)
         self.slots = <Purse*> (self.head + <Py_ssize_t> PAGE)
         self.capacity = min(
             <Py_ssize_t> (<Header*> self.head).capacity, (len(self._map) - PAGE) // <Py_ssize_t> sizeof(Purse)

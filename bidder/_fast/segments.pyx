@@ -7,10 +7,11 @@ being written it finds nothing this once. What does not fit takes the place of w
 
 from pathlib import Path
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy, memset
 
 from bidder._fast.atomics cimport atomic_load32, atomic_load64, atomic_store32, atomic_store64
+from bidder._fast.mapped cimport base_of
+from bidder._fast.book_questions cimport Known
 from bidder._fast.book_layout cimport D_SEGMENT, S_BLOB, S_VALUES, Value
 from bidder._fast.request cimport Reader, Span, Str
 from bidder._fast.request_values cimport add_str
@@ -21,6 +22,14 @@ cdef extern from "string.h" nogil:
     size_t strnlen(const char*, size_t)
 
 MAGIC = b"obsegms1"            # the last digit is the layout's
+
+
+cdef inline bint asks_for_segments(const Known* known) noexcept nogil:
+    cdef uint32_t i
+    for i in range(known.of_request):
+        if known.molds[i].dimension == D_SEGMENT:
+            return True
+    return False
 
 
 cdef class SegmentTable:
@@ -41,20 +50,19 @@ cdef class SegmentTable:
             return file.read(16) == MAGIC + (<uint64_t> capacity).to_bytes(8, "little")
 
     cdef _open(self, path):
-        cdef Py_buffer view
         self._map = attach(path, MAGIC, PAGE)
         self.capacity = int.from_bytes(self._map[8:16], "little")
         if len(self._map) < PAGE + self.capacity * <Py_ssize_t> sizeof(Member):
             raise MappingError(f"{path}: shorter than its {self.capacity} rows; stop outbid on this host, remove it")
-        PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
-        self.members = <Member*> (<char*> view.buf + <Py_ssize_t> PAGE)    # stays: we never close the map
-        PyBuffer_Release(&view)
+        self.members = <Member*> (base_of(self._map) + <Py_ssize_t> PAGE)
 
     cdef void look_at(self, Book book) noexcept nogil:
         cdef const Value* values = <const Value*> book.section(S_VALUES)
         cdef const char* blob = <const char*> book.section(S_BLOB)
         cdef uint64_t i
         self.named = False
+        if not asks_for_segments(book.known):
+            return                 # a large book's values are not read for nothing
         for i in range(book.count(S_VALUES)):
             if values[i].dimension == D_SEGMENT and values[i].n > 2 and blob[values[i].at] == c's' \
                     and blob[values[i].at + 1] == c'-':

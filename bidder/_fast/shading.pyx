@@ -6,9 +6,9 @@ replaced one by one, so who reads meanwhile reads an old share or a new one. Onl
 
 from pathlib import Path
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-
 from bidder._fast.atomics cimport atomic_load32, atomic_store32
+from bidder._fast.currency cimport scaled_part
+from bidder._fast.mapped cimport base_of
 from bidder._fast.mapping import PAGE, attach, create
 
 MAGIC = b"obshade1"            # the last digit is the layout's
@@ -47,7 +47,7 @@ cdef int64_t shaded(const ShadeRow* rows, uint32_t key, int64_t value) noexcept 
             share = rows[at].share[step_of(value)]
             if share == 0:
                 return value
-            return max(<int64_t> 1, (value >> 16) * share + (((value & 0xFFFF) * share) >> 16))
+            return scaled_part(value, <uint32_t> share)
         if found == 0:
             return value
         at = (at + 1) % ROWS
@@ -56,15 +56,12 @@ cdef int64_t shaded(const ShadeRow* rows, uint32_t key, int64_t value) noexcept 
 
 cdef class Shading:
     def __init__(self, path, *, bint make=False, bint private=False):
-        cdef Py_buffer view
         path = Path(path)
         if make and not path.exists():
             create(path, MAGIC, PAGE + ROWS * sizeof(ShadeRow))
         self.path = path
         self._map = attach(path, MAGIC, PAGE + ROWS * sizeof(ShadeRow), private=private)
-        PyObject_GetBuffer(self._map, &view, PyBUF_WRITABLE)
-        self.rows = <ShadeRow*> (<char*> view.buf + <Py_ssize_t> PAGE)   # nobody but us holds the map; it is not closed
-        PyBuffer_Release(&view)
+        self.rows = <ShadeRow*> (base_of(self._map) + <Py_ssize_t> PAGE)
 
     cdef ShadeRow* row(self, uint32_t key) except? NULL:
         """Its own, or a free one; NULL: the table is full."""

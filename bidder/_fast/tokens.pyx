@@ -16,26 +16,11 @@ from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 
-cdef extern from "openssl/evp.h" nogil:
-    ctypedef struct EVP_CIPHER_CTX:
-        pass
-    ctypedef struct EVP_CIPHER:
-        pass
-    ctypedef struct ENGINE:
-        pass
-    enum:
-        EVP_CTRL_AEAD_SET_TAG
-    EVP_CIPHER_CTX* EVP_CIPHER_CTX_new()
-    void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX*)
-    const EVP_CIPHER* EVP_aes_256_gcm()
-    const EVP_CIPHER* EVP_aes_256_ecb()
-    int EVP_EncryptInit_ex(EVP_CIPHER_CTX*, const EVP_CIPHER*, ENGINE*, const unsigned char*, const unsigned char*)
-    int EVP_EncryptUpdate(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int)
-    int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX*, int)
-    int EVP_DecryptInit_ex(EVP_CIPHER_CTX*, const EVP_CIPHER*, ENGINE*, const unsigned char*, const unsigned char*)
-    int EVP_DecryptUpdate(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int)
-    int EVP_DecryptFinal_ex(EVP_CIPHER_CTX*, unsigned char*, int*)
-    int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX*, int, int, void*)
+from bidder._fast.evp cimport (
+    EVP_CIPHER_CTX, EVP_CIPHER_CTX_ctrl, EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new, EVP_CIPHER_CTX_set_padding, EVP_CTRL_AEAD_SET_TAG,
+    EVP_DecryptFinal_ex, EVP_DecryptInit_ex, EVP_DecryptUpdate, EVP_EncryptInit_ex, EVP_EncryptUpdate, EVP_aes_256_ecb,
+    EVP_aes_256_gcm,
+)
 
 cdef extern from "openssl/modes.h" nogil:
     ctypedef struct GCM128_CONTEXT:

@@ -9,10 +9,10 @@ A lease that ends soon keeps what it will need until then; the next hour's lease
 
 from libc.math cimport fmin
 from libc.stdint cimport uint16_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.stdlib cimport free
 
 from bidder._fast.atomics cimport atomic_read
+from bidder._fast.mapped cimport grown
 from bidder._fast.odds cimport OLDEST, Odds, Room, odds_billed, odds_placed, odds_unreserved
 from bidder._fast.pacing cimport billed_part
 from bidder._fast.purses cimport Half, Purse, half_lower
@@ -208,23 +208,9 @@ cdef class Wants:
 
     cdef int grow(self) except -1:
         cdef Py_ssize_t slots = self.table.halves >> 1
-        cdef Need* more
-        cdef Odds* odds
         if slots <= self.slots:
             return 0
-        more = <Need*> calloc(slots, sizeof(Need))
-        if more == NULL:
-            raise MemoryError
-        if self.slots:
-            memcpy(more, self.needs, self.slots * sizeof(Need))
-        free(self.needs)
-        self.needs = more
-        odds = <Odds*> calloc(slots, sizeof(Odds))
-        if odds == NULL:
-            raise MemoryError
-        if self.slots:
-            memcpy(odds, self.odds, self.slots * sizeof(Odds))
-        free(self.odds)
-        self.odds = odds
+        self.needs = <Need*> grown(self.needs, self.slots * sizeof(Need), slots * sizeof(Need))
+        self.odds = <Odds*> grown(self.odds, self.slots * sizeof(Odds), slots * sizeof(Odds))
         self.slots = slots
         return 0
