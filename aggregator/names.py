@@ -10,7 +10,7 @@ from bidder.events.schema import NoticeFlag, NoticeKind
 from bidder.openrtb.codes import FORMATS, OS_NAMES
 from bidder.outcome import Reason
 
-ARMS = {0: "stable"}
+ARMS = {0: "stable", 1: "canary", 2: "baseline"}  # those of experiments are named where they are made
 
 
 def declared() -> Iterator[tuple[str, int, str]]:

@@ -12,6 +12,10 @@ cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has 
     COUNT_NOBID = 3            # one a request without a bid; `reason` set
     COUNT_LATENCY = 4          # one a request; `reason` = bucket, 2**bucket microseconds or less
     COUNT_CAP = 5              # of the tracker; `reason` = CapEvent
+    COUNT_FALLBACK = 6         # a request of an arm that the stable build answered; `reason` = Fallback
+    COUNT_LINT = 7             # `reason` = LintResult
+    COUNT_NOTICE = 8           # of the tracker; `reason` = NoticeKind, amount: its price in nano-USD
+    COUNT_SHADOW = 9           # `reason` = Shadow
 
 cdef struct CounterKey:        # 32 bytes, compared as such: zero it before filling it
     uint8_t kind

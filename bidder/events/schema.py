@@ -22,6 +22,10 @@ class Kind(IntEnum):
     NOBID = 3
     LATENCY = 4
     CAP = 5  # of trackers: what became of a bid that counts under caps
+    FALLBACK = 6  # a request of this arm that the stable build answered
+    LINT = 7  # an answer that was held against the linter
+    NOTICE = 8  # of trackers: what was told of a bid; amount: its price
+    SHADOW = 9  # an answer that was compared, and not sent
 
 
 class CapEvent(IntEnum):
@@ -32,13 +36,42 @@ class CapEvent(IntEnum):
     GIVEN_BACK = 3  # a loss gave its count back
 
 
+class Fallback(IntEnum):
+    """`Row.reason` of Kind.FALLBACK: why the build of the arm did not answer."""
+
+    LATE = 1  # not within its part of the deadline
+    GONE = 2  # no worker of it is there, or it died with the request
+    BUSY = 3  # it takes no more
+    PRICE = 4  # it bid more than any campaign may
+    BROKEN = 5  # its answer cannot be read
+
+
+class LintResult(IntEnum):
+    """`Row.reason` of Kind.LINT."""
+
+    VALID = 1
+    INVALID = 2
+
+
+class Shadow(IntEnum):
+    """`Row.reason` of Kind.SHADOW: how a shadow's answer compares with the one that was sent."""
+
+    SAME = 1  # same campaigns at the same prices, or no bid either
+    PRICE = 2  # the same campaigns at other prices
+    CAMPAIGN = 3  # another campaign
+    BID = 4  # a bid where none was sent
+    NO_BID = 5  # none where one was
+    INVALID = 6  # it breaks a rule, or cannot be read
+    NONE = 7  # no answer in time
+
+
 class Row(msgspec.Struct, array_like=True, frozen=True):
     """One counter of one window. Keys are those of `config.*`; 0 means none or other."""
 
     kind: int
     exchange: int
     arm: int
-    reason: int  # Reason for NOBID, bucket for LATENCY (2**bucket microseconds or less)
+    reason: int  # Reason for NOBID, bucket for LATENCY (2**bucket microseconds or less); else see Kind
     format: int
     os: int
     country: int  # packed alpha-3, see bidder.openrtb.codes
@@ -50,7 +83,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     inventory: int
     minute: int  # UTC minutes since 1970, of the request
     n: int
-    amount: int  # nano-USD: sum of the prices of BID
+    amount: int  # nano-USD: sum of the prices of BID or NOTICE
 
 
 class Deltas(msgspec.Struct, array_like=True, frozen=True):
