@@ -20,7 +20,7 @@ cdef struct WorkerRow:
 cdef struct BoardPage:
     char magic[8]
     uint32_t off               # not 0: bid on nothing
-    uint32_t reserved
+    uint32_t features_off      # bits of features.pxd
     uint64_t book_revision     # that workers should serve: <state>/book/book-<revision>.bin
     uint8_t exchange_off[256]  # by key of the exchange
     WorkerRow workers[128]
