@@ -66,7 +66,7 @@ def test_without_multipliers_a_campaign_bids_its_plain_price(tmp_path: Path) -> 
 MEDIA: dict[Feature, tuple[dict[str, Any], dict[str, Any]]] = {
     Feature.VIDEO: (player("video"), video("video")),
     Feature.AUDIO: (player("audio"), video("audio")),
-    Feature.NATIVE: (placement(), native()),
+    Feature.NATIVE: (placement({"required": 1, "title": {"len": 90}}), native()),
 }
 
 
