@@ -26,6 +26,7 @@ from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
 from bidder.ops import control, presence
 from bidder.ops import log as logs
+from bidder.ops.audit import AuditTrail, actor
 from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings, address
 
@@ -81,6 +82,7 @@ class Host:
         self._save = save
         self._progress = progress
         self._log = logs.get("up")
+        self._audit = AuditTrail(state)
         self._services: dict[str, Postgres | Memcached] = {}
         self._seats: dict[str, Seat] = {}
         self._unwanted: set[str] = set()  # services that an operator has stopped
@@ -243,10 +245,12 @@ class Host:
             self._unwanted.add(role)
             await loop.run_in_executor(None, self._services[role].stop)
         self._log.warning("stopped by an operator", role=role)
+        self._audit.record(request.get("actor", "unknown"), "stop", role)
         return {"stopped": role}
 
     async def _start_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
+        self._audit.record(request.get("actor", "unknown"), "start", role)
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
@@ -294,6 +298,7 @@ class Host:
             self._state / "run" / "up.sock",
             {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
         )
+        self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(self._watch())
         ready = asyncio.create_task(self.wait_ready())
@@ -309,6 +314,7 @@ class Host:
                 task.cancel()
             await asyncio.gather(stopping, watching, ready, return_exceptions=True)
             self._progress("stopping")
+            self._audit.record(actor(), "down", "host")
             await self._end(list(reversed(self._order())))
             await server.close()
 
