@@ -81,7 +81,7 @@ class Supervisor:
         except ValueError as error:
             raise StartError(str(error)) from None
         self._socket = listening_socket(settings.bidder.listen, "bidder")
-        self._board = Board(state / "shm" / "board")
+        self._board = Board(state / "shm" / "board", anew=True)
         for row in self._board.rows():  # of workers that died with an earlier supervisor
             self._board.release(row.row)
         self._purses = Purses(state / "shm" / "purses", PURSES)

@@ -25,6 +25,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
+from bidder._fast.slice cimport arm_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -180,6 +181,7 @@ cdef class Decider(BidHandler):
             desk.named = req.id_raw.p is not NULL
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
+            desk.key.arm = arm_of(self.board.page, req, row.key)
             if self.board.page.features_off:
                 desk.do_without(self.board.page.features_off)
             if self.admission.too_late(row.key, req.tmax_ms):
@@ -360,6 +362,7 @@ cdef class Decider(BidHandler):
         memset(&key, 0, sizeof(key))
         key.kind = COUNT_LATENCY
         key.exchange = desk.key.exchange
+        key.arm = desk.key.arm
         key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
         key.reason = bucket_of(self.admission.ended - self.admission.now)
