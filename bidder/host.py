@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bidder.embedded.child import EmbeddedError, spawn, trim_log
+from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
@@ -31,7 +31,6 @@ from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
-TRIM_S = 10.0
 PREDECESSOR_S = 10.0
 READY_S = 60.0
 START_S = 10.0  # for one role that is started again
@@ -142,7 +141,7 @@ class Host:
             [sys.executable, "-m", "bidder", COMMANDS.get(role, role), "--state", str(self._state)],
             cwd=Path.cwd(),
             log=self._log_of(role),
-            environ=os.environ,
+            environ=os.environ | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
         )
@@ -323,13 +322,8 @@ class Host:
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
 
     async def _watch(self) -> None:
-        trim_at = 0.0
         while True:
             self._look_after()
-            if time.monotonic() >= trim_at:
-                trim_at = time.monotonic() + TRIM_S
-                for role in self._seats:
-                    trim_log(self._log_of(role))
             await asyncio.sleep(WATCH_S)
 
     def _log_of(self, role: str) -> Path:
