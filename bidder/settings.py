@@ -18,7 +18,13 @@ from bidder.openrtb.exchanges import DIALECTS, KEYS, Dialect
 NOTICES = ("nurl", "burl", "lurl")  # of a bid
 PORT_STEP = 1000  # --port-base B: every port becomes B + its last three digits
 
-OTHER_VARIABLES = {"OUTBID_STATE", "OUTBID_EXTENSIONS", "OUTBID_PROFILE", "OUTBID_CORPUS"}  # command line, build, tests
+OTHER_VARIABLES = {  # command line, builds, tests
+    "OUTBID_STATE",
+    "OUTBID_BUILD",
+    "OUTBID_EXTENSIONS",
+    "OUTBID_PROFILE",
+    "OUTBID_CORPUS",
+}
 
 
 class SettingsError(ValueError):
