@@ -157,6 +157,7 @@ cdef class Decider(BidHandler):
         desk.opened = -1
         desk.status = 204
         desk.test = desk.named = False
+        desk.features_off = 0
         desk.now_s = self.clock.wall_ns() // NS_PER_S
         self.requests += 1
         memset(&desk.key, 0, sizeof(CounterKey))
@@ -181,6 +182,8 @@ cdef class Decider(BidHandler):
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
             desk.key.arm = arm_of(self.board.page, req, row.key)
+            if self.board.page.features_off:
+                desk.do_without(self.board.page.features_off)
             if self.admission.too_late(row.key, req.tmax_ms):
                 desk.reason = REASON_OVERLOAD
             else:
@@ -194,6 +197,7 @@ cdef class Decider(BidHandler):
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = self.seed
+        terms.features_off = desk.features_off
         desk.open_user()
         desk.auction.open_request(&terms)
         desk.key.inventory = desk.auction.matcher.inventory_key()
