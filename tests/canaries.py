@@ -3,7 +3,8 @@
     scripts/simulate canaries [--canaries N] [--rate REQUESTS_PER_S]
 
 A table: how many canaries of each kind were rolled back, promoted or neither, and after how long; beside it what a
-z test at 1.96 on the bid rate, looked at every second, would have rolled back. Seeds 0 to N - 1; same figures each time.
+z test at 1.96 on the bid rate would have rolled back by then, looked at every second. Seeds 0 to N - 1: the same
+figures each time.
 """
 
 import argparse
@@ -89,7 +90,7 @@ def _row(name: str, seed: int, rate: float) -> Outcome:
 
 
 def main() -> int:
-    """Print the table; 1 where equal builds are told apart more often than alpha allows, or -10 % is missed too often."""
+    """Print the table; 1 where equal builds are told apart too often, or a bid rate a tenth lower too seldom."""
     parser = argparse.ArgumentParser(prog="scripts/simulate canaries", description=__doc__.splitlines()[0])
     parser.add_argument("--canaries", type=int, default=1_000, metavar="N", help="of each kind (default: 1000)")
     parser.add_argument(

@@ -22,7 +22,7 @@ class Fold:
 
     def __init__(self, since_minute: int, slow_us: int) -> None:
         self._since = since_minute
-        self._quick = slow_us.bit_length() - 1  # the last bucket that is all within the aim
+        self._quick = (slow_us - 1).bit_length()  # the bucket that the aim is in; what is in later ones is above it
         self._arms = {CANARY: Second(), BASELINE: Second()}
 
     def add(self, rows: Iterable[Row]) -> None:

@@ -15,12 +15,13 @@ Times: seconds since the canary began. Money: int nano-USD.
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from bidder.canary.guards import Guard, Limits
 from bidder.canary.measures import MEASURES, SHADOW_MEASURES, Measure, Worse
 from bidder.canary.second import Second
 from bidder.canary.sequential import Sums, bound, difference
+from bidder.settings import Canary
 
 
 class Word(StrEnum):
@@ -43,6 +44,25 @@ class Rules:
     most_s: int = 3_600  # then it is inconclusive
     shadow: bool = False  # its answers are compared, not sent
     limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, settings: Canary, min_s: int, *, shadow: bool = False, max_spend: int | None = None) -> Self:
+        """As the settings say; `min_s` of all steps, `max_spend` in nano-USD."""
+        limits = Limits(
+            errors=settings.errors,
+            late=settings.late,
+            slow=settings.slow,
+            invalid=settings.invalid,
+            p99_us=settings.p99_ms * 1_000,
+            offered_factor=settings.offered_factor,
+            crashes=settings.crashes,
+            memory_factor=settings.memory_factor,
+            memory_slack=settings.memory_mb << 20,
+            max_spend=max_spend,
+            unbilled_s=settings.unbilled_s,
+        )
+        most_s = max(settings.most_s, 2 * min_s)
+        return cls(settings.alpha, settings.tau, min_s=min_s, most_s=most_s, shadow=shadow, limits=limits)
 
 
 class Finding(NamedTuple):

@@ -1,7 +1,8 @@
 """Measures: what is compared between a canary and its baseline, in which direction it is harmed, how much alpha it has.
 
-Each is what one trial brought on average: a rate of requests or bids, or an amount for each. The shares of alpha add up to one,
-so that all measures and all looks together are wrong about equal builds in at most alpha of canaries (Bonferroni).
+Each is what one trial brought on average: a rate of requests or bids, or an amount for each. The shares of alpha add
+up to one, so that all measures and all looks together are wrong about equal builds in at most alpha of canaries
+(Bonferroni).
 """
 
 from collections.abc import Callable, Iterator

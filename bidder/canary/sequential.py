@@ -85,7 +85,8 @@ class Sums:
     def of(cls, document: dict[str, Any]) -> Self:
         """What `as_dict` gave."""
         groups = {int(group): (int(trials), float(hits)) for group, (trials, hits) in document["groups"].items()}
-        return cls(*document["numbers"], groups)
+        trials, hits, squares, seconds, by_seconds, by_groups = document["numbers"]
+        return cls(trials, hits, squares, seconds, by_seconds, by_groups, groups)
 
 
 @dataclass(frozen=True, slots=True)

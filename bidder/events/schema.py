@@ -26,7 +26,9 @@ class Kind(IntEnum):
     LINT = 7  # an answer that was held against the linter
     NOTICE = 8  # of trackers: what was told of a bid of an arm; amount: what it books
     SHADOW = 9  # an answer that was compared, and not sent
-    GROUP = 10  # requests of an arm by the group of their bucket; in the reasons from 64 those with a bid, and what they offer
+    GROUP = (
+        10  # requests of an arm, by group of their bucket (reason); from 64 on those with a bid, and what they offer
+    )
 
 
 class CapEvent(IntEnum):

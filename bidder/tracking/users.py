@@ -30,9 +30,7 @@ from bidder.users.tables import caps_table
 class TrackedUsers:
     """`settlement.notice` is what the desk tells."""
 
-    def __init__(
-        self, state: Path, settings: Settings, log: Log, count: Callable[[Token, CapEvent], None]
-    ) -> None:
+    def __init__(self, state: Path, settings: Settings, log: Log, count: Callable[[Token, CapEvent], None]) -> None:
         self._log = log
         self._store = open_store(settings)
         shm = state / "shm"
