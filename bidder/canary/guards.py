@@ -71,12 +71,9 @@ class Guard:
         limits = self.limits
         if len(self._deaths) >= limits.crashes:
             return f"guard: {len(self._deaths)} workers of the canary died within {limits.crash_s} s"
-        if limits.max_spend is not None and self.exposed > limits.max_spend:
-            billed, most = usd_text(self.spent), usd_text(limits.max_spend)
-            return f"guard: billed {billed} USD, and {usd_text(sum(self._open))} may be yet; {most} were allowed"
         if self._invalid >= limits.invalid:
             return f"guard: {self._invalid} answers of the canary would be refused by an exchange"
-        return self._share_too_high() or self._too_dear() or self._too_slow() or self._too_large()
+        return self._share_too_high() or self._too_dear() or self._too_much() or self._too_slow() or self._too_large()
 
     def _share_too_high(self) -> str | None:
         requests = sum(ours.requests for ours, _ in self._recent)
@@ -105,6 +102,12 @@ class Guard:
         if times > self.limits.offered_factor:
             return f"guard: the canary offers {times:.1f} times what the baseline does for a request"
         return None
+
+    def _too_much(self) -> str | None:
+        if self.limits.max_spend is None or self.exposed <= self.limits.max_spend:
+            return None
+        billed, most = usd_text(self.spent), usd_text(self.limits.max_spend)
+        return f"guard: billed {billed} USD, and {usd_text(sum(self._open))} may be yet; {most} were allowed"
 
     def _too_slow(self) -> str | None:
         p99, usual = (latest.p99_us for latest in self._latency)

@@ -85,6 +85,18 @@ class Verdict:
     because: str
     at_s: int
     findings: tuple[Finding, ...] = ()
+    spent: int = 0  # nano-USD billed
+    exposed: int = 0  # and what may be billed yet
+
+    def as_dict(self) -> dict[str, Any]:
+        """For files, audit and verbs: what is not bounded yet is None."""
+        rows = [finding._asdict() for finding in self.findings]
+        findings = [{key: None if value in _ENDLESS else value for key, value in row.items()} for row in rows]
+        money = {"spent_nano": self.spent, "exposed_nano": self.exposed}
+        return {"word": str(self.word), "because": self.because, "at_s": self.at_s, **money, "findings": findings}
+
+
+_ENDLESS = (-math.inf, math.inf)
 
 
 class Judge:
@@ -115,7 +127,7 @@ class Judge:
         """As of the seconds heard."""
         findings = tuple(self._finding(measure) for measure in self.measures)
         word, because = self._decide(findings)
-        return Verdict(word, because, self.at_s, findings)
+        return Verdict(word, because, self.at_s, findings, self.guard.spent, self.guard.exposed)
 
     def _decide(self, findings: tuple[Finding, ...]) -> tuple[Word, str]:
         rules = self.rules

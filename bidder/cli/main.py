@@ -25,6 +25,7 @@ VERBS = (
     "sql",
     "status",
     "build",
+    "canary",
     "switch",
     "segment",
     "keys",
