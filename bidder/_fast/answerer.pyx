@@ -50,8 +50,7 @@ cdef class Answerer(Decider):
             return (<char*>&said)[:sizeof(ReplyHead)]
         self.requests += 1
         self.clear(desk, row, p + body_at)
-        self.read(desk, p + body_at, n - body_at)
-        desk.key.arm = arm
+        self.read(desk, p + body_at, n - body_at, arm)
         desk.takes = desk.takes and not head.flags & ASKS_SHADOW
         if self.board.page.off or self.board.page.exchange_off[row.key]:
             desk.reason = REASON_OFF

@@ -33,7 +33,7 @@ cdef struct ArmRow:            # the slice of one arm, and who answers it
 cdef struct BoardPage:
     char magic[8]
     uint32_t off               # not 0: bid on nothing
-    uint32_t reserved
+    uint32_t features_off      # bits of features.pxd
     uint64_t book_revision     # that workers should serve: <state>/book/book-<revision>.bin
     uint32_t sliced            # not 0: some arm has buckets
     uint32_t reserved_too

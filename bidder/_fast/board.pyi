@@ -40,6 +40,8 @@ class Arm(NamedTuple):
 class Board:
     off: bool
     """Bid on nothing."""
+    features_off: int
+    """Bits of bidder.features."""
     book_revision: int
     """That workers should serve: <state>/book/book-<revision>.bin; 0: none yet."""
 

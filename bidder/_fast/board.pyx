@@ -39,6 +39,14 @@ cdef class Board:
     def off(self, bint value):
         atomic_store32(&self.page.off, value)
 
+    @property
+    def features_off(self):
+        return atomic_load32(&self.page.features_off)
+
+    @features_off.setter
+    def features_off(self, uint32_t mask):
+        atomic_store32(&self.page.features_off, mask)
+
     def exchange_off(self, int key):
         self._check_key(key)
         return self.page.exchange_off[key] != 0

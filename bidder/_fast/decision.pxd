@@ -19,6 +19,9 @@ from bidder._fast.writer cimport Writer
 cdef enum:
     DESKS = 32                 # requests of one batch that are looked at ahead of time
 
+cdef enum:
+    HASHED = -1                # the arm of a request is asked of its hash
+
 cdef class Decider(BidHandler):
     cdef list desks            # DESKS for those, and one more for any other request
     cdef int taken             # desks of this batch
@@ -45,8 +48,8 @@ cdef class Decider(BidHandler):
     # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
     cdef void clear(self, Desk desk, const Row* row, const char* body) noexcept nogil
-    # False: it is malformed.
-    cdef bint read(self, Desk desk, const char* body, Py_ssize_t n) noexcept nogil
+    # False: it is malformed. `arm`: of its bucket, where that is known; else HASHED.
+    cdef bint read(self, Desk desk, const char* body, Py_ssize_t n, int arm) noexcept nogil
     # Shall another build answer this request, which has an arm of its own?
     cdef bint leaves(self, Desk desk) noexcept nogil
     cdef int conclude(self, Desk desk) noexcept nogil

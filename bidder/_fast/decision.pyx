@@ -162,6 +162,7 @@ cdef class Decider(BidHandler):
         desk.status = 204
         desk.test = desk.named = desk.begun = desk.leaves = desk.shadow = False
         desk.fallback = 0
+        desk.features_off = 0
         desk.began_ns = self.admission.now
         desk.now_s = self.clock.wall_ns() // NS_PER_S
         memset(&desk.key, 0, sizeof(CounterKey))
@@ -182,14 +183,13 @@ cdef class Decider(BidHandler):
             desk.reason = REASON_OFF
         elif not self.admission.admits(row.key):
             desk.reason = REASON_OVERLOAD
-        elif self.read(desk, body, n):
-            desk.key.arm = arm_of(self.board.page, &desk.reader.req, row.key)
+        elif self.read(desk, body, n, HASHED):
             if self.admission.too_late(row.key, desk.reader.req.tmax_ms):
                 desk.reason = REASON_OVERLOAD
             elif desk.key.arm:
                 desk.leaves = self.leaves(desk)
 
-    cdef bint read(self, Desk desk, const char* body, Py_ssize_t n) noexcept nogil:
+    cdef bint read(self, Desk desk, const char* body, Py_ssize_t n, int arm) noexcept nogil:
         cdef const Request* req = &desk.reader.req
         cdef int read = desk.reader.read(body, <size_t>n)
         if read == READ_MALFORMED:
@@ -201,6 +201,9 @@ cdef class Decider(BidHandler):
         desk.named = req.id_raw.p is not NULL
         desk.key.country = <uint16_t>req.country
         desk.key.os = os_key(req.os)
+        desk.key.arm = arm_of(self.board.page, req, desk.row.key) if arm == HASHED else <uint8_t>arm
+        if self.board.page.features_off:
+            desk.do_without(self.board.page.features_off)
         desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else desk.gate()
         return True
 
@@ -213,6 +216,7 @@ cdef class Decider(BidHandler):
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = desk.seed = self.seed
+        terms.features_off = desk.features_off
         desk.open_user()
         desk.auction.open_request(&terms)
         desk.key.inventory = desk.auction.matcher.inventory_key()

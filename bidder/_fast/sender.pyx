@@ -269,9 +269,7 @@ cdef class Sender(Decider):
         self.clear(desk, errand.row, body)
         desk.began_ns = errand.began_ns
         desk.fallback = <uint8_t>why
-        self.read(desk, body, n)
-        desk.body = NULL
-        desk.key.arm = errand.arm
+        self.read(desk, body, n, errand.arm)
         if self.board.page.off or self.board.page.exchange_off[errand.row.key]:
             desk.reason = REASON_OFF
         status = self.finish(desk, body, n, &out, &out_n)

@@ -24,6 +24,9 @@ def test_worker_sees_switches_and_the_book_to_serve(tmp_path: Path) -> None:
     supervisor.off = False
     supervisor.set_exchange_off(5, False)
     assert (worker.off, worker.exchange_off(5)) == (False, False)
+    assert worker.features_off == 0
+    supervisor.features_off = 65
+    assert worker.features_off == 65
 
 
 def test_supervisor_sees_the_beats_of_workers_until_their_rows_are_released(tmp_path: Path) -> None:
