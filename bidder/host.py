@@ -19,19 +19,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from bidder import builds
 from bidder.builds import Build, BuildError
 from bidder.embedded.child import EmbeddedError, spawn, trim_log
+=======
+from bidder.embedded.child import EmbeddedError, spawn
+>>>>>>> main
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
 from bidder.ops import control, presence
 from bidder.ops import log as logs
+from bidder.ops.audit import AuditTrail, actor
 from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
-TRIM_S = 10.0
 PREDECESSOR_S = 10.0
 READY_S = 60.0
 START_S = 10.0  # for one role that is started again
@@ -82,6 +86,7 @@ class Host:
         self._save = save
         self._progress = progress
         self._log = logs.get("up")
+        self._audit = AuditTrail(state)
         self._services: dict[str, Postgres | Memcached] = {}
         self._seats: dict[str, Seat] = {}
         try:
@@ -146,7 +151,7 @@ class Host:
             build.command(COMMANDS.get(role, role), "--state", str(self._state)),
             cwd=Path.cwd(),
             log=self._log_of(role),
-            environ=build.environ(),
+            environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
         )
@@ -257,10 +262,12 @@ class Host:
             self._unwanted.add(role)
             await loop.run_in_executor(None, self._services[role].stop)
         self._log.warning("stopped by an operator", role=role)
+        self._audit.record(request.get("actor", "unknown"), "stop", role)
         return {"stopped": role}
 
     async def _start_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
+        self._audit.record(request.get("actor", "unknown"), "start", role)
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
@@ -308,6 +315,7 @@ class Host:
             self._state / "run" / "up.sock",
             {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
         )
+        self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(self._watch())
         ready = asyncio.create_task(self.wait_ready())
@@ -323,6 +331,7 @@ class Host:
                 task.cancel()
             await asyncio.gather(stopping, watching, ready, return_exceptions=True)
             self._progress("stopping")
+            self._audit.record(actor(), "down", "host")
             await self._end(list(reversed(self._order())))
             await server.close()
 
@@ -331,13 +340,8 @@ class Host:
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
 
     async def _watch(self) -> None:
-        trim_at = 0.0
         while True:
             self._look_after()
-            if time.monotonic() >= trim_at:
-                trim_at = time.monotonic() + TRIM_S
-                for role in self._seats:
-                    trim_log(self._log_of(role))
             await asyncio.sleep(WATCH_S)
 
     def _log_of(self, role: str) -> Path:

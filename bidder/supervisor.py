@@ -34,6 +34,8 @@ from bidder.money.tokens import create_keys
 from bidder.openrtb.rows import exchange_rows
 from bidder.ops import control, presence
 from bidder.ops import log as logs
+from bidder.ops.audit import AuditTrail
+from bidder.ops.audit_sender import AuditSender
 from bidder.ops.switches import SwitchError, SwitchFile
 from bidder.settings import Settings, address
 from bidder.users.keeper import UserKeeper
@@ -82,7 +84,7 @@ class Supervisor:
         except ValueError as error:
             raise StartError(str(error)) from None
         self._socket = listening_socket(settings.bidder.listen, "bidder")
-        self._board = Board(state / "shm" / "board")
+        self._board = Board(state / "shm" / "board", anew=True)
         for row in self._board.rows():  # of workers that died with an earlier supervisor
             self._board.release(row.row)
         self._purses = Purses(state / "shm" / "purses", PURSES)
@@ -101,6 +103,8 @@ class Supervisor:
         self._outbox = Outbox(state, f"{host}/bidder", settings.bus.keep_windows)
         self._publisher = Publisher(settings.bidder.bus_listen, self._outbox)
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
+        self._audit = AuditTrail(state)
+        self._audit_sender = AuditSender(self._audit, f"http://{settings.controller.listen}")
         self._switch_file = SwitchFile(state)
         self._switches = self._switch_file.read()
         create_keys(state / keyfile.FILE)
@@ -205,6 +209,8 @@ class Supervisor:
         self._switch_file.write(self._switches)
         self._apply_switches()
         self._log.warning("switched", **self._switches.as_dict())
+        what = request.get("campaign") or exchange or "everything"
+        self._audit.record(request.get("actor", "unknown"), "switch", str(what), off=bool(request["off"]))
         return self._switches.as_dict()
 
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -282,6 +288,7 @@ class Supervisor:
             self._leases.run(),
             self._publisher.run(),
             self._users.run(),
+            self._audit_sender.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
         either: set[asyncio.Future[Any]] = {jobs, stopping}

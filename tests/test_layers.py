@@ -15,7 +15,7 @@ PACKAGES = ("bidder", "aggregator", "reporting")
 
 # Who may import whom, from the ground up. A room is `bidder.<name>`, or a package of its own, but for these:
 INNER = {"bidder.openrtb.exchanges"}  # plain data, that the settings begin with
-GROUND = {"bidder.outcome", "bidder.settings", "bidder.openrtb.exchanges", "bidder.builds"}
+GROUND = {"bidder.outcome", "bidder.features", "bidder.settings", "bidder.openrtb.exchanges", "bidder.builds"}
 LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
@@ -29,6 +29,7 @@ PARTS = DOMAIN | {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "bidder.outcome": set(),
+    "bidder.features": set(),
     "bidder.settings": {"bidder.openrtb.exchanges"},
     "bidder.builds": set(),
     "bidder.openrtb.exchanges": set(),

@@ -23,10 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Until Ctrl-C or SIGTERM."""
     from aggregator.migrate import migrate
+    from bidder.cli.port_base import with_port_base
     from bidder.embedded.child import EmbeddedError
     from bidder.host import Host, HostError, only_one
     from bidder.ops.control import ControlError
-    from bidder.settings import load, with_port_base
+    from bidder.settings import load
 
     settings = load(args.settings)
     if args.port_base is not None:
