@@ -19,13 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from bidder import builds
 from bidder.builds import Build, BuildError
-from bidder.embedded.child import EmbeddedError, spawn, trim_log
-=======
 from bidder.embedded.child import EmbeddedError, spawn
->>>>>>> main
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
