@@ -11,6 +11,7 @@ import dataclasses
 import fcntl
 import os
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request

@@ -25,6 +25,7 @@ VERBS = (
     "sql",
     "status",
     "build",
+    "restart",
     "switch",
     "segment",
     "keys",
