@@ -72,6 +72,10 @@ class Build:
             )
         return self
 
+    def is_like(self, other: "Build") -> bool:
+        """The same code, by the same name."""
+        return (self.name, self.digest) == (other.name, other.digest)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return dataclasses.asdict(self) | {"path": str(self.path), "python": str(self.python)}
