@@ -21,6 +21,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
+from bidder.arms import Arms, Canaries
 from bidder.builds import Build, BuildError
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
@@ -133,7 +134,9 @@ class Supervisor:
             self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
         else:
             self._workers.adopt(handover.posts, handover.deaths)
-        self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
+        self._restart = restart = Restart(state, self._workers, self._audit, self._become, settings_file)
+        arms = Arms(state, settings, self._workers, self._board, restart, settings_file)
+        self._canaries = Canaries(state, arms, self._audit, settings)
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
@@ -159,6 +162,7 @@ class Supervisor:
         counting = [*self._workers.rows, TRACKER_ROW]
         deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
+        self._canaries.hear(deltas.rows)
         return self._outbox.busy == busy
 
     async def _flush(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -178,6 +182,7 @@ class Supervisor:
                 self._close_window()
             except OutboxError as error:
                 self._log.error("counters wait in shared memory", error=str(error))
+            self._canaries.step()
             self._keeper.pace(time.monotonic())
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -301,6 +306,7 @@ class Supervisor:
                 "start_workers": self._start_workers,
                 "restart": self._begin_restart,
                 "restarting": self._restart.answer,
+                **self._canaries.handlers(),
             },
             None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
         )
@@ -315,6 +321,7 @@ class Supervisor:
         finally:
             if self._successor is None:
                 await self._restart.close()
+                self._canaries.close()
                 await self._workers.stop()
                 self._close_window()
                 await server.close()
@@ -344,6 +351,7 @@ class Supervisor:
             for descriptor in (given.listening, given.control, given.presence):
                 os.close(descriptor)
             self._restart.resume(given.restart, Build.of(given.previous), given.failure)
+        self._canaries.recall()
         hear_again()
 
     def _restart_by_signal(self) -> None:

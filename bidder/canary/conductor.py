@@ -39,8 +39,8 @@ class Fleet(Protocol):
     """What a host does for its canary. What takes a while is begun, and asked for later: None is "not yet"."""
 
     @property
-    def stable(self) -> str:
-        """Build that new stable workers are started from."""
+    def stable(self) -> tuple[str, str]:
+        """Name and digest of the build of the stable workers."""
 
     @property
     def workers(self) -> int:
@@ -68,7 +68,10 @@ class Fleet(Protocol):
         """Bytes: resident set of the largest worker."""
 
     def set_slice(self, buckets: int, plan: Plan) -> None:
-        """From the next request on; 0: none."""
+        """From the next request on."""
+
+    def end_slice(self) -> None:
+        """The next request is the stable workers'. Never fails."""
 
     def shrink(self) -> None:
         """No workers of canary and baseline any more."""
@@ -98,8 +101,8 @@ class Conductor:
         self._deaths = {CANARY: 0, BASELINE: 0}  # as of the last second
         self._baseline_deaths: deque[int] = deque()  # second of each
         self._recorded: tuple[int, object] | None = None  # when, and what, of the verdict that was recorded last
+        self._started_deaths = 0  # of the canary, in this phase
         self.canary: Canary | None = None
-        self._recall()
 
     # What operators ask for.
 
@@ -112,7 +115,8 @@ class Conductor:
         self._fleet.check_plan(plan)
         now = self._clock()
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
-        canary = Canary(name, plan, actor, int(now * 1000), stable=self._fleet.stable)
+        canary = Canary(name, plan, actor, int(now * 1000))
+        canary.stable, canary.stable_digest = self._fleet.stable
         self.canary = canary
         self._begin_judging(canary)
         self._enter(Phase.CHECKING)
@@ -165,6 +169,9 @@ class Conductor:
             self._go_on(canary)
         except Refused as refused:
             self._end(Outcome.FAILED, str(refused))
+        except Exception:  # a bug of ours costs the host neither its supervisor nor a slice that nobody judges
+            self._log.exception("the canary is given up")
+            self._end(Outcome.FAILED, "a fault of its conductor; the supervisor's log has the place")
         if canary.under_way:
             self._write(durable=False)
 
@@ -204,8 +211,8 @@ class Conductor:
             self._end(Outcome.ROLLED_BACK, verdict.because)
         elif verdict.word is Word.INCONCLUSIVE:
             self._end(Outcome.INCONCLUSIVE, verdict.because)
-        elif self._fleet.stable != canary.stable:
-            self._end(Outcome.INCONCLUSIVE, f"the stable build is {self._fleet.stable} now, not {canary.stable}")
+        elif self._fleet.stable != (canary.stable, canary.stable_digest):
+            self._end(Outcome.INCONCLUSIVE, f"the stable build became {' '.join(self._fleet.stable)} meanwhile")
         elif why := self._baseline_is_gone(baseline_deaths):
             self._end(Outcome.INCONCLUSIVE, why)
         else:
@@ -301,7 +308,7 @@ class Conductor:
         canary = self.canary
         assert canary is not None
         had, canary.buckets = canary.buckets, 0
-        self._fleet.set_slice(0, canary.plan)
+        self._fleet.end_slice()
         canary.outcome, canary.because = outcome, because
         canary.ended_ms = int(self._clock() * 1000)
         self._enter(Phase.ENDED)
@@ -337,10 +344,16 @@ class Conductor:
         self._baseline_deaths.clear()
         self._recorded = None
 
-    def _recall(self) -> None:
-        """Go on with the canary of the supervisor before."""
-        self.canary = canary = canary_state.read(self._state)
+    def recall(self) -> None:
+        """Go on with the canary of the supervisor before: once, when this one has begun."""
+        try:
+            self.canary = canary = canary_state.read(self._state)
+        except ValueError as error:
+            self._log.error("no canary is gone on with", error=str(error))
+            canary = None
         if canary is None or not canary.under_way:
+            self._fleet.end_slice()
+            self._fleet.shrink()
             return
         away_s = self._clock() - canary.seen_ms / 1000
         self._begin_judging(canary)
@@ -360,7 +373,7 @@ class Conductor:
             self._resume_workers(canary)
 
     def _resume_promotion(self, canary: Canary) -> None:
-        if self._fleet.promoted() is not None and self._fleet.stable != canary.plan.build:
+        if self._fleet.promoted() is not None and self._fleet.stable[0] != canary.plan.build:
             try:
                 self._fleet.begin_promotion(canary.plan.build, SUPERVISOR)
             except Refused as refused:
@@ -371,6 +384,6 @@ class Conductor:
         try:
             self._start_workers(canary)
             if not (self._fleet.ready(CANARY) and self._fleet.ready(BASELINE)):
-                self._fleet.set_slice(0, canary.plan)
+                self._fleet.end_slice()
         except Refused as refused:
             self._end(Outcome.FAILED, str(refused))

@@ -72,6 +72,7 @@ class Canary(msgspec.Struct):
     actor: str
     started_ms: int
     stable: str = ""  # build that it is held against
+    stable_digest: str = ""
     digest: str = ""
     phase: Phase = Phase.CHECKING
     step: int = 0  # of the plan, that it is in or on its way to

@@ -26,7 +26,7 @@ class Fleet:
     """A host that does at once what it is told, unless a test says otherwise."""
 
     def __init__(self) -> None:
-        self.stable = "b1"
+        self.stable = ("b1", "d0")
         self.workers = 4
         self.checks: tuple[str, str] | None = ("d1", "")
         self.is_ready = True
@@ -65,6 +65,10 @@ class Fleet:
         self.buckets = buckets
         self.did.append(f"slice {buckets}")
 
+    def end_slice(self) -> None:
+        self.buckets = 0
+        self.did.append("slice 0")
+
     def shrink(self) -> None:
         self.counts = {CANARY: 0, BASELINE: 0}
         self.did.append("shrink")
@@ -93,7 +97,9 @@ class Scene:
 
     def renewed(self) -> Conductor:
         """As the next supervisor makes it."""
-        return Conductor(self.state, self.fleet, self.audit, self.settings, clock=lambda: self.now)
+        conductor = Conductor(self.state, self.fleet, self.audit, self.settings, clock=lambda: self.now)
+        conductor.recall()
+        return conductor
 
     @property
     def canary(self) -> Canary:
@@ -377,7 +383,7 @@ def test_a_promotion_goes_on_in_the_next_supervisor(scene: Scene) -> None:
     scene.conductor.start(PLAN, "ann", [])
     scene.seconds(5)
     scene.conductor.promote("bob")
-    scene.fleet.stable = "b2"  # the process is the new build's now
+    scene.fleet.stable = ("b2", "d1")  # the process is the new build's now
     scene.fleet.promotion = ""
     scene.conductor = scene.renewed()
     scene.seconds(1)
@@ -398,10 +404,10 @@ def test_a_promotion_whose_supervisor_was_killed_begins_again(scene: Scene) -> N
 def test_another_stable_build_ends_the_comparison(scene: Scene) -> None:
     scene.conductor.start(PLAN, "ann", [])
     scene.seconds(5)
-    scene.fleet.stable = "b3"
+    scene.fleet.stable = ("b3", "d3")
     scene.seconds(1)
     assert scene.canary.outcome is Outcome.INCONCLUSIVE
-    assert "the stable build is b3 now" in scene.canary.because
+    assert "the stable build became b3 d3" in scene.canary.because
 
 
 def test_verdicts_are_recorded_when_they_change_and_once_a_minute(tmp_path: Path) -> None:
