@@ -33,7 +33,8 @@ LISTS = {
     " reviewed_by, note FROM report.suspense ORDER BY state = 'open' DESC, received_at",
     "status": "SELECT source, name, epoch, position, complete_through, lag_s, lost_windows FROM report.data_status"
     " ORDER BY source, name, epoch",
-    "audit": f"SELECT at, actor, host, verb, subject, detail FROM report.audit ORDER BY at DESC LIMIT {NEWEST}",
+    "audit": "SELECT at, actor, host, verb, subject, detail - 'findings' - 'verdict' AS detail FROM report.audit"
+    f" ORDER BY at DESC LIMIT {NEWEST}",
     "canaries": "SELECT canary, host, actor, build, stable, exchange, country, shadow, started_at, ended_at, outcome,"
     " because, round(widest_slice, 4) AS widest_slice FROM report.canaries ORDER BY started_at DESC",
     "budget": "SELECT campaign, advertiser, status, total_usd, daily_usd, hourly_usd, spend_usd, spend_today_usd,"

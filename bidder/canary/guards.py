@@ -41,7 +41,7 @@ class Guard:
         self.tripped: str | None = None
         self.spent = 0
         self._at_s = 0
-        self._invalid = 0
+        self._linted = [[0, 0], [0, 0]]  # of canary and baseline: looked at, invalid
         self._deaths: deque[int] = deque()  # second of each
         self._open: deque[int] = deque(maxlen=limits.unbilled_s)  # offered, a second
         self._recent: deque[tuple[Second, Second]] = deque(maxlen=limits.window_s)
@@ -62,8 +62,9 @@ class Guard:
             self._deaths.popleft()
         self.spent += canary.spent
         self._open.append(canary.offered)
-        self._invalid += canary.invalid
-        for latest, second in zip(self._latency, (canary, baseline), strict=True):
+        for linted, latest, second in zip(self._linted, self._latency, (canary, baseline), strict=True):
+            linted[0] += second.linted + second.compared
+            linted[1] += second.invalid
             latest.add(second.latency)
         self.tripped = self.tripped or self._looks_bad()
 
@@ -71,9 +72,16 @@ class Guard:
         limits = self.limits
         if len(self._deaths) >= limits.crashes:
             return f"guard: {len(self._deaths)} workers of the canary died within {limits.crash_s} s"
-        if self._invalid >= limits.invalid:
-            return f"guard: {self._invalid} answers of the canary would be refused by an exchange"
-        return self._share_too_high() or self._too_dear() or self._too_much() or self._too_slow() or self._too_large()
+        for look in (self._breaks_rules, self._share_too_high, self._too_dear, self._too_much, self._too_slow):
+            if why := look():
+                return why
+        return self._too_large()
+
+    def _breaks_rules(self) -> str | None:
+        (looked_at, invalid), (of, theirs) = self._linted
+        if invalid < self.limits.invalid or invalid * max(1, of) <= 2 * theirs * looked_at:
+            return None
+        return f"guard: {invalid} of {looked_at} answers break a rule of exchanges; {theirs} of {of} in the baseline"
 
     def _share_too_high(self) -> str | None:
         requests = sum(ours.requests for ours, _ in self._recent)
@@ -130,7 +138,7 @@ class Guard:
             "at_s": self._at_s,
             "tripped": self.tripped,
             "spent": self.spent,
-            "invalid": self._invalid,
+            "linted": self._linted,
             "deaths": list(self._deaths),
             "open": list(self._open),
         }
@@ -138,7 +146,7 @@ class Guard:
     def recall(self, document: dict[str, Any]) -> None:
         """Go on from `as_dict`; the last seconds' shares begin anew."""
         self._at_s, self.tripped, self.spent = document["at_s"], document["tripped"], document["spent"]
-        self._invalid = document["invalid"]
+        self._linted = document["linted"]
         self._deaths.extend(document["deaths"])
         self._open.extend(document["open"])
 

@@ -176,7 +176,7 @@ def test_workers_are_as_many_as_the_slice_needs(scene: Scene) -> None:
     [
         ([row(Kind.FALLBACK, 100, reason=Fallback.GONE)], "errors"),
         ([row(Kind.FALLBACK, 100, reason=Fallback.LATE)], "late answers"),
-        ([row(Kind.LINT, 2, reason=LintResult.INVALID)], "refused by an exchange"),
+        ([row(Kind.LINT, 2, reason=LintResult.INVALID)], "break a rule of exchanges"),
         ([row(Kind.BID, 1, amount=10**12)], "times what the baseline does"),
         ([row(Kind.NOTICE, 1, reason=NoticeKind.BILL, amount=60 * 10**9, minute=30_000_001)], "were allowed"),
     ],
