@@ -67,6 +67,7 @@ class Answering:
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
+            self._listener = None
         for caller in list(self._callers):
             self._leave(caller)
 
