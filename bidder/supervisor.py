@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
-from bidder.events.bus import BusError, Publisher
+from bidder.events.bus import BusError, Publisher, Subscriber
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
+from bidder.events.schema import SWITCHES_TOPIC
 from bidder.money import keyfile
 from bidder.money.leases import LeaseKeeper
 from bidder.money.shading import Shading
@@ -34,7 +35,8 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
 from bidder.ops.audit_sender import AuditSender
-from bidder.ops.switches import SwitchError, SwitchFile
+from bidder.ops.switchboard import Switchboard
+from bidder.ops.switches import SwitchError
 from bidder.settings import Settings, address
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
@@ -102,8 +104,10 @@ class Supervisor:
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
         self._audit = AuditTrail(state)
         self._audit_sender = AuditSender(self._audit, f"http://{settings.controller.listen}")
-        self._switch_file = SwitchFile(state)
-        self._switches = self._switch_file.read()
+        self._switchboard = Switchboard(
+            state, host, self._board, self._purses, self._exchanges, audit=self._audit,
+            book=lambda: snapshot.current(state), publish=partial(self._publisher.send, SWITCHES_TOPIC),
+        )  # fmt: skip
         create_keys(state / keyfile.FILE)
         self._workers = WorkerPool(
             state, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1), self._socket.fileno()
@@ -119,7 +123,7 @@ class Supervisor:
 
     def _serve(self, generation: int) -> None:
         """Show workers the newest book; what is switched off stays off in it."""
-        self._apply_switches()
+        self._switchboard.apply()
         self._board.book_revision = generation
 
     def _served_revision(self) -> int:
@@ -159,11 +163,6 @@ class Supervisor:
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    def _apply_switches(self) -> None:
-        """Those of the operator, and everything off while no notice could be acknowledged."""
-        off = self._switches.everything or self._held is not None
-        replace(self._switches, everything=off).apply(self._board, self._purses, self._exchanges)
-
     def _hold(self, why: str | None) -> None:
         """No bids while there is a reason for it."""
         changed = (why is None) != (self._held is None)
@@ -171,7 +170,17 @@ class Supervisor:
         if changed:
             say = self._log.info if why is None else self._log.error
             say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
-            self._apply_switches()
+            self._switchboard.apply(held=why is not None)
+
+    async def _hear_hosts(self) -> None:
+        """What other hosts' supervisors say of switches."""
+        hosts = Subscriber(self._settings.bus.hosts, [SWITCHES_TOPIC])
+        try:
+            while True:
+                _, message = await hosts.message()
+                self._switchboard.hear(message)
+        finally:
+            hosts.close()
 
     async def _ask_tracker(self) -> None:
         """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.
@@ -201,18 +210,6 @@ class Supervisor:
             "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 
-    def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
-        exchange = request.get("exchange")
-        if exchange is not None and exchange not in self._exchanges:
-            raise control.ControlError(f"no exchange {exchange!r}; there are {', '.join(sorted(self._exchanges))}")
-        self._switches.flip(bool(request["off"]), exchange, request.get("campaign"))
-        self._switch_file.write(self._switches)
-        self._apply_switches()
-        self._log.warning("switched", **self._switches.as_dict())
-        what = request.get("campaign") or exchange or "everything"
-        self._audit.record(request.get("actor", "unknown"), "switch", str(what), off=bool(request["off"]))
-        return self._switches.as_dict()
-
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         pids = set(self._workers.pids())
         return {
@@ -237,7 +234,7 @@ class Supervisor:
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
                 for item in self._book.overrides
             ],
-            "switches": self._switches.as_dict(),
+            "switches": self._switchboard.as_dict(),
         }
 
     async def _stop_workers(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -260,7 +257,8 @@ class Supervisor:
                 "flush": self._flush,
                 "serving": self._serving,
                 "status": self._status,
-                "switch": self._switch,
+                "switch": self._switchboard.switch,
+                "switches": lambda request: self._switchboard.as_dict(),
                 "stop_workers": self._stop_workers,
                 "start_workers": self._start_workers,
             },
@@ -285,6 +283,8 @@ class Supervisor:
             self._ask_tracker(),
             self._leases.run(),
             self._publisher.run(),
+            self._switchboard.run(),
+            self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
         )

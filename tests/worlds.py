@@ -135,6 +135,7 @@ class World:
         self.opener = Opener(KEYS)
         self.keys: dict[str, int] = {}
         self.creatives: dict[str, int] = {}
+        self.advertisers: dict[str, int] = {}
         self.revision = 0
         self.decider = self.worker(0, seed, bid_ids or BidIds())
         self.book: Book | None = None
@@ -190,7 +191,7 @@ class World:
         deals = body["targeting"].get("deal", {}).get("include", [])
         return CampaignRecord(
             key=key,
-            advertiser=1,
+            advertiser=self.advertisers.setdefault(body["advertiser"], 1 + len(self.advertisers)),
             creatives=creatives,
             deals={deal: 10_000 + sum(deal.encode()) for deal in deals},
             inventory={
