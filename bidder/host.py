@@ -20,7 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bidder.embedded.child import EmbeddedError, spawn, trim_log
+from bidder import builds
+from bidder.builds import Build, BuildError
+from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
@@ -31,7 +33,6 @@ from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
-TRIM_S = 10.0
 PREDECESSOR_S = 10.0
 READY_S = 60.0
 START_S = 10.0  # for one role that is started again
@@ -85,6 +86,10 @@ class Host:
         self._audit = AuditTrail(state)
         self._services: dict[str, Postgres | Memcached] = {}
         self._seats: dict[str, Seat] = {}
+        try:
+            self._build = (builds.current(state) or builds.running()).verified()
+        except BuildError as error:
+            raise HostError(str(error)) from None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -138,14 +143,23 @@ class Host:
         self._look_after()
 
     def _start(self, role: str) -> Process:
+        build = self._current_build()
         return spawn(
-            [sys.executable, "-m", "bidder", COMMANDS.get(role, role), "--state", str(self._state)],
+            build.command(COMMANDS.get(role, role), "--state", str(self._state)),
             cwd=Path.cwd(),
             log=self._log_of(role),
-            environ=os.environ,
+            environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
         )
+
+    def _current_build(self) -> Build:
+        """That roles are started from; the one of before where it cannot be read any more."""
+        try:
+            self._build = builds.current(self._state) or builds.running()
+        except BuildError as error:
+            self._log.error("the current build cannot be had; the one of before is started", error=str(error))
+        return self._build
 
     def _look_after(self) -> None:
         now = time.monotonic()
@@ -323,13 +337,8 @@ class Host:
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
 
     async def _watch(self) -> None:
-        trim_at = 0.0
         while True:
             self._look_after()
-            if time.monotonic() >= trim_at:
-                trim_at = time.monotonic() + TRIM_S
-                for role in self._seats:
-                    trim_log(self._log_of(role))
             await asyncio.sleep(WATCH_S)
 
     def _log_of(self, role: str) -> Path:

@@ -16,9 +16,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from bidder.openrtb.exchanges import DIALECTS, KEYS, Dialect
 
 NOTICES = ("nurl", "burl", "lurl")  # of a bid
-PORT_STEP = 1000  # --port-base B: every port becomes B + its last three digits
 
-OTHER_VARIABLES = {"OUTBID_STATE", "OUTBID_EXTENSIONS", "OUTBID_PROFILE", "OUTBID_CORPUS"}  # command line, build, tests
+OTHER_VARIABLES = {  # command line, builds, tests
+    "OUTBID_STATE",
+    "OUTBID_BUILD",
+    "OUTBID_EXTENSIONS",
+    "OUTBID_PROFILE",
+    "OUTBID_CORPUS",
+}
 
 
 class SettingsError(ValueError):
@@ -29,6 +34,7 @@ class SettingsError(ValueError):
 class Bidder:
     listen: str = "127.0.0.1:8000"
     bus_listen: str = "127.0.0.1:8020"  # XPUB of this host
+    metrics_listen: str = "127.0.0.1:8005"  # /metrics of all processes of this host; empty: none
     workers: int = 0  # 0: one a core, but for one core left to the rest
     max_body_bytes: int = 262_144
     wait_budget_ms: int = 20  # what has waited longer, or a quarter of the exchange's tmax, gets no bid
@@ -191,6 +197,19 @@ class Nightly:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    file: str = ""  # in the state directory; empty: stderr. `outbid up` gives each of its roles one of its own
+    rotate_mb: int = 16  # then it becomes <file>.1, and so on
+    keep: int = 4  # older parts
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    statsd: str = ""  # host:port of a StatsD sink, which hears of every second over UDP; empty: none
+    statsd_tags: bool = True  # as DogStatsD writes them; false: in the names
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     bidder: Bidder = field(default_factory=Bidder)
     tracker: Tracker = field(default_factory=Tracker)
@@ -207,6 +226,8 @@ class Settings:
     users: Users = field(default_factory=Users)
     retention: Retention = field(default_factory=Retention)
     nightly: Nightly = field(default_factory=Nightly)
+    log: Log = field(default_factory=Log)
+    metrics: Metrics = field(default_factory=Metrics)
     exchanges: Mapping[str, Exchange] = field(default_factory=lambda: dict(SHIPPED_EXCHANGES))
 
 
@@ -378,6 +399,10 @@ def parse(document: Mapping[str, Any], place: str, environ: Mapping[str, str] | 
     _check_tracking(settings.tracking, f"{place}: tracking")
     _check_users(settings.users, f"{place}: users")
     _check_retention(settings, place)
+    if min(settings.log.rotate_mb, settings.log.keep) < 1:
+        raise SettingsError(f"{place}: log: rotate_mb and keep are 1 at least")
+    for door in filter(None, (settings.bidder.metrics_listen, settings.metrics.statsd)):
+        address(door)
     return settings
 
 
@@ -401,34 +426,3 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdigit() or not 0 <= int(port) <= 65_535:
         raise SettingsError(f"{text!r}: host:port is wanted")
     return host.strip("[]"), int(port)
-
-
-def with_port_base(settings: Settings, base: int) -> Settings:
-    """Every port moved to `base` plus its last three digits; the public URL follows the tracker's."""
-    if not 1024 <= base <= 64_000:
-        raise SettingsError(f"--port-base {base}: 1024 to 64000 is wanted")
-
-    def moved(port: int) -> int:
-        return base + port % PORT_STEP
-
-    def at(text: str) -> str:
-        host, port = address(text)
-        return f"{host}:{moved(port)}"
-
-    public_url = settings.tracking.public_url
-    if public_url == Tracking().public_url:
-        public_url = f"http://{at(settings.tracker.listen)}"
-    return replace(
-        settings,
-        bidder=replace(settings.bidder, listen=at(settings.bidder.listen), bus_listen=at(settings.bidder.bus_listen)),
-        tracker=replace(settings.tracker, listen=at(settings.tracker.listen)),
-        tracking=replace(settings.tracking, public_url=public_url),
-        controller=replace(
-            settings.controller,
-            listen=at(settings.controller.listen),
-            announce_listen=at(settings.controller.announce_listen),
-        ),
-        monitor=replace(settings.monitor, listen=at(settings.monitor.listen)),
-        postgres=replace(settings.postgres, port=moved(settings.postgres.port)),
-        memcached=replace(settings.memcached, port=moved(settings.memcached.port)),
-    )

@@ -16,6 +16,8 @@ from typing import Any
 from bidder.settings import Settings, SettingsError, parse
 from bidder.settings import load as load_settings
 
+LOG_FILE = "OUTBID_LOG_FILE"  # where the log of one process goes, whatever the settings of the host say
+
 
 class CliError(Exception):
     """A verb cannot do what was asked; the message is the one line that the user reads."""
@@ -101,6 +103,21 @@ def role_settings(state: Path, settings_file: Path | None) -> Settings:
     if settings_file is None and _saved(state) is not None:
         return load(state).settings
     return load_settings(settings_file)
+
+
+def begin_role(role: str, state: Path, settings_file: Path | None) -> None:
+    """This process is a role: its log goes where the settings say, and what it dies of is in there."""
+    from bidder.ops import log as logs
+    from bidder.ops.logfile import LogFile
+
+    logs.keep_last_words(role)
+    said = role_settings(state, settings_file).log
+    file = os.environ.get(LOG_FILE, said.file)
+    if file:
+        try:
+            logs.write_to(LogFile(state / file, said.rotate_mb << 20, said.keep).write)
+        except OSError as error:
+            raise CliError(f"{state / file} (log.file): {error.strerror}") from None
 
 
 def role_dsn(settings: Settings) -> str:
