@@ -30,7 +30,8 @@ PARTS = DOMAIN | {
 MAY_IMPORT: dict[str, set[str]] = {
     "bidder.outcome": set(),
     "bidder.features": set(),
-    "bidder.settings": {"bidder.openrtb.exchanges"},
+    "bidder.sections": {"bidder.openrtb.exchanges"},
+    "bidder.settings": {"bidder.openrtb.exchanges", "bidder.sections"},
     "bidder.builds": set(),
     "bidder.openrtb.exchanges": set(),
     "bidder._fast": {"bidder.outcome"},
