@@ -23,7 +23,7 @@ CREATE TABLE config.experiment_arm (
 COMMENT ON COLUMN config.experiment_arm.first_bucket IS 'Of 10,000; the ranges of arms that run never overlap (bidder/controller/experiments.py).';
 
 CREATE VIEW report.experiments AS
-SELECT e.name AS experiment, a.name AS arm, e.name || '/' || a.name AS arm_name, a.buckets / 10000.0 AS share, a.features_off,
+SELECT e.name AS experiment, a.name AS arm, e.name || '/' || a.name AS arm_name, round(a.buckets / 10000.0, 4) AS share, a.features_off,
     e.began, e.ended
 FROM config.experiment e JOIN config.experiment_arm a ON a.experiment = e.id;
 COMMENT ON VIEW report.experiments IS 'Arms of experiments; `arm` of the other views is arm_name here.';

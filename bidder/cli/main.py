@@ -26,6 +26,7 @@ VERBS = (
     "status",
     "build",
     "switch",
+    "experiment",
     "segment",
     "keys",
     "explain",

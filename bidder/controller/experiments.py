@@ -1,7 +1,7 @@
 """Experiments in Postgres: what `outbid experiment` changes, what the controller publishes, what came of each arm.
 
-An arm has a key (3 to 255), which counters, tokens and rollups carry, and a range of the 10,000 buckets. Ranges of arms that
-run never overlap. A range is given once, as near to the middle as there is room: canaries take buckets from both ends.
+An arm has a key (3 to 255), which counters, tokens and rollups carry, and a range of the 10,000 buckets. Ranges of arms
+that run never overlap. A range is given once, as near to the middle as there is room: canaries take from both ends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,14 +53,17 @@ class Minute:
     """What the requests of one arm and one minute came to."""
 
     requests: int = 0
+    unfilled: int = 0  # requests without a bid
     bids: int = 0
     wins: int = 0
     spent: int = 0  # nano-USD
 
 
 def place(buckets: int, taken: Sequence[tuple[int, int]]) -> int:
-    """First bucket of a free range of this size, the middle of which is as near to the middle of all as can be; StoreError
-    where there is none. `taken`: (first, first one after it)."""
+    """First bucket of a free range of this size, as near to the middle as can be; StoreError where there is none.
+
+    `taken`: (first, first one after it).
+    """
     middle, best = BUCKETS // 2, -1
     edges = sorted([*taken, (BUCKETS - ENDS, BUCKETS)])
     low, largest = ENDS, 0
@@ -74,8 +77,8 @@ def place(buckets: int, taken: Sequence[tuple[int, int]]) -> int:
         low = max(low, end)
     if best < 0:
         raise StoreError(
-            f"no room for an arm of {buckets / 100:g} %: the largest part of the traffic that is in no experiment, and at "
-            f"no end that is kept for canaries, is {largest / 100:g} %; see `outbid experiment list`"
+            f"no room for an arm of {buckets / 100:g} %: {largest / 100:g} % is the largest part of the traffic that "
+            f"is in no experiment, and not kept for canaries; see `outbid experiment list`"
         )
     return best
 
@@ -87,7 +90,7 @@ def start(db: Connection, name: str, wanted: Sequence[Wanted]) -> int:
         cursor.execute("INSERT INTO config.experiment (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING id", (name,))
         found = cursor.fetchone()
         if found is None:
-            raise StoreError(f"there is an experiment {name!r} already; its figures are under that name, so take another")
+            raise StoreError(f"there is an experiment {name!r} already, with figures under that name; take another")
         cursor.execute("SELECT key FROM config.experiment_arm")
         keys = sorted(set(range(FIRST_KEY, LAST_KEY + 1)) - {key for (key,) in cursor.fetchall()})
         if len(keys) < len(wanted):
@@ -140,8 +143,8 @@ def remove(db: Connection, name: str) -> None:
             cursor.execute(f"SELECT 1 FROM rollup.{table} WHERE arm = ANY(%s) LIMIT 1", (keys,))
             if cursor.fetchone() is not None:
                 raise StoreError(
-                    f"experiment {name!r}: reports still have figures of its arms (rollup.{table}); their keys are free "
-                    "when retention has given them up"
+                    f"experiment {name!r}: reports still have figures of its arms (rollup.{table}); their keys are "
+                    "free when retention has given them up"
                 )
         cursor.execute("DELETE FROM config.experiment WHERE name = %s", (name,))
         cursor.execute("DELETE FROM rollup.name WHERE dimension = 'arm' AND key = ANY(%s)", (keys,))
@@ -185,12 +188,12 @@ def _experiments(rows: Sequence[tuple[Any, ...]]) -> list[Experiment]:
 
 
 _FIGURES = """
-SELECT arm, minute, sum(requests), sum(bids), sum(wins), sum(spent) FROM (
-    SELECT arm, minute, requests, bids, 0 AS wins, 0 AS spent FROM rollup.traffic_minute
-    WHERE arm = ANY(%(keys)s) AND minute >= %(since)s AND minute < %(until)s
+SELECT arm, minute, sum(requests), sum(unfilled), sum(bids), sum(wins), sum(spent) FROM (
+    SELECT arm, minute, requests, nobids AS unfilled, bids, 0 AS wins, 0 AS spent FROM rollup.traffic_minute
+    WHERE arm = ANY(%(keys)s) AND minute >= %(since)s AND minute < date_trunc('minute', least(%(ended)s, now()))
     UNION ALL
-    SELECT arm, minute, 0, 0, wins, spend_nano FROM rollup.notice_minute
-    WHERE arm = ANY(%(keys)s) AND minute >= %(since)s AND minute < %(until)s
+    SELECT arm, minute, 0, 0, 0, wins, spend_nano FROM rollup.notice_minute
+    WHERE arm = ANY(%(keys)s) AND minute >= %(since)s AND minute < date_trunc('minute', least(%(ended)s, now()))
 ) f GROUP BY arm, minute
 """
 
@@ -198,11 +201,8 @@ SELECT arm, minute, sum(requests), sum(bids), sum(wins), sum(spent) FROM (
 def figures(db: Connection, experiment: Experiment) -> Mapping[datetime, Mapping[int, Minute]]:
     """By minute and key of the arm: whole minutes in which the arms were in force, in order."""
     with db, db.cursor() as cursor:
-        cursor.execute("SELECT date_trunc('minute', least(coalesce(%s, now()), now()))", (experiment.ended,))
-        until = cursor.fetchone()[0]
-        cursor.execute(
-            _FIGURES, {"keys": [arm.key for arm in experiment.arms], "since": experiment.began, "until": until}
-        )
+        keys = [arm.key for arm in experiment.arms]
+        cursor.execute(_FIGURES, {"keys": keys, "since": experiment.began, "ended": experiment.ended})
         found: dict[datetime, dict[int, Minute]] = {}
         for key, minute, *amounts in sorted(cursor.fetchall(), key=lambda row: row[1]):
             found.setdefault(minute, {})[key] = Minute(*map(int, amounts))
