@@ -87,7 +87,7 @@ def test_ranges_are_given_from_the_middle_outwards_and_never_overlap() -> None:
     for buckets in (1_000, 1_000, 3_000, 500, 1, 2_499, 1_000):
         first = place(buckets, taken)
         assert all(first + buckets <= low or first >= high for low, high in taken)
-        assert 500 <= first
+        assert first >= 500
         assert first + buckets <= 9_500
         taken.append((first, first + buckets))
     assert taken[0] == (4_500, 5_500)
