@@ -15,8 +15,9 @@ cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has 
     COUNT_CAP = 5              # of the tracker; `reason` = CapEvent
     COUNT_FALLBACK = 6         # a request of an arm that the stable build answered; `reason` = Fallback
     COUNT_LINT = 7             # `reason` = LintResult
-    COUNT_NOTICE = 8           # of the tracker; `reason` = NoticeKind, amount: its price in nano-USD
+    COUNT_NOTICE = 8           # of the tracker, for bids of arms; `reason` = NoticeKind, amount: what it books in nano-USD
     COUNT_SHADOW = 9           # `reason` = Shadow
+    COUNT_GROUP = 10           # a request of an arm; `reason` = its bucket mod 64, and once more with 64 to it if it got a bid
 
 cdef struct CounterKey:        # 32 bytes, compared as such: zero it before filling it
     uint8_t kind

@@ -7,6 +7,7 @@
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 from bidder.settings import Settings, SettingsError, parse
 from bidder.settings import load as load_settings
+
+LOG_FILE = "OUTBID_LOG_FILE"  # where the log of one process goes, whatever the settings of the host say
 
 
 class CliError(Exception):
@@ -67,13 +70,18 @@ def no_host(state: Path) -> CliError:
 
 
 def ask(state: Path, process: str, request: Mapping[str, object], timeout_s: float) -> dict[str, Any]:
-    """The answer of a process of this host at its control socket; CliError where it does not answer, or says no."""
+    """The answer of a process of this host at its control socket; CliError where it does not answer, or says no.
+
+    The request also says who asks, with which words: for the audit.
+    """
     from bidder.ops import control
+    from bidder.ops.audit import actor
 
     if not (state / "run").is_dir():
         raise no_host(state)
     try:
-        return control.ask(state / "run" / f"{process}.sock", request, timeout_s)
+        asked = {**request, "actor": actor(), "argv": sys.argv[1:]}
+        return control.ask(state / "run" / f"{process}.sock", asked, timeout_s)
     except control.ControlError as error:
         raise CliError(str(error)) from None
 
@@ -95,6 +103,21 @@ def role_settings(state: Path, settings_file: Path | None) -> Settings:
     if settings_file is None and _saved(state) is not None:
         return load(state).settings
     return load_settings(settings_file)
+
+
+def begin_role(role: str, state: Path, settings_file: Path | None) -> None:
+    """This process is a role: its log goes where the settings say, and what it dies of is in there."""
+    from bidder.ops import log as logs
+    from bidder.ops.logfile import LogFile
+
+    logs.keep_last_words(role)
+    said = role_settings(state, settings_file).log
+    file = os.environ.get(LOG_FILE, said.file)
+    if file:
+        try:
+            logs.write_to(LogFile(state / file, said.rotate_mb << 20, said.keep).write)
+        except OSError as error:
+            raise CliError(f"{state / file} (log.file): {error.strerror}") from None
 
 
 def role_dsn(settings: Settings) -> str:

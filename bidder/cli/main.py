@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bidder.cli.context import CliError
+from bidder.cli.context import CliError, begin_role
 from bidder.settings import SettingsError
 
 VERBS = (
@@ -24,6 +24,7 @@ VERBS = (
     "reconcile",
     "sql",
     "status",
+    "build",
     "switch",
     "segment",
     "keys",
@@ -41,6 +42,7 @@ VERBS = (
     "monitor",
 )
 WRONG_USAGE = 2
+ROLES = {name: name for name in ("worker", "tracker", "controller", "aggregator", "monitor")} | {"bidder": "supervisor"}
 HIDDEN = {"worker"}  # started by its supervisor, with sockets that only that one has
 
 
@@ -105,6 +107,8 @@ def main(argv: list[str]) -> int:
         return WRONG_USAGE
     try:
         freshness.check()
+        if args.verb in ROLES:
+            return _run_role(args)
         code: int = args.run(args)
     except (CliError, SettingsError, freshness.NotBuiltError) as error:
         print(f"outbid {args.verb}: {error}", file=sys.stderr)
@@ -114,4 +118,19 @@ def main(argv: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _run_role(args: argparse.Namespace) -> int:
+    """A process that stays; why it cannot is said to the terminal, and kept in its log."""
+    from bidder.ops import log as logs
+
+    role = ROLES[args.verb]
+    begin_role(role, args.state, args.settings)
+    try:
+        code: int = args.run(args)
+    except (CliError, SettingsError, SystemExit) as error:
+        if str(error):
+            logs.get(role).fatal("cannot start", why=str(error))
+        raise
     return code

@@ -23,17 +23,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Until Ctrl-C or SIGTERM."""
     from aggregator.migrate import migrate
+    from bidder.cli.port_base import with_port_base
     from bidder.embedded.child import EmbeddedError
     from bidder.host import Host, HostError, only_one
     from bidder.ops.control import ControlError
-    from bidder.settings import load, with_port_base
+    from bidder.settings import load
 
     settings = load(args.settings)
     if args.port_base is not None:
         settings = with_port_base(settings, args.port_base)
     if args.workers is not None:
-        if not 1 <= args.workers <= 128:
-            raise CliError(f"--workers {args.workers}: 1 to 128 is wanted")
+        if not 1 <= args.workers <= 126:
+            raise CliError(f"--workers {args.workers}: 1 to 126 is wanted")
         settings = dataclasses.replace(settings, bidder=dataclasses.replace(settings.bidder, workers=args.workers))
     state = make_state(args.state)
     host_id(state)

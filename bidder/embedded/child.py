@@ -154,7 +154,6 @@ def _appending(log: Path | None) -> Iterator[int | None]:
         yield None
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    trim_log(log)
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         yield fd
@@ -163,9 +162,9 @@ def _appending(log: Path | None) -> Iterator[int | None]:
 
 
 def trim_log(log: Path, limit: int = LOG_LIMIT_BYTES) -> None:
-    """Keep a log that a running child appends to below `limit`, with one older part beside it.
+    """Keep a log that a running service appends to below `limit`, with one older part beside it.
 
-    Copied and cut in place, for the child holds it open; lines written in that instant may go.
+    Copied and cut in place, for the service holds it open and knows no other way; lines written in that instant may go.
     """
     if log.exists() and log.stat().st_size > limit:
         shutil.copyfile(log, log.with_name(log.name + ".1"))

@@ -22,9 +22,10 @@ from bidder._fast.purses import Purses
 from bidder.campaigns import snapshot
 from bidder.campaigns.publish import Manifest
 from bidder.cli.context import make_state, save
+from bidder.cli.port_base import with_port_base
 from bidder.embedded.child import end, last_complaint, spawn
 from bidder.money.tokens import create_keys
-from bidder.settings import Settings, with_port_base
+from bidder.settings import Settings
 from bidder.supervisor import PURSES
 from tests.bench import builder, servers, shards
 from tests.bench.servers import CHECKOUT, VENDOR_ID, Server, family, first_core, last_core, pin

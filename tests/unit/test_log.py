@@ -1,5 +1,6 @@
 """The log never blocks, counts what it drops, and holds no values of exceptions."""
 
+import contextlib
 import json
 import logging
 import os
@@ -7,12 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bidder.ops import log as log_module
-from bidder.ops.log import FIRST, INTERVAL_S, KINDS, Log, Sink
+from bidder.ops.log import FATAL_SLOTS, FIRST, INTERVAL_S, KINDS, Log, Sink
+from bidder.ops.logfile import LOOK_S, LogFile
 
 
 class Lines:
@@ -213,3 +216,117 @@ def test_the_end_of_a_process_and_a_forked_child_lose_no_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=20, check=True)
     assert sorted(json.loads(line)["msg"] for line in done.stderr.splitlines()) == ["after", "child", "parent"]
+
+
+def test_last_words_have_room_in_a_full_queue_and_are_written_first(lines: Lines) -> None:
+    sink, log = make(lines, capacity=5)
+    lines.gate.clear()
+    log.info("held by the writer")
+    assert lines.entered.wait(5)
+    for n in range(9):
+        log.error(f"trouble {n}")
+    for n in range(FATAL_SLOTS + 3):
+        log.fatal("ended by an exception", n=n)
+    assert sink.counts() == {"written": 0, "dropped": 4 + 3, "suppressed": 0, "waiting": 5 + 2 * FATAL_SLOTS}
+    lines.gate.set()
+    assert sink.flush(5)
+    said = [record["msg"] for record in lines.records]
+    assert said[1 : FATAL_SLOTS + 1] == ["ended by an exception"] * FATAL_SLOTS
+    assert said[FATAL_SLOTS + 1 : FATAL_SLOTS + 6] == [f"trouble {n}" for n in range(5)]
+
+
+def test_what_nobody_catches_is_a_fatal_line_without_its_values() -> None:
+    script = (
+        "from bidder.ops import log\n"
+        "log.keep_last_words('tracker')\n"
+        "log.get('tracker').info('begun')\n"
+        "raise ExceptionGroup('all', [KeyError('10.1.2.3'), ValueError('10001')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=20, check=False)
+    assert done.returncode == 1
+    [last] = [r for r in map(json.loads, done.stderr.splitlines()) if r["level"] == "fatal"]
+    assert (last["role"], last["error"]) == ("tracker", "ExceptionGroup")
+    assert [inner["error"] for inner in last["of"]] == ["KeyError", "ValueError"]
+    assert b"10.1.2.3" not in done.stderr
+
+
+FLOOD = """
+import json, os, resource, sys
+from bidder.ops import log as logs
+log = logs.get("worker")
+log.info("begun")
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = rss()
+for n in range(300_000):
+    log.error("cannot reach the store", peer=n, text="x" * 400)
+    if n % 100 == 0:
+        log.warning(f"message {n}", text="y" * 400)
+log.fatal("dying")
+print(json.dumps({"grown": rss() - before} | logs.counts()), flush=True)
+sys.stdin.readline()
+assert logs.flush(10)
+"""
+
+
+def test_a_flood_of_errors_on_a_disk_that_hangs_takes_little_memory_and_is_counted() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
+    os.set_blocking(writing, True)  # full: whoever writes a byte more waits, as on a disk that hangs
+    with subprocess.Popen(
+        [sys.executable, "-c", FLOOD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writing
+    ) as child:
+        os.close(writing)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        said = json.loads(child.stdout.readline())
+        assert said["grown"] < 20 << 20
+        assert said["dropped"] + said["suppressed"] + said["waiting"] > 303_000
+        assert said["written"] == 0
+        child.stdin.write(b"\n")
+        child.stdin.close()
+        with os.fdopen(reading, "rb") as pipe:
+            lines = pipe.read().decode().splitlines()
+        assert child.wait(20) == 0
+    records = [json.loads(line.lstrip("x")) for line in lines]
+    assert records[1]["msg"] == "dying"  # but for what the writer was in, before all that waited
+    repeated = [r for r in records if r["msg"] == "cannot reach the store"]
+    assert [r["peer"] for r in repeated if "peer" in r][:FIRST] == list(range(FIRST))
+    kept_back = sum(r.get("suppressed", 0) + r.get("dropped", 0) for r in records)
+    assert kept_back == said["dropped"] + said["suppressed"]
+
+
+def test_a_full_file_is_renamed_and_no_line_of_several_processes_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "supervisor.log"
+    clock = Clock()
+    one, other = (LogFile(path, 1_000, 3, monotonic=clock) for _ in range(2))
+    for n in range(100):
+        clock.now += LOOK_S
+        one.write(b"one %02d %s\n" % (n, b"-" * 20))
+        other.write(b"other %02d %s\n" % (n, b"-" * 18))
+    parts = [path, *(path.with_name(f"supervisor.log.{n}") for n in (1, 2, 3))]
+    assert sorted(path.parent.iterdir()) == sorted(parts)
+    kept = b"".join(part.read_bytes() for part in reversed(parts)).splitlines()
+    assert all(part.stat().st_size < 1_000 + 2 * 28 for part in parts)
+    assert [line.split()[1] for line in kept if line.startswith(b"one ")][-50:] == [b"%02d" % n for n in range(50, 100)]
+    assert len(kept) == len(set(kept)) > 100
+
+
+def test_stderr_goes_over_to_the_new_file_with_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.log"
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from bidder.ops.logfile import LogFile\n"
+        "file = LogFile(Path(sys.argv[1]), 100, 2, monotonic=iter(range(0, 999, 9)).__next__)\n"
+        "for n in range(3):\n"
+        "    file.write(b'%d' % n * 99 + b'\\n')\n"
+        "os.write(2, b'crash\\n')\n"
+    )
+    with path.open("ab") as stderr:
+        subprocess.run([sys.executable, "-c", script, str(path)], stderr=stderr, timeout=20, check=True)
+    assert path.read_bytes() == b"2" * 99 + b"\ncrash\n"
+    assert path.with_name("tracker.log.2").read_bytes() == b"0" * 99 + b"\n"
