@@ -20,12 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bidder import builds
+from bidder.builds import Build, BuildError
 from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
 from bidder.embedded.postgres import Postgres
 from bidder.ops import control, presence
 from bidder.ops import log as logs
+from bidder.ops.audit import AuditTrail, actor
 from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings, address
 
@@ -80,8 +83,13 @@ class Host:
         self._save = save
         self._progress = progress
         self._log = logs.get("up")
+        self._audit = AuditTrail(state)
         self._services: dict[str, Postgres | Memcached] = {}
         self._seats: dict[str, Seat] = {}
+        try:
+            self._build = (builds.current(state) or builds.running()).verified()
+        except BuildError as error:
+            raise HostError(str(error)) from None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -135,14 +143,23 @@ class Host:
         self._look_after()
 
     def _start(self, role: str) -> Process:
+        build = self._current_build()
         return spawn(
-            [sys.executable, "-m", "bidder", COMMANDS.get(role, role), "--state", str(self._state)],
+            build.command(COMMANDS.get(role, role), "--state", str(self._state)),
             cwd=Path.cwd(),
             log=self._log_of(role),
-            environ=os.environ | {"OUTBID_LOG_FILE": str(self._log_of(role))},
+            environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
         )
+
+    def _current_build(self) -> Build:
+        """That roles are started from; the one of before where it cannot be read any more."""
+        try:
+            self._build = builds.current(self._state) or builds.running()
+        except BuildError as error:
+            self._log.error("the current build cannot be had; the one of before is started", error=str(error))
+        return self._build
 
     def _look_after(self) -> None:
         now = time.monotonic()
@@ -242,10 +259,12 @@ class Host:
             self._unwanted.add(role)
             await loop.run_in_executor(None, self._services[role].stop)
         self._log.warning("stopped by an operator", role=role)
+        self._audit.record(request.get("actor", "unknown"), "stop", role)
         return {"stopped": role}
 
     async def _start_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
+        self._audit.record(request.get("actor", "unknown"), "start", role)
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
@@ -293,6 +312,7 @@ class Host:
             self._state / "run" / "up.sock",
             {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
         )
+        self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(self._watch())
         ready = asyncio.create_task(self.wait_ready())
@@ -308,6 +328,7 @@ class Host:
                 task.cancel()
             await asyncio.gather(stopping, watching, ready, return_exceptions=True)
             self._progress("stopping")
+            self._audit.record(actor(), "down", "host")
             await self._end(list(reversed(self._order())))
             await server.close()
 

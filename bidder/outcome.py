@@ -58,6 +58,7 @@ class Reason(IntEnum):
     RESPONSE_SIZE = 48  # the answer would be longer than the exchange takes
     QUANTITY = 50  # imp.qty: one bid would pay for more than one impression
     USER = 53  # caps: nothing is known of the user here yet, and the settings say not to bid then
+    FEATURE = 54  # the imp would need a feature that is off: its media, its deals or its pod
 
     @property
     def rank(self) -> int:
@@ -69,7 +70,7 @@ _R = Reason
 NEARNESS = (
     _R.NONE, _R.MALFORMED, _R.INVALID_REQUEST, _R.NO_BOOK, _R.OFF, _R.SECRET, _R.PEER, _R.RATE, _R.OVERLOAD,
     _R.CONSENT, _R.DSA, _R.SEAT, _R.CURRENCY,
-    _R.FORMAT, _R.QUANTITY, _R.TARGETING, _R.FLIGHT, _R.CAMPAIGN_OFF,
+    _R.FORMAT, _R.FEATURE, _R.QUANTITY, _R.TARGETING, _R.FLIGHT, _R.CAMPAIGN_OFF,
     _R.LINEARITY, _R.PLACEMENT, _R.MIME, _R.PROTOCOL, _R.DELIVERY, _R.SIZE, _R.BITRATE, _R.DURATION, _R.SKIP, _R.ASSETS,
     _R.DEAL, _R.BAPP, _R.BADV, _R.BCAT, _R.BATTR, _R.BTYPE, _R.EXPDIR, _R.API, _R.SECURE, _R.APPROVAL, _R.LANGUAGE,
     _R.RESPONSE_SIZE, _R.FLOOR_CURRENCY, _R.FLOOR, _R.POD, _R.USER, _R.FREQUENCY, _R.PACED, _R.PURSE_EMPTY,

@@ -158,7 +158,7 @@ class Worker:
     def _share(self, connections: int) -> int | None:
         """How many connections we may hold: the mean of the host's workers and an eighth, and one more."""
         self._beat(connections)
-        rows = self._board.rows()
+        rows = [row for row in self._board.rows() if row.arm == 0]
         if len(rows) < 2:
             return None
         total = sum(row.connections for row in rows)

@@ -73,6 +73,8 @@ def _shown(value: Any, zone: ZoneInfo) -> str:
         return f"{value:,}"
     if isinstance(value, datetime):
         return f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S%z}".replace(":00+", "+")
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_shown(item, zone)}" for key, item in value.items())
     return str(_plain(value, zone))
 
 

@@ -16,6 +16,7 @@ from reporting.queries import Question, ReportError, build
 
 OPTIONS = "-c role=analyst -c default_transaction_read_only=on -c statement_timeout=60s -c TimeZone=UTC"
 POLL_S = 0.05
+NEWEST = 500  # of the audit
 
 REACHED = """
 SELECT name, epoch, position FROM report.data_status
@@ -31,6 +32,7 @@ LISTS = {
     " reviewed_by, note FROM report.suspense ORDER BY state = 'open' DESC, received_at",
     "status": "SELECT source, name, epoch, position, complete_through, lag_s, lost_windows FROM report.data_status"
     " ORDER BY source, name, epoch",
+    "audit": f"SELECT at, actor, host, verb, subject, detail FROM report.audit ORDER BY at DESC LIMIT {NEWEST}",
     "budget": "SELECT campaign, advertiser, status, total_usd, daily_usd, hourly_usd, spend_usd, spend_today_usd,"
     " leased_usd FROM report.budget ORDER BY spend_nano_usd DESC, campaign",
 }

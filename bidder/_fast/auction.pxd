@@ -28,6 +28,7 @@ cdef struct Terms:             # of one request, for all its imps
     const RateRec* rate        # of the currency of the answer; NULL: USD
     int64_t now_s              # unix
     uint64_t seed              # random, drawn once a request
+    uint32_t features_off      # bits of features.pxd
 
 cdef struct Candidate:
     int64_t price              # nano-USD for one impression
@@ -51,6 +52,7 @@ cdef class Auction:
     cdef Purses purses
     cdef Caps caps
     cdef Terms terms
+    cdef uint32_t shaded       # CampaignRec.extra: those whose bids are shaded; 0: nobody's are
     cdef size_t room           # bytes that a bid of this imp may take in the answer; 0: any number
     cdef const Imp* imp
     cdef uint64_t imp_seed

@@ -16,13 +16,14 @@ from libc.stdint cimport INT64_MAX
 from libc.string cimport memset
 from bidder._fast.book cimport Piece, RateRec, StrRef
 from bidder._fast.currency cimport scaled_nano, scaled_part
+from bidder._fast.features cimport FEATURE_MULTIPLIERS, FEATURE_SHADING
 from bidder._fast.formats cimport duration_floor, floored_by_duration, media_rec, player_of
 from bidder._fast.caps cimport LEVEL_CAMPAIGN, LEVEL_CREATIVE
 from bidder._fast.outcome cimport (
     REASON_CAMPAIGN_OFF, REASON_DEAL, REASON_FLIGHT, REASON_FLOOR, REASON_FLOOR_CURRENCY, REASON_FORMAT, REASON_NONE,
     REASON_PACED, REASON_PURSE_EMPTY, REASON_RESPONSE_SIZE, REASON_SECURE, REASON_SIZE, REASON_TARGETING, RANK, closer,
 )
-from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS, F_SHADED
+from bidder._fast.book_layout cimport D_DEAL, D_FORMAT, D_SECURE, D_SIZE, DIMENSIONS, F_MULTIPLIERS, F_SHADED
 from bidder._fast.book_questions cimport near_bit
 from bidder._fast.memory cimport fetch
 from bidder._fast.pods cimport pods_clear, pods_imp, pods_place, pods_reason
@@ -99,6 +100,8 @@ cdef class Auction:
 
     cdef void open_request(self, const Terms* terms) noexcept nogil:
         self.terms = terms[0]
+        self.shaded = 0 if terms.features_off & FEATURE_SHADING else F_SHADED
+        self.matcher.multiplied = 0 if terms.features_off & FEATURE_MULTIPLIERS else F_MULTIPLIERS
         pods_clear(&self.pods)
         self.matcher.begin_request(self.reader, terms.row.key, terms.now_s)
 
@@ -263,7 +266,7 @@ cdef class Auction:
         why = self.choose(slot, full, price, draw, &candidate)
         if why != REASON_NONE:
             return why
-        if campaign.extra & F_SHADED:
+        if campaign.extra & self.shaded:
             self.shade(campaign, full, 65536 if purse is NULL else purse.multiplier, &candidate)
         why = self.capped(campaign, LEVEL_CAMPAIGN, campaign.key)
         if why != REASON_NONE:

@@ -25,6 +25,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
+from bidder._fast.slice cimport arm_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -156,6 +157,7 @@ cdef class Decider(BidHandler):
         desk.opened = -1
         desk.status = 204
         desk.test = desk.named = False
+        desk.features_off = 0
         desk.now_s = self.clock.wall_ns() // NS_PER_S
         self.requests += 1
         memset(&desk.key, 0, sizeof(CounterKey))
@@ -179,6 +181,9 @@ cdef class Decider(BidHandler):
             desk.named = req.id_raw.p is not NULL
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
+            desk.key.arm = arm_of(self.board.page, req, row.key)
+            if self.board.page.features_off:
+                desk.do_without(self.board.page.features_off)
             if self.admission.too_late(row.key, req.tmax_ms):
                 desk.reason = REASON_OVERLOAD
             else:
@@ -192,6 +197,7 @@ cdef class Decider(BidHandler):
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
         terms.seed = self.seed
+        terms.features_off = desk.features_off
         desk.open_user()
         desk.auction.open_request(&terms)
         desk.key.inventory = desk.auction.matcher.inventory_key()
@@ -356,6 +362,7 @@ cdef class Decider(BidHandler):
         memset(&key, 0, sizeof(key))
         key.kind = COUNT_LATENCY
         key.exchange = desk.key.exchange
+        key.arm = desk.key.arm
         key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
         key.reason = bucket_of(self.admission.ended - self.admission.now)

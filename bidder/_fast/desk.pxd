@@ -20,6 +20,7 @@ cdef class Desk:
     cdef const char* body      # of the request that lies here and was not decided yet; NULL: none
     cdef int64_t now_s
     cdef CounterKey key        # `kind` and `reason` aside
+    cdef uint32_t features_off # bits of features.pxd, for this request
     cdef bint test
     cdef bint named            # the request was read and has an id
     cdef int status            # of the answer, unless there is a bid
@@ -30,6 +31,8 @@ cdef class Desk:
     cdef set_book(self, Book book, Purses purses)
     # Before the auction: whose caps count, and in which segments of ours that user is. Does not hash without need.
     cdef void open_user(self) noexcept nogil
+    # A request that was read goes on as if there were none of what these features deal with.
+    cdef void do_without(self, uint32_t off) noexcept nogil
     # What concerns the request as a whole: why there can be no bid; and the currency of the answer.
     cdef uint8_t gate(self) noexcept nogil
     # Why there can be no auction of this imp.

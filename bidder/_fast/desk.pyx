@@ -7,11 +7,15 @@ are read and matched first, and decided on when what they need has come.
 from bidder._fast.auction cimport AGREED_PRICE
 from bidder._fast.consent cimport MAY_BID, MAY_PERSONALISE
 from bidder._fast.currency cimport scaled_nano
+from bidder._fast.features cimport (
+    ALL_OF_IMPS, FEATURE_AUDIO, FEATURE_DEALS, FEATURE_NATIVE, FEATURE_PODS, FEATURE_SEGMENTS, FEATURE_VIDEO,
+)
 from bidder._fast.outcome cimport (
-    REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_NO_BOOK, REASON_NONE,
+    REASON_CONSENT, REASON_CURRENCY, REASON_DSA, REASON_FEATURE, REASON_FORMAT, REASON_INVALID_REQUEST, REASON_NO_BOOK, REASON_NONE,
     REASON_QUANTITY, REASON_SEAT,
 )
-from bidder._fast.request cimport Deal, Imp, Request, pack3
+from bidder._fast.pods cimport in_pod
+from bidder._fast.request cimport MEDIA_AUDIO, MEDIA_NATIVE, MEDIA_VIDEO, Deal, Imp, Request, pack3
 from bidder._fast.rules cimport string_listed
 from bidder._fast.segments cimport add_names
 
@@ -36,12 +40,38 @@ cdef class Desk:
         cdef uint32_t n
         self.caps.open_request(&self.reader.req, self.row.key, self.now_s)
         if self.segments is None or not self.segments.named or self.reader.req.user.p is NULL \
-                or not self.reader.req.may & MAY_PERSONALISE:
+                or not self.reader.req.may & MAY_PERSONALISE or self.features_off & FEATURE_SEGMENTS:
             return
         if self.caps.identify() and self.caps.known():
             n = self.segments.of(self.caps.digest, self.now_s, self.own_segments)
             if n:
                 add_names(self.reader, self.own_segments, n)
+
+    cdef void do_without(self, uint32_t off) noexcept nogil:
+        cdef uint8_t media = (MEDIA_VIDEO if off & FEATURE_VIDEO else 0) | (MEDIA_AUDIO if off & FEATURE_AUDIO else 0) \
+            | (MEDIA_NATIVE if off & FEATURE_NATIVE else 0)
+        cdef uint8_t gone
+        cdef Imp* imp
+        cdef uint32_t i
+        self.features_off |= off
+        if off & FEATURE_SEGMENTS:
+            self.reader.req.segments.n = 0
+        if not off & ALL_OF_IMPS:
+            return
+        for i in range(self.reader.req.imps.at, self.reader.req.imps.at + self.reader.req.imps.n):
+            imp = &self.reader.imps[i]
+            gone = media
+            if off & FEATURE_PODS:
+                if imp.media & MEDIA_VIDEO and in_pod(&self.reader.medias[imp.video]):
+                    gone |= MEDIA_VIDEO
+                if imp.media & MEDIA_AUDIO and in_pod(&self.reader.medias[imp.audio]):
+                    gone |= MEDIA_AUDIO
+            if off & FEATURE_DEALS:
+                imp.deals.n = 0
+                if imp.private_auction:
+                    gone = 0xFF
+            imp.media_off = imp.media & gone
+            imp.media &= <uint8_t>~gone
 
     cdef uint8_t gate(self) noexcept nogil:
         """What concerns the request as a whole."""
@@ -76,7 +106,9 @@ cdef class Desk:
             return REASON_INVALID_REQUEST
         if imp.quantity > ONE_IMPRESSION:
             return REASON_QUANTITY     # prices and budgets are of one impression; it would cost a multiple of the bid
-        return REASON_NONE if imp.media else REASON_FORMAT
+        if imp.media:
+            return REASON_NONE
+        return REASON_FEATURE if imp.media_off else REASON_FORMAT
 
     cdef int64_t asked_of(self, const Candidate* best) noexcept nogil:
         """The price in the currency of the answer, rounded down: no more than the campaign bids, and no less than the floor,

@@ -22,6 +22,9 @@ class Explainer(Decider):
     def seat(self) -> str:
         """Ours at this exchange."""
     @property
+    def features_off(self) -> int:
+        """For this request: bits of `bidder.features`."""
+    @property
     def now_s(self) -> int:
         """Unix second at which the request was read."""
     def request(self) -> dict[str, Any] | None:

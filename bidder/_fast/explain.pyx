@@ -57,6 +57,10 @@ cdef class Explainer(Decider):
         return self.desk.row.seat.p[:self.desk.row.seat.n].decode()
 
     @property
+    def features_off(self):
+        return self.desk.features_off
+
+    @property
     def now_s(self):
         return self.desk.now_s
 

@@ -24,6 +24,7 @@ cdef class Matcher(Probe):
     """
     cdef Book book
     cdef readonly uint32_t near      # NEAR_ bits of this imp, as far as next_slot has looked
+    cdef uint32_t multiplied         # CampaignRec.extra: those whose multipliers apply; 0: nobody's do
     # `exchange`: key. `now_s`: unix seconds.
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil
     cdef void begin_imp(self, const Imp* imp) noexcept nogil

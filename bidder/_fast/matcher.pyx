@@ -48,6 +48,7 @@ cdef class Matcher(Probe):
                 self.deal_base = self.known.molds[i].base
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
+        self.multiplied = F_MULTIPLIERS
         self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
         self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
         self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
@@ -316,7 +317,7 @@ cdef class Matcher(Probe):
         cdef uint32_t factors[16]
         cdef uint32_t i, k, v, applied = 0
         cdef bint some
-        if not campaign.extra & F_MULTIPLIERS:
+        if not campaign.extra & self.multiplied:
             return campaign.price
         filter = &self.filters[campaign.extra_at]
         for i in range(filter.multiplier_first, filter.multiplier_first + filter.multiplier_count):

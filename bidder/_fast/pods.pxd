@@ -17,6 +17,9 @@ cdef struct Pods:              # of one request
     int count
     int first                  # in `placed`, of the imp that is bid on now
 
+cdef inline bint in_pod(const Media* player) noexcept nogil:
+    return player is not NULL and (player.podid.p is not NULL or player.poddur > 0)
+
 # A new request; a new imp of it.
 cdef inline void pods_clear(Pods* pods) noexcept nogil:
     pods.count = pods.first = 0

@@ -19,10 +19,6 @@ cdef enum:                     # bits of Media.poddedupe
     ALIKE_CREATIVE = 1 << 3 | 1 << 4       # the same creative has the same media files
 
 
-cdef inline bint in_pod(const Media* player) noexcept nogil:
-    return player is not NULL and (player.podid.p is not NULL or player.poddur > 0)
-
-
 cdef bint same_pod(const Media* a, const Media* b) noexcept nogil:
     return a == b or (a.podid.p is not NULL and b.podid.p is not NULL and str_equal(a.podid, b.podid))
 

@@ -112,6 +112,7 @@ cdef struct Imp:
     Str id                     # unescaped, for comparing
     Str id_raw                 # between the quotes as on the wire, for the answer
     uint8_t media
+    uint8_t media_off          # bits of media that were taken from it, as a feature is off
     bint secure
     bint instl
     bint duplicate_id          # another imp of this request has the same id

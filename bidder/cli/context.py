@@ -7,6 +7,7 @@
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,13 +70,18 @@ def no_host(state: Path) -> CliError:
 
 
 def ask(state: Path, process: str, request: Mapping[str, object], timeout_s: float) -> dict[str, Any]:
-    """The answer of a process of this host at its control socket; CliError where it does not answer, or says no."""
+    """The answer of a process of this host at its control socket; CliError where it does not answer, or says no.
+
+    The request also says who asks, with which words: for the audit.
+    """
     from bidder.ops import control
+    from bidder.ops.audit import actor
 
     if not (state / "run").is_dir():
         raise no_host(state)
     try:
-        return control.ask(state / "run" / f"{process}.sock", request, timeout_s)
+        asked = {**request, "actor": actor(), "argv": sys.argv[1:]}
+        return control.ask(state / "run" / f"{process}.sock", asked, timeout_s)
     except control.ControlError as error:
         raise CliError(str(error)) from None
 

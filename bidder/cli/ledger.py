@@ -1,14 +1,13 @@
 """`outbid ledger`: accept or reject bills in suspense, set an advertiser's fee. The audit table has what was done."""
 
 import argparse
-import getpass
 import json
-import os
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from bidder.cli.context import CliError, Context
 from bidder.cli.context import load as load_context
+from bidder.ops.audit import actor
 from bidder.ops.log import first_line
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ def _review(context: Context, args: argparse.Namespace) -> "Settled":
     link = Link(context.dsn, f"outbid {NAME}")
     try:
         if args.action == "reject":
-            return reject(link, bids, _actor(), args.note)
-        return accept(link, Ledger(link, spend_rules(context.settings.exchanges)), bids, _actor(), args.note)
+            return reject(link, bids, actor(), args.note)
+        return accept(link, Ledger(link, spend_rules(context.settings.exchanges)), bids, actor(), args.note)
     except (ReviewError, UnknownExchange) as error:
         raise CliError(str(error)) from None
     finally:
@@ -82,14 +81,6 @@ def _bid_id(text: str) -> bytes:
     if len(bid) != BID_ID_BYTES:
         raise CliError(f"{text!r} is no bid id: {2 * BID_ID_BYTES} hex digits are wanted")
     return bid
-
-
-def _actor() -> str:
-    """Who does it, for the audit."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name
-        return f"uid {os.getuid()}"
 
 
 def _say(args: argparse.Namespace, settled: "Settled") -> None:
@@ -118,7 +109,7 @@ def _fee(context: Context, advertiser: str, percent: str) -> int:
                 raise CliError(f"no advertiser {advertiser!r}")
             cursor.execute(
                 "INSERT INTO ops.audit (actor, verb, subject, detail) VALUES (%s, 'ledger fee', %s, %s)",
-                (_actor(), f"advertiser {advertiser}", json.dumps({"ppm": int(ppm)})),
+                (actor(), f"advertiser {advertiser}", json.dumps({"ppm": int(ppm)})),
             )
     finally:
         db.close()

@@ -31,6 +31,7 @@ _LISTS = {
     "budget": "budgets of all campaigns and what was spent of them",
     "accounts": "balances of all accounts of the ledger",
     "suspense": "bills that came after the life of their token, and what became of them",
+    "audit": "the last 500 things that were done, newest first: by whom, to what, with which figures",
     "status": "how far the facts reach, and what is missing",
 }
 _BALANCED = ("ledger", "accounts")  # reports that also say whether the ledger adds up

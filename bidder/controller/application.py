@@ -1,4 +1,4 @@
-"""The controller's doors: health, book blobs, leases, and what partners may know."""
+"""The controller's doors: health, book blobs, leases, the audit, and what partners may know."""
 
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import tornado.web
 
 from bidder.campaigns.publish import Publication
 from bidder.money.wire import LeaseState, LeaseSync
+from bidder.ops.audit import AuditRecord
 
 
 class Office(Protocol):
@@ -23,6 +24,9 @@ class Office(Protocol):
 
     async def sync(self, request: LeaseSync) -> LeaseState:
         """One host's leases; psycopg2.Error where Postgres is away."""
+
+    async def audit(self, records: list[AuditRecord]) -> None:
+        """Keep what a host has done; psycopg2.Error where Postgres is away."""
 
 
 class _Handler(tornado.web.RequestHandler):
@@ -86,6 +90,21 @@ class Leases(_Handler):
         self.finish(msgspec.msgpack.encode(answer))
 
 
+class Audit(_Handler):
+    """What a host has done; each record is stored once, however often it is told."""
+
+    async def post(self) -> None:
+        try:
+            records = msgspec.json.decode(self.request.body, type=list[AuditRecord])
+        except msgspec.DecodeError as error:
+            raise tornado.web.HTTPError(400, reason="not a list of audit records") from error
+        try:
+            await self.controller.audit(records)
+        except psycopg2.Error as error:
+            raise tornado.web.HTTPError(503, reason="Postgres is away") from error
+        self.finish({"stored": len(records)})
+
+
 class Information(_Handler):
     """The information service: what partners may know of the campaigns that are published."""
 
@@ -108,6 +127,7 @@ def application(controller: Office) -> tornado.web.Application:
             ("/book/([0-9a-z:]+)", Blob, shared),
             ("/info", Information, shared),
             ("/leases/sync", Leases, shared),
+            ("/audit", Audit, shared),
         ],
         log_function=lambda handler: None,
     )

@@ -22,13 +22,14 @@ from pymemcache.exceptions import MemcacheError
 
 from bidder.campaigns.publish import MANIFEST_PREFIX, Manifest, Publication, publication
 from bidder.campaigns.rates import Rates
-from bidder.controller import curves, store
+from bidder.controller import audit, curves, store
 from bidder.controller.application import application
 from bidder.controller.leases import LeaseOffice
 from bidder.controller.rates import RateFile
 from bidder.events.schema import BOOK_TOPIC, BookAnnouncement
 from bidder.money.wire import LeaseState, LeaseSync
 from bidder.ops import log as logs
+from bidder.ops.audit import AuditRecord
 from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
 
@@ -83,6 +84,10 @@ class Database:
     def sync(self, request: LeaseSync) -> LeaseState:
         """One host's leases."""
         return self._office.sync(self._open(), request, datetime.now(UTC))
+
+    def audit(self, records: list[AuditRecord]) -> None:
+        """What a host has done."""
+        audit.keep(self._open(), records)
 
 
 class Controller:
@@ -180,6 +185,14 @@ class Controller:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self.database.sync, request)
         except psycopg2.Error as error:
             self._failed("cannot grant leases", error)
+            raise
+
+    async def audit(self, records: list[AuditRecord]) -> None:
+        """Keep what a host has done; psycopg2.Error where Postgres is away."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.database.audit, records)
+        except psycopg2.Error as error:
+            self._failed("cannot keep the audit", error)
             raise
 
     def _failed(self, what: str, error: Exception) -> None:

@@ -17,6 +17,7 @@ from bidder.campaigns.dimension import Dimension
 from bidder.campaigns.spelling import read_back
 from bidder.explain.stage import Stage
 from bidder.explain.words import SHOWN, Aims, Case, cpm, field_of, listed, predicate
+from bidder.features import names_of
 from bidder.money.units import cpm_text
 from bidder.outcome import Reason
 
@@ -162,11 +163,13 @@ def _of_request(reason: Reason, request: dict[str, Any] | None, stage: Stage, ex
     return reason.name.lower()
 
 
-def _of_imp(reason: Reason, imp: dict[str, Any]) -> str:
+def _of_imp(reason: Reason, imp: dict[str, Any], features_off: int) -> str:
     if reason is Reason.INVALID_REQUEST:
         return "imp.id: missing" if imp["id"] is None else f"imp.id: {imp['id']} is the id of another imp too"
     if reason is Reason.QUANTITY:
         return f"qty.multiplier: {imp['quantity'] / 1_000_000:g} impressions for the price of one bid"
+    if reason is Reason.FEATURE:
+        return f"switch: {', '.join(names_of(features_off))} off, which leaves nothing of this imp to bid on"
     return f"{reason.name.lower()}: the imp offers {listed(imp['media'])}"
 
 
@@ -176,7 +179,7 @@ def _imp(
     explainer, imp = stage.explainer, request["imps"][number]
     account = ImpAccount(imp["id"], Reason(explainer.barred(number)))
     if account.reason is not Reason.NONE:
-        account.predicate = _of_imp(account.reason, imp)
+        account.predicate = _of_imp(account.reason, imp, explainer.features_off)
         return account
     reasons, steps, candidates = explainer.walk(number)
     candidates.sort(key=lambda candidate: candidate[1:4], reverse=True)

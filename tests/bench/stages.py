@@ -36,6 +36,7 @@ STAGES = {
     "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps",
     "caps": "caps", "identity": "caps", "acquaintances": "caps",
     "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
+    "slice": "slice",
     "http": "http", "framing": "http", "answers": "http", "peer": "http", "backlog": "http", "admission": "http",
 }  # fmt: skip
 MANY = 10**15  # nano-USD: no purse runs dry

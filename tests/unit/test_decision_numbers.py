@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bidder._fast.outcome import rank
 from bidder.events.schema import Kind
+from bidder.features import Feature
 from bidder.money.tokens import FLAG_TEST, TokenClass
 from bidder.outcome import NEARNESS, Reason
 
@@ -26,6 +27,10 @@ def test_every_reason_has_one_rank_and_compiled_code_knows_it() -> None:
     assert sorted(NEARNESS) == sorted(Reason)
     assert [rank(reason) for reason in NEARNESS] == list(range(len(Reason)))
     assert all(reason.rank == rank(reason) for reason in Reason)
+
+
+def test_features_are_those_of_their_declaration() -> None:
+    assert constants("features", "FEATURE") == {feature.name: int(feature) for feature in Feature}
 
 
 def test_kinds_of_counters_are_those_of_the_schema() -> None:
