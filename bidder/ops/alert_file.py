@@ -1,4 +1,7 @@
-"""The alert rules as Prometheus reads them (2.42 or later): `python -m bidder.ops.alert_file > deploy/prometheus/alerts.yml`."""
+"""The alert rules as Prometheus reads them (2.42 or later).
+
+`python -m bidder.ops.alert_file > deploy/prometheus/alerts.yml`
+"""
 
 import json
 import sys

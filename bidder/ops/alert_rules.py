@@ -68,20 +68,16 @@ class Rule:
         return f"{self.term.promql()} / {per} {bound}{enough}"
 
 
-def _died(role: str) -> tuple[tuple[str, str], ...]:
-    return (("role", role),)
-
-
 RULES = (
     Rule(
         "WorkerCrashLoop", "page", "workers die again and again",
         "read the `fatal` lines of log/supervisor.log; abort a canary, or go back to the build of before",
-        Term("outbid_deaths_total", over_s=60, where=_died("worker")), above=2.5,
+        Term("outbid_worker_deaths_total", over_s=60), above=2.5,
     ),
     Rule(
         "RoleCrashLoop", "page", "a role dies again and again",
         "read the last lines of log/<role>.log: the role stands in `outbid status`",
-        Term("outbid_deaths_total", fold="max", over_s=300), above=2.5,
+        Term("outbid_role_deaths_total", fold="max", over_s=300), above=2.5,
     ),
     Rule(
         "RoleMissing", "page", "a role that should run does not",
@@ -111,7 +107,8 @@ RULES = (
     Rule(
         "NoBids", "page", "requests come, and none gets a bid",
         "look at the reasons in `outbid status`: a switch, leases, the book, the clock",
-        Term("outbid_bids_total", over_s=60), below=0.001, for_s=60, per=Term("outbid_requests_total", over_s=60), least=60,
+        Term("outbid_bids_total", over_s=60), below=0.001, for_s=60,
+        per=Term("outbid_requests_total", over_s=60), least=60,
     ),
     Rule(
         "OverloadShed", "page", "more than 5 % of the requests are refused unread",

@@ -1,7 +1,7 @@
 """Vitals: how a process is, measured on its own loop, for whoever looks, without asking it.
 
-Vitals(state, role, facts) -> each second one JSON object in `<state>/run/<role>.<pid>.vitals`, a page of memory that
-its process maps, so that nothing is written on the loop. `read_all(state)` has those of every living process.
+with Vitals(state, role, facts): -> each second one JSON object in `<state>/run/<role>.<pid>.vitals`, a page of memory
+that its process maps, so that nothing is written on the loop. `read_all(state)` has those of every living process.
 The file is locked for as long as its process lives, as presence is; a loop that hangs shows as an `at` that is old.
 Costs a worker 0.05 % of a core.
 """
@@ -18,7 +18,7 @@ import resource
 import struct
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -75,7 +75,10 @@ def _file_limit() -> int:
 
 
 class Vitals:
-    """Of this process. `facts()`: what its role adds, a few numbers by name; `seat`: which of its role it is."""
+    """Of this process, for as long as the block runs, on the loop that runs then.
+
+    `facts()`: what its role adds, a few numbers by name. `seat`: which of its role and arm it is.
+    """
 
     def __init__(
         self, state: Path, role: str, facts: Callable[[], Facts] = dict, *, seat: int = 0, arm: int = 0
@@ -90,6 +93,8 @@ class Vitals:
         self._pauses = Pauses()
         self._page: mmap.mmap | None = None
         self._descriptor = -1
+        self._task: asyncio.Task[None] | None = None
+        self._log = logs.get(role)
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,9 +105,12 @@ class Vitals:
         self._page = mmap.mmap(self._descriptor, PAGE)
         gc.callbacks.append(self._pauses)
         self.publish()
+        self._task = asyncio.get_running_loop().create_task(self._run())
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
         gc.callbacks.remove(self._pauses)
         self._path.unlink(missing_ok=True)
         if self._page is not None:
@@ -110,8 +118,7 @@ class Vitals:
             self._page = None
         os.close(self._descriptor)
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + EVERY_S
         while True:
@@ -121,7 +128,10 @@ class Vitals:
             self._lags.append(max(0.0, now - expected))
             if now >= due:
                 due = now + EVERY_S
-                self.publish()
+                try:
+                    self.publish()
+                except Exception as error:  # of a fact: the process goes on, and its vitals grow old
+                    self._log.exception("no vitals", exc=error)
 
     def now(self) -> Facts:
         """What the page will say."""
@@ -147,19 +157,6 @@ class Vitals:
         text = json.dumps(self.now(), separators=(",", ":")).encode()
         if self._page is not None and HEAD.size + len(text) <= PAGE:
             self._page[: HEAD.size + len(text)] = HEAD.pack(len(text), zlib.crc32(text)) + text
-
-
-@contextlib.asynccontextmanager
-async def shown(vitals: Vitals) -> AsyncIterator[Vitals]:
-    """The vitals of this process are published while the block runs."""
-    with vitals:
-        task = asyncio.create_task(vitals.run())
-        try:
-            yield vitals
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
 
 def _parse(page: bytes) -> Facts | None:

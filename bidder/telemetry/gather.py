@@ -7,18 +7,20 @@ gather(Sight, status of the supervisor) -> families: with those of `Totals` they
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bidder.ops import presence, vitals
-from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family
+from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind
 
 CANARY_STATES = ("checking", "starting", "running", "rolled-back", "inconclusive", "promoted")
 BY_PROCESS = ("role", "seat", "arm")
 
-# name, kind, text; value of one process's vitals
-PROCESS = (
+Said = dict[str, Any]  # the vitals of one process
+
+PROCESS: tuple[tuple[str, Kind, str, Callable[[Said], float]], ...] = (
     ("start_time_seconds", GAUGE, "When the process began, unix seconds.", lambda v: v["started"]),
     ("cpu_seconds_total", COUNTER, "Time on a processor.", lambda v: v["cpu_s"]),
     ("resident_bytes", GAUGE, "Memory in use.", lambda v: v["rss_bytes"]),
@@ -93,6 +95,7 @@ def _processes(sight: Sight) -> list[AnyFamily]:
     age = Family("outbid_process_vitals_age_seconds", GAUGE, "Since its loop last said how it is.", BY_PROCESS)
     waiting = Family("outbid_log_waiting", GAUGE, "Log records that wait for their disk.", BY_PROCESS)
     connections = Family("outbid_connections", GAUGE, "Open connections.", BY_PROCESS)
+    refused = Family("outbid_refused_total", COUNTER, "Requests that were not read to their end.", BY_PROCESS)
     unread = Family("outbid_connections_unread", GAUGE, "Of these, not read for a while: overload.", BY_PROCESS)
     logged = {name: Family(f"outbid_log_{name}_total", COUNTER, f"Log records {name}.", BY_PROCESS) for name in LOG}
     for said in seats:
@@ -104,23 +107,24 @@ def _processes(sight: Sight) -> list[AnyFamily]:
             connections.set(said["facts"]["connections"], *_where(said))
         if "unread" in said["facts"]:
             unread.set(said["facts"]["unread"], *_where(said))
-    return [*families, age, waiting, *logged.values(), connections, unread]
+            refused.set(said["facts"]["refused"], *_where(said))
+    return [*families, age, waiting, *logged.values(), connections, unread, refused]
 
 
 def _roles(sight: Sight, status: dict[str, Any]) -> list[AnyFamily]:
     build = Family("outbid_build_info", GAUGE, "Processes of each build.", ("role", "build"))
     for (role, name), n in sight.builds.items():
         build.set(n, role, name)
-    deaths = Family("outbid_deaths_total", COUNTER, "Deaths of processes that were wanted.", ("role",))
+    deaths = Family("outbid_role_deaths_total", COUNTER, "Deaths of roles that were wanted.", ("role",))
+    workers = Family("outbid_worker_deaths_total", COUNTER, "Deaths of workers that were wanted.")
+    workers.set(status["worker_deaths"])
     missing = Family("outbid_roles_missing", GAUGE, "Roles that should run here and do not.")
-    for role, n in status["deaths"].items():
-        deaths.set(n, role)
     for said in sight.vitals:
         if said["role"] == "up":
             for role, n in said["facts"]["deaths"].items():
                 deaths.set(n, role)
             missing.set(len(said["facts"]["missing"]))
-    return [build, deaths, missing]
+    return [build, workers, deaths, missing]
 
 
 def _bidder(status: dict[str, Any]) -> list[AnyFamily]:
