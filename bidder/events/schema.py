@@ -83,7 +83,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     inventory: int
     minute: int  # UTC minutes since 1970, of the request
     n: int
-    amount: int  # nano-USD: sum of the prices of BID or NOTICE
+    amount: int  # nano-USD: sum of the prices of BID or NOTICE; of LATENCY: nanoseconds
 
 
 class Deltas(msgspec.Struct, array_like=True, frozen=True):

@@ -153,7 +153,7 @@ RULES = (
     ),
     Rule(
         "AnswersInvalid", "page", "bids break rules of exchanges",
-        "`outbid lint` on the answers that log/supervisor.log names; switch the campaign off",
+        "`a bid breaks a rule` in log/supervisor.log names rule and exchange; switch that off, abort a canary",
         Term("outbid_linted_total", over_s=300, where=(("result", "invalid"),)), above=0,
     ),
     Rule(

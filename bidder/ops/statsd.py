@@ -26,7 +26,7 @@ class Statsd:
         self.dropped = 0  # datagrams
         self._host, self._port = address(sink)
         self._tags = tags
-        self._target: tuple[socket.AddressFamily, object] | None = None
+        self.target: tuple[socket.AddressFamily, object] | None = None  # where datagrams go; None: not found yet
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._before: dict[tuple[str, Labels], float] = {}
 
@@ -36,7 +36,7 @@ class Statsd:
         while True:
             with contextlib.suppress(OSError):  # the one that was found before is kept
                 found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
-                self._target = found[0][0], found[0][4]
+                self.target = found[0][0], found[0][4]
             await asyncio.sleep(RESOLVE_S)
 
     def family(self) -> Family:
@@ -95,10 +95,10 @@ class Statsd:
         return f"{'.'.join(('outbid', name, *labels))}:{value}|{kind}".encode()
 
     def _put(self, datagram: bytes) -> None:
-        if self._target is None:
+        if self.target is None:
             self.dropped += 1
             return
-        family, target = self._target
+        family, target = self.target
         try:
             self._socket(family).sendto(datagram, target)  # type: ignore[call-overload]
         except OSError:  # full, unreachable, forbidden: nobody waits for a metric
