@@ -9,7 +9,8 @@ from bidder.events.totals import Totals
 from bidder.ops.metrics import COUNTER, AnyFamily, Family
 from bidder.telemetry.gather import Sight, gather
 
-EXCHANGES = {1: ("openx", "billing"), 2: ("xandr", "win")}
+EXCHANGES = {1: "openx", 2: "xandr"}
+SWITCHES = {"everything": False, "advertisers": [], "campaigns": [], "features": [], "flips": [], "refused": None}
 
 
 def vitals(role: str, at: float, **changes: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def status() -> dict[str, Any]:
         "workers": [{"arm": 0, "ready": True, "book_revision": 7, "connections": 12, "unread_connections": 0}],
         "book_revision": 7, "book_age_s": 0.3, "leases": 240, "leases_age_s": 0.2, "worker_deaths": 0,
         "outbox": {"windows": 9, "overflowed": 0, "busy": 0, "unheard": 0}, "tracker_healthy": True, "held": None,
-        "users": {"confirmed": 3}, "overrides": [], "switches": {"everything": False, "exchanges": [], "campaigns": []},
+        "users": {"confirmed": 3}, "overrides": [], "switches": SWITCHES | {"exchanges": []},
     }  # fmt: skip
 
 

@@ -57,22 +57,19 @@ def _host(status: dict[str, Any]) -> Iterator[str]:
         for override in row.get("overrides") or []:
             state = f"refused: {override['error']}" if override["error"] else "in force"
             yield f"override   {override['file']} ({override['campaign']}): {state}"
-        off = _switched_off(row.get("switches") or {})
-        if off:
-            yield f"off        {', '.join(off)}"
+        yield from _switched_off(row.get("switches") or {})
     if status["metrics"]:
         yield f"metrics    {status['metrics']}"
 
 
-def _switched_off(switches: dict[str, Any]) -> list[str]:
-    off = ["everything"] if switches.get("everything") else []
-    for kind in sorted(switches):
-        if isinstance(switches[kind], list):
-            off += [f"{SINGULAR.get(kind, kind)} {what}" for what in switches[kind]]
-    return off
-
-
-SINGULAR = {"exchanges": "exchange", "campaigns": "campaign key", "advertisers": "advertiser", "features": "feature"}
+def _switched_off(switches: dict[str, Any]) -> Iterator[str]:
+    for flip in switches.get("flips", []):
+        if flip["off"]:
+            what = "everything" if flip["kind"] == "all" else f"{flip['kind']} {flip['name']}"
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(flip["at_ms"] / 1_000))
+            yield f"off        {what}, since {since} UTC by {flip['who']}"
+    if switches.get("refused"):
+        yield f"switches   refused: {switches['refused']}"
 
 
 def _rates(live: dict[str, Any]) -> str:

@@ -15,8 +15,7 @@ ARMS = ("stable", "canary", "baseline")  # all others are of experiments
 LATENCY_TOP = 21  # two seconds; longer ones are in +Inf
 BOUNDS_S = tuple(2.0**bucket / 1e6 for bucket in range(LATENCY_TOP + 1))
 NANO = 1e-9
-OTHER_EXCHANGE = ("other", NoticeKind.BILL)
-BOOKS = {"billing": NoticeKind.BILL, "win": NoticeKind.WIN, "impression": NoticeKind.IMPRESSION}  # Dialect.spend_on
+OTHER = "other"  # an exchange that the settings no longer have
 
 
 def arm_name(arm: int) -> str:
@@ -33,10 +32,10 @@ def _name(kind: type[IntEnum], number: int) -> str:
 
 
 class Totals:
-    """`exchanges`: by key, the name and which notices book (`Dialect.spend_on`)."""
+    """`exchanges`: names by key."""
 
-    def __init__(self, exchanges: Mapping[int, tuple[str, str]]) -> None:
-        self._exchanges = {key: (name, BOOKS[spend_on]) for key, (name, spend_on) in exchanges.items()}
+    def __init__(self, exchanges: Mapping[int, str]) -> None:
+        self._exchanges = exchanges
         self.windows = Family("outbid_windows_total", COUNTER, "Windows of counters that were closed.")
         self.requests = Family("outbid_requests_total", COUNTER, "Bid requests answered.", ("exchange", "arm"))
         self.bids = Family("outbid_bids_total", COUNTER, "Bids sent, one an impression.", ("exchange", "arm"))
@@ -79,9 +78,8 @@ class Totals:
         ]  # fmt: skip
 
     def _count(self, row: Row) -> None:
-        name, books = self._exchanges.get(row.exchange, OTHER_EXCHANGE)
         arm = arm_name(row.arm)
-        where = (name, arm)
+        where = (self._exchanges.get(row.exchange, OTHER), arm)
         match row.kind:
             case Kind.REQUEST:
                 self.requests.add(row.n, *where)
@@ -101,7 +99,6 @@ class Totals:
                 self.lint.add(row.n, arm, _name(LintResult, row.reason))
             case Kind.NOTICE:
                 self.notices.add(row.n, *where, _name(NoticeKind, row.reason))
-                if row.reason == books:
-                    self.spend.add(row.amount * NANO, *where)
+                self.spend.add(row.amount * NANO, *where)
             case Kind.SHADOW:
                 self.shadows.add(row.n, _name(Shadow, row.reason))

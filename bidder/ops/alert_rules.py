@@ -173,6 +173,11 @@ RULES = (
         Term("outbid_switched_off"), above=0, for_s=3600,
     ),
     Rule(
+        "SwitchesRefused", "page", "switches.json was edited, and cannot be used",
+        "`outbid status` says why; mend it, the switches of before stay in force until then",
+        Term("outbid_switches_refused"), above=0, for_s=5,
+    ),
+    Rule(
         "OverrideRefused", "ticket", "a file in override/ cannot be used",
         "`outbid status` says why; mend or remove it",
         Term("outbid_overrides", where=(("state", "refused"),)), above=0, for_s=10,

@@ -16,6 +16,7 @@ from bidder.ops import presence, vitals
 from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind
 
 CANARY_STATES = ("checking", "starting", "running", "rolled-back", "inconclusive", "promoted")
+SWITCHED = ("everything", "exchanges", "advertisers", "campaigns", "features")
 BY_PROCESS = ("role", "seat", "arm")
 
 Said = dict[str, Any]  # the vitals of one process
@@ -145,9 +146,9 @@ def _bidder(status: dict[str, Any]) -> list[AnyFamily]:
     for override in status["overrides"]:
         overrides.add(1, "refused" if override["error"] else "in-force")
     off = Family("outbid_switched_off", GAUGE, "What operators have switched off.", ("what",))
-    for what, switched in status["switches"].items():
-        if isinstance(switched, bool | list):
-            off.set(int(switched) if isinstance(switched, bool) else len(switched), what)
+    for what in SWITCHED:
+        switched = status["switches"][what]
+        off.set(len(switched) if isinstance(switched, list) else int(switched), what)
     users = Family("outbid_users_total", COUNTER, "What became of users and caps: docs/users.md.", ("event",))
     for event, n in status["users"].items():
         users.set(n, event)
@@ -157,6 +158,7 @@ def _bidder(status: dict[str, Any]) -> list[AnyFamily]:
         overrides,
         off,
         users,
+        gauge("outbid_switches_refused", "1 while switches.json cannot be used.", bool(status["switches"]["refused"])),
         gauge("outbid_book_revision", "The newest book of this host.", status["book_revision"]),
         gauge("outbid_book_served_revision", "The oldest book that a worker serves.", min(served, default=0)),
         gauge("outbid_book_age_seconds", "Since this book was last known to be the newest.", status["book_age_s"]),

@@ -25,6 +25,7 @@ from bidder.ops.alert_rules import RUNBOOK, Rule
 from bidder.ops.alerts import Watch
 from bidder.ops.metrics import CONTENT_TYPE, COUNTER, AnyFamily, Family, render
 from bidder.ops.statsd import Statsd
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings, address
 from bidder.telemetry.gather import gather, look
 
@@ -55,7 +56,7 @@ class Telemetry:
         self._status = status
         self._log = logs.get("supervisor")
         self._names = {row.key: name for name, row in settings.exchanges.items()}
-        self._totals = Totals({row.key: (name, row.spend_on) for name, row in settings.exchanges.items()})
+        self._totals = Totals(self._names)
         self._live = Live()
         self._spent: deque[float] = deque(maxlen=RECENT + 1)  # USD in all, as of the last windows
         self._watch = Watch(self._changed)
@@ -94,12 +95,13 @@ class Telemetry:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._every_second())
-            if self._listen:
-                tasks.create_task(self._serve())
-            if self._statsd is not None:
-                tasks.create_task(self._statsd.run())
+        with Vitals(self._state, "supervisor"):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._every_second())
+                if self._listen:
+                    tasks.create_task(self._serve())
+                if self._statsd is not None:
+                    tasks.create_task(self._statsd.run())
 
     async def _every_second(self) -> None:
         while True:

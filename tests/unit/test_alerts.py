@@ -112,6 +112,10 @@ def switched_off(host: Watched, second: int) -> None:
     host.said["switches"]["exchanges"] = ["openx"]
 
 
+def refused(host: Watched, second: int) -> None:
+    host.said["switches"]["refused"] = "no JSON"
+
+
 def rolled_back(host: Watched, second: int) -> None:
     host.canary = {"state": "rolled-back"}
 
@@ -137,6 +141,7 @@ TROUBLES: dict[str, Trouble] = {
     "FallbackShare": fallback_share,
     "CanaryRolledBack": rolled_back,
     "SwitchLeftOff": switched_off,
+    "SwitchesRefused": refused,
     "OverrideRefused": says(overrides=[{"file": "x.json", "campaign": "c", "error": "no price"}]),
     "ClockJumped": clock_jumped,
     "FilesRunOut": process("tracker", fds=950),

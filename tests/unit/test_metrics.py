@@ -33,7 +33,7 @@ def busy_host() -> Watched:
     host.count(Kind.LATENCY, 90, reason=6, amount=90 * 40_000)
     host.count(Kind.LATENCY, 10, reason=30, amount=10 * 3_000_000_000)
     host.count(Kind.NOTICE, 5, reason=NoticeKind.BILL, amount=5 * 1_000_000)
-    host.count(Kind.NOTICE, 5, reason=NoticeKind.WIN, amount=5 * 1_000_000, exchange=2)
+    host.count(Kind.NOTICE, 5, reason=NoticeKind.BILL, amount=0, exchange=2)
     host.count(Kind.LINT, 2, reason=LintResult.VALID)
     host.count(Kind.REQUEST, 8, arm=1)
     host.count(Kind.REQUEST, 4, arm=200)
@@ -62,7 +62,8 @@ def test_windows_become_counters_by_exchange_arm_and_reason() -> None:
     assert found["outbid_bids_total", (("arm", "canary"), ("exchange", "openx"))] == 0  # none is a number, too
     assert found["outbid_requests_total", (("arm", "experiment"), ("exchange", "openx"))] == 4
     assert found["outbid_spend_usd_total", stable] == pytest.approx(0.005)
-    assert found["outbid_spend_usd_total", (("arm", "stable"), ("exchange", "xandr"))] == pytest.approx(0.005)
+    assert found["outbid_spend_usd_total", (("arm", "stable"), ("exchange", "xandr"))] == 0
+    assert found["outbid_notices_total", (*stable, ("kind", "bill"))] == 5
     assert found["outbid_linted_total", (("arm", "stable"), ("result", "valid"))] == 2
 
 

@@ -55,7 +55,12 @@ def test_a_healthy_host_is_its_figures_and_its_processes() -> None:
 
 def test_what_is_wrong_stands_on_top_with_what_to_do() -> None:
     alert = {"name": "BidsHeld", "severity": "page", "says": "no bids", "do": "look", "for_s": 130, "runbook": "r#b"}
-    switches = {"everything": True, "exchanges": ["openx"], "campaigns": [4]}
+    flips = [
+        {"kind": "all", "name": "", "off": True, "at_ms": 9_000_000, "who": "ann"},
+        {"kind": "exchange", "name": "openx", "off": True, "at_ms": 9_000_000, "who": "bob"},
+        {"kind": "feature", "name": "video", "off": False, "at_ms": 9_000_000, "who": "bob"},
+    ]
+    switches = {"everything": True, "flips": flips, "refused": None}
     overrides = [{"file": "x.json", "campaign": "c", "error": "no price"}]
     rows = [row("supervisor", switches=switches, overrides=overrides, held="disk full"), row("tracker", healthy=False)]
     lines = page(status(processes=rows, alerts=[alert], canary={"state": "running", "slice": 100}), NOW)
@@ -65,7 +70,11 @@ def test_what_is_wrong_stands_on_top_with_what_to_do() -> None:
         "!! no bids: notices could not be acknowledged: disk full",
         "!! tracker 7 cannot do its job",
     ]
-    assert "off        everything, campaign key 4, exchange openx" in lines
+    off = [line for line in lines if line.startswith("off")]
+    assert off == [
+        "off        everything, since 1970-01-01 02:30:00 UTC by ann",
+        "off        exchange openx, since 1970-01-01 02:30:00 UTC by bob",
+    ]
     assert "override   x.json (c): refused: no price" in lines
     assert "canary     state running, slice 100" in lines
 
