@@ -30,6 +30,7 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail, actor
 from bidder.ops.seat import Process, Seat
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
@@ -121,12 +122,13 @@ class Host:
         doors = {
             "bidder.listen": settings.bidder.listen,
             "bidder.bus_listen": settings.bidder.bus_listen,
+            "bidder.metrics_listen": settings.bidder.metrics_listen,
             "tracker.listen": settings.tracker.listen,
             "controller.listen": settings.controller.listen,
             "controller.announce_listen": settings.controller.announce_listen,
             "monitor.listen": settings.monitor.listen,
         }
-        for setting, door in doors.items():
+        for setting, door in ((setting, door) for setting, door in doors.items() if door):
             host, port = address(door)
             while ":" not in host and not is_free(port, host):
                 if time.monotonic() >= deadline or not presence.present(self._state):
@@ -313,14 +315,16 @@ class Host:
             {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
         )
         self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
+        vitals = Vitals(self._state, "up", self._facts)
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(self._watch())
         ready = asyncio.create_task(self.wait_ready())
         try:
-            await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                announce(ready.result())
-                await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
+            with vitals:
+                await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
+                if ready.done():
+                    announce(ready.result())
+                    await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
             if watching.done():  # it has no end of its own
                 watching.result()
         finally:
@@ -335,6 +339,13 @@ class Host:
     def _order(self) -> list[Seat]:
         """Started first, stopped last."""
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
+
+    def _facts(self) -> dict[str, Any]:
+        """For its vitals: how often each role died, and which should run and do not."""
+        services = [role for role, service in self._services.items() if role not in self._unwanted]
+        missing = [role for role, seat in self._seats.items() if seat.wanted and seat.pid is None]
+        missing += [role for role in services if self._services[role].pid is None]
+        return {"deaths": {role: seat.deaths for role, seat in self._seats.items()}, "missing": missing}
 
     async def _watch(self) -> None:
         while True:

@@ -42,6 +42,7 @@ from bidder.ops.switchboard import Switchboard
 from bidder.ops.switches import SwitchError
 from bidder.restart import Restart
 from bidder.settings import Settings, address
+from bidder.telemetry.process import Telemetry
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
@@ -145,6 +146,7 @@ class Supervisor:
         )  # fmt: skip
         self._tracker_healthy = True
         self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
+        self._telemetry = Telemetry(state, settings, self._facts)
         self._serve(self._book.generation)
 
     def _serve(self, generation: int) -> None:
@@ -163,6 +165,7 @@ class Supervisor:
         counting = [*self._workers.rows, TRACKER_ROW]
         deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
+        self._telemetry.window(deltas)
         return self._outbox.busy == busy
 
     async def _flush(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +237,9 @@ class Supervisor:
         }
 
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._facts() | self._telemetry.facts()
+
+    def _facts(self) -> dict[str, Any]:
         posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
             "pid": os.getpid(),
@@ -251,7 +257,17 @@ class Supervisor:
                 if row is not None
             ],
             "book_revision": revision_of(self._book.generation),
+            "book_age_s": self._book.age_s,
             "leases_revision": self._keeper.revision,
+            "leases": self._keeper.count,
+            "leases_age_s": self._leases.age_s,
+            "worker_deaths": self._workers.deaths(),
+            "outbox": {
+                "windows": self._outbox.windows,
+                "overflowed": self._outbox.overflowed,
+                "busy": self._outbox.busy,
+                "unheard": self._publisher.unheard,
+            },
             "tracker_healthy": self._tracker_healthy,
             "held": self._held,
             "users": self._frequency.statistics | dict(self._users.counts),
@@ -363,6 +379,7 @@ class Supervisor:
             self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
+            self._telemetry.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
         either: set[asyncio.Future[Any]] = {jobs, stopping}
