@@ -11,6 +11,7 @@ import dataclasses
 import fcntl
 import os
 import signal
+import socket
 import sys
 import time
 import urllib.error
@@ -29,6 +30,7 @@ from bidder.embedded.postgres import Postgres
 from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail, actor
+from bidder.ops.listening import StartError, listening
 from bidder.ops.seat import Process, Seat
 from bidder.settings import Settings, address
 
@@ -90,6 +92,7 @@ class Host:
             self._build = (builds.current(state) or builds.running()).verified()
         except BuildError as error:
             raise HostError(str(error)) from None
+        self._tracker_socket: socket.socket | None = None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -137,21 +140,38 @@ class Host:
                 time.sleep(WATCH_S)
 
     def start_roles(self) -> None:
-        """One seat a role; they come up by themselves and in any order."""
+        """One seat a role; they come up by themselves and in any order. HostError: the tracker's port is taken."""
+        try:
+            self._hold_tracker()
+        except StartError as error:
+            raise HostError(str(error)) from None
         for role in END_S:
             self._seats[role] = Seat(role, partial(self._start, role), self._log)
         self._look_after()
 
     def _start(self, role: str) -> Process:
         build = self._current_build()
+        held = [self._tracker_socket.fileno()] if role == "tracker" and self._tracker_socket is not None else []
+        given = [word for descriptor in held for word in ("--fd", str(descriptor))]
         return spawn(
-            build.command(COMMANDS.get(role, role), "--state", str(self._state)),
+            build.command(COMMANDS.get(role, role), "--state", str(self._state), *given),
             cwd=Path.cwd(),
             log=self._log_of(role),
             environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
+            pass_fds=held,
         )
+
+    def _hold_tracker(self) -> None:
+        """Listen for the tracker: who comes while it is renewed, or comes back, waits instead of being refused."""
+        if self._tracker_socket is None:
+            self._tracker_socket = listening(self._settings.tracker.listen, "tracker")
+
+    def _let_tracker_go(self) -> None:
+        if self._tracker_socket is not None:
+            self._tracker_socket.close()
+            self._tracker_socket = None
 
     def _current_build(self) -> Build:
         """That roles are started from; the one of before where it cannot be read any more."""
@@ -254,6 +274,8 @@ class Host:
         if role == "worker":
             await loop.run_in_executor(None, self._ask_supervisor, {"do": "stop_workers"})
         elif role in self._seats:
+            if role == "tracker":
+                self._let_tracker_go()
             await self._end([self._seats[role]])
         else:
             self._unwanted.add(role)
@@ -268,6 +290,11 @@ class Host:
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
+            if role == "tracker":
+                try:
+                    self._hold_tracker()
+                except StartError as error:
+                    raise control.ControlError(str(error)) from None
             self._seats[role].want_again()
         elif role in self._unwanted:
             self._unwanted.discard(role)
@@ -275,6 +302,20 @@ class Host:
             await asyncio.get_running_loop().run_in_executor(None, self._services[role].wait_ready)
         self._look_after()
         return {"started": role, "ready": await self._until_ready(role)}
+
+    async def _restart_role(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One process ends, and begins anew from the current build. A tracker's socket listens on meanwhile."""
+        role = self._role(request)
+        if role not in self._seats or role == "supervisor":
+            renewable = ", ".join(sorted(set(self._seats) - {"supervisor"}))
+            raise control.ControlError(f"{role} is not renewed like this; {renewable} are")
+        if not self._seats[role].wanted:
+            raise control.ControlError(f"{role} is stopped; start it: outbid start {role}")
+        await self._end([self._seats[role]])
+        self._seats[role].want_again()
+        self._look_after()
+        self._audit.record(request.get("actor", "unknown"), "restart", role, build=self._build.name)
+        return {"restarted": role, "build": self._build.name, "ready": await self._until_ready(role)}
 
     async def _until_ready(self, role: str) -> bool:
         """Can it do its job? Not waited for where what it needs has been stopped."""
@@ -310,7 +351,12 @@ class Host:
             loop.add_signal_handler(number, stop.set)
         server = await control.serve(
             self._state / "run" / "up.sock",
-            {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
+            {
+                "stop": self._stop_role,
+                "start": self._start_role,
+                "restart": self._restart_role,
+                "pids": lambda request: self.pids(),
+            },
         )
         self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
         stopping = asyncio.create_task(stop.wait())
@@ -329,6 +375,7 @@ class Host:
             await asyncio.gather(stopping, watching, ready, return_exceptions=True)
             self._progress("stopping")
             self._audit.record(actor(), "down", "host")
+            self._let_tracker_go()
             await self._end(list(reversed(self._order())))
             await server.close()
 

@@ -21,6 +21,7 @@ from bidder.builds import Build, BuildError
 from bidder.ops import control
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
+from bidder.ops.notify import reloading
 from bidder.workers import STABLE, NoRowError, Post, WorkerPool
 
 READY_S = 20.0  # for a new worker, from its start
@@ -81,6 +82,7 @@ class Restart:
         self._record = Record(self._record.number + 1, build.name, actor, done=False)
         self._tell(f"to build {build.name}, digest {build.digest}")
         self._audit.record(actor, "restart", build.name, digest=build.digest, number=self._record.number)
+        reloading()
         self._task = asyncio.ensure_future(self._run(build))
         return self._record
 

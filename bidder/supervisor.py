@@ -37,39 +37,20 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
 from bidder.ops.audit_sender import AuditSender
+from bidder.ops.listening import StartError, listening
 from bidder.ops.switches import SwitchError, SwitchFile
 from bidder.restart import Restart
-from bidder.settings import Settings, address
+from bidder.service import Service
+from bidder.settings import Settings
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
 from bidder.workers import STABLE, NoRowError, WorkerPool
 
-BACKLOG = 4096
 WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384  # at first; the file grows with the book
 HEALTH_S = 1.0
-
-
-class StartError(Exception):
-    """A process cannot start; the message says why, in one line."""
-
-
-def listening_socket(text: str, what: str) -> socket.socket:
-    """Bound, listening, inheritable on demand; StartError names the address that is taken."""
-    host, port = address(text)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"{what}: cannot listen on {text}: {error.strerror}") from None
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
 
 
 class Supervisor:
@@ -98,7 +79,7 @@ class Supervisor:
         except ValueError as error:
             raise StartError(str(error)) from None
         if handover is None:
-            self._socket = listening_socket(settings.bidder.listen, "bidder")
+            self._socket = listening(settings.bidder.listen, "bidder")
         else:  # the descriptor itself stays as it is until we have begun: it may have to go back
             self._socket = socket.socket(fileno=os.dup(handover.listening))
         self._board = Board(state / "shm" / "board", anew=True)
@@ -133,6 +114,7 @@ class Supervisor:
             self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
         else:
             self._workers.adopt(handover.posts, handover.deaths)
+        self._service = Service(self._workers, lambda: self._restart.is_under_way)
         self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
@@ -314,6 +296,7 @@ class Supervisor:
             raise
         finally:
             if self._successor is None:
+                self._service.stopping()
                 await self._restart.close()
                 await self._workers.stop()
                 self._close_window()
@@ -363,6 +346,7 @@ class Supervisor:
             self._publisher.run(),
             self._users.run(),
             self._audit_sender.run(),
+            self._service.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
         either: set[asyncio.Future[Any]] = {jobs, stopping}

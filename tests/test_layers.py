@@ -57,8 +57,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.readiness": PARTS,
     "bidder.restart": PARTS,
     "bidder.handover": GROUND,
+    "bidder.service": {"bidder.ops", "bidder.workers"},
     "bidder.worker": PARTS | {"bidder.canary"},
-    "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover"},
+    "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover", "bidder.service"},
     "bidder.host": GROUND | {"bidder.ops", "bidder.embedded"},
     # It stands for an exchange: it meets the bidder on the wire and shares words with it, not rooms.
     "bidder.simulator": GROUND | {"bidder.ops", "bidder.money", "bidder.openrtb", "bidder.embedded"},

@@ -17,10 +17,11 @@ def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from bidder import supervisor
     from bidder.ops.control import ControlError
+    from bidder.ops.listening import StartError
 
     state = make_state(args.state)
     try:
         supervisor.run(state, role_settings(state, args.settings), host_id(state), args.settings, args.handover)
-    except (supervisor.StartError, ControlError) as error:
+    except (StartError, ControlError) as error:
         raise CliError(str(error)) from None
     return 0

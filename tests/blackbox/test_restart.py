@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +126,23 @@ def test_a_build_whose_supervisor_does_not_start_is_given_up_and_its_workers_go_
     assert code == 1
     assert "its supervisor does not start: ValueError: no purses today" in said
     assert sorted(bidders(host).values()) == sorted(before.values())
+
+
+def test_a_tracker_is_renewed_without_a_notice_that_is_refused(host: Host) -> None:
+    (before,) = host.pids("tracker")
+
+    async def live() -> Counter[int]:
+        got: Counter[int] = Counter()
+        renewing = asyncio.ensure_future(asyncio.to_thread(host.verb, "restart", "tracker"))
+        while not renewing.done():
+            got[(await asyncio.to_thread(host.get, "tracker", "/healthz"))[0]] += 1  # a connection each; 0: none
+        await renewing
+        return got
+
+    got = asyncio.run(live())
+    assert set(got) == {200}, got
+    (after,) = host.pids("tracker")
+    assert after != before
 
 
 def test_a_supervisor_that_is_killed_in_the_middle_of_a_restart_comes_back_whole(host: Host) -> None:
