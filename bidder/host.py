@@ -32,6 +32,7 @@ from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail, actor
 from bidder.ops.listening import StartError, listening
 from bidder.ops.seat import Process, Seat
+from bidder.reload import changed, refuse_fixed
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
@@ -68,7 +69,8 @@ def only_one(state: Path) -> Iterator[None]:
 class Host:
     """The children of `outbid up`.
 
-    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles.
+    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles;
+    `read()`: the settings as they are written now.
     """
 
     def __init__(
@@ -78,7 +80,10 @@ class Host:
         prepare: Callable[[str], object],
         save: Callable[[Settings, str], None],
         progress: Callable[[str], None],
+        read: Callable[[], Settings] | None = None,
     ) -> None:
+        self._read = read
+        self._analyst_dsn = ""
         self._state = state
         self._settings = settings
         self._prepare = prepare
@@ -93,6 +98,7 @@ class Host:
         except BuildError as error:
             raise HostError(str(error)) from None
         self._tracker_socket: socket.socket | None = None
+        self._settling: asyncio.Future[None] | None = None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -115,7 +121,7 @@ class Host:
             settings = dataclasses.replace(settings, memcached=dataclasses.replace(settings.memcached, servers=servers))
         self._progress("bringing tables up to date")
         self._prepare(settings.postgres.dsn)
-        self._settings = settings
+        self._settings, self._analyst_dsn = settings, analyst_dsn
         self._save(settings, analyst_dsn)
 
     def _expect_free_ports(self) -> None:
@@ -303,6 +309,40 @@ class Host:
         self._look_after()
         return {"started": role, "ready": await self._until_ready(role)}
 
+    async def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The settings as they are written now, for every process that begins from here on; the supervisor first."""
+        before = self._settings
+        try:
+            settings = before if self._read is None else self._read()
+            if "postgres" in self._services:
+                settings = dataclasses.replace(settings, postgres=before.postgres)
+            if "memcached" in self._services:
+                settings = dataclasses.replace(settings, memcached=before.memcached)
+            refuse_fixed(changed(before, settings))
+        except ValueError as error:
+            raise control.ControlError(str(error)) from None
+        self._save(settings, self._analyst_dsn)
+        question = {"do": "reload", "actor": request.get("actor", "unknown")}
+        try:
+            said = await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, question)
+        except control.ControlError:
+            self._save(before, self._analyst_dsn)
+            raise
+        self._settings = settings
+        self._settling = asyncio.ensure_future(self._settle(before, said["number"]))
+        return said
+
+    async def _settle(self, before: Settings, number: int) -> None:
+        """Where the bidder gives the new settings up after all, the ones of before are the host's again."""
+        record: dict[str, Any] = {"number": number, "done": not number, "failure": ""}
+        while not record["done"] and record["number"] == number:
+            await asyncio.sleep(WATCH_S)
+            with contextlib.suppress(control.ControlError):  # it may be between two programs
+                record = await asyncio.to_thread(self._ask_supervisor, {"do": "restarting"})
+        if record["failure"]:
+            self._settings = before
+            self._save(before, self._analyst_dsn)
+
     async def _restart_role(self, request: dict[str, Any]) -> dict[str, Any]:
         """One process ends, and begins anew from the current build. A tracker's socket listens on meanwhile."""
         role = self._role(request)
@@ -355,6 +395,7 @@ class Host:
                 "stop": self._stop_role,
                 "start": self._start_role,
                 "restart": self._restart_role,
+                "reload": self._reload,
                 "pids": lambda request: self.pids(),
             },
         )

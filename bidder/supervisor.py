@@ -11,7 +11,8 @@ import os
 import signal
 import socket
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from bidder._fast.segments import SegmentTable
 from bidder.builds import Build, BuildError
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
-from bidder.events.bus import BusError, Publisher
+from bidder.events.bus import BusError, Publisher, Subscriber
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
-from bidder.handover import Handover, argv_of, become, give_back, hear_again, take
+from bidder.events.schema import SWITCHES_TOPIC
+from bidder.handover import Handover, argv_of, become, give_back, hear_again, hold_back, take
 from bidder.money import keyfile
 from bidder.money.leases import LeaseKeeper
 from bidder.money.shading import Shading
@@ -38,7 +40,9 @@ from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
 from bidder.ops.audit_sender import AuditSender
 from bidder.ops.listening import StartError, listening
-from bidder.ops.switches import SwitchError, SwitchFile
+from bidder.ops.switchboard import Switchboard
+from bidder.ops.switches import SwitchError
+from bidder.reload import changed, refuse_fixed
 from bidder.restart import Restart
 from bidder.service import Service
 from bidder.settings import Settings
@@ -63,9 +67,11 @@ class Supervisor:
         host: str,
         settings_file: Path | None = None,
         handover: Handover | None = None,
+        read: Callable[[], Settings] | None = None,
     ) -> None:
         """`settings_file`: that workers read theirs from; None: as verbs of this host do. `handover`: the sockets and
-        workers of the code that this process ran before."""
+        workers of the code that this process ran before. `read`: the settings as they are written now."""
+        self._read = read
         self._state = state
         self._settings_file = settings_file
         self._handover = handover
@@ -105,15 +111,18 @@ class Supervisor:
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
         self._audit = AuditTrail(state)
         self._audit_sender = AuditSender(self._audit, f"http://{settings.controller.listen}")
-        self._switch_file = SwitchFile(state)
-        self._switches = self._switch_file.read()
+        self._switchboard = Switchboard(
+            state, host, self._board, self._purses, self._exchanges, audit=self._audit,
+            book=lambda: snapshot.current(state), publish=partial(self._publisher.send, SWITCHES_TOPIC),
+        )  # fmt: skip
         create_keys(state / keyfile.FILE)
         self._workers = WorkerPool(state, self._board, self._socket.fileno(), settings_file)
+        count = settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1)
         if handover is None:
-            build = builds.current(state) or builds.running()
-            self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
+            self._workers.grow(STABLE, builds.current(state) or builds.running(), count)
         else:
             self._workers.adopt(handover.posts, handover.deaths)
+            self._workers.resize(STABLE, builds.running(), count)
         self._service = Service(self._workers, lambda: self._restart.is_under_way)
         self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
         self._book = BookKeeper(state, settings, self._serve)
@@ -127,7 +136,7 @@ class Supervisor:
 
     def _serve(self, generation: int) -> None:
         """Show workers the newest book; what is switched off stays off in it."""
-        self._apply_switches()
+        self._switchboard.apply()
         self._board.book_revision = generation
 
     def _served_revision(self) -> int:
@@ -164,11 +173,6 @@ class Supervisor:
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    def _apply_switches(self) -> None:
-        """Those of the operator, and everything off while no notice could be acknowledged."""
-        off = self._switches.everything or self._held is not None
-        replace(self._switches, everything=off).apply(self._board, self._purses, self._exchanges)
-
     def _hold(self, why: str | None) -> None:
         """No bids while there is a reason for it."""
         changed = (why is None) != (self._held is None)
@@ -176,7 +180,17 @@ class Supervisor:
         if changed:
             say = self._log.info if why is None else self._log.error
             say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
-            self._apply_switches()
+            self._switchboard.apply(held=why is not None)
+
+    async def _hear_hosts(self) -> None:
+        """What other hosts' supervisors say of switches."""
+        hosts = Subscriber(self._settings.bus.hosts, [SWITCHES_TOPIC])
+        try:
+            while True:
+                _, message = await hosts.message()
+                self._switchboard.hear(message)
+        finally:
+            hosts.close()
 
     async def _ask_tracker(self) -> None:
         """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.
@@ -206,18 +220,6 @@ class Supervisor:
             "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 
-    def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
-        exchange = request.get("exchange")
-        if exchange is not None and exchange not in self._exchanges:
-            raise control.ControlError(f"no exchange {exchange!r}; there are {', '.join(sorted(self._exchanges))}")
-        self._switches.flip(bool(request["off"]), exchange, request.get("campaign"))
-        self._switch_file.write(self._switches)
-        self._apply_switches()
-        self._log.warning("switched", **self._switches.as_dict())
-        what = request.get("campaign") or exchange or "everything"
-        self._audit.record(request.get("actor", "unknown"), "switch", str(what), off=bool(request["off"]))
-        return self._switches.as_dict()
-
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
@@ -244,11 +246,25 @@ class Supervisor:
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
                 for item in self._book.overrides
             ],
-            "switches": self._switches.as_dict(),
+            "switches": self._switchboard.as_dict(),
         }
 
     def _begin_restart(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"number": self._restart.begin(request.get("build"), str(request.get("actor", "unknown"))).number}
+
+    def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Read the settings again; where they can be used, everything here is renewed with them."""
+        try:
+            settings = self._settings if self._read is None else self._read()
+            names = changed(self._settings, settings)
+            refuse_fixed(names)
+            exchange_rows(settings.exchanges, settings.tracking.public_url, state=self._state)
+        except ValueError as error:
+            raise control.ControlError(str(error)) from None
+        if not names:
+            return {"changed": [], "number": 0}
+        number = self._restart.begin_reload(names, str(request.get("actor", "unknown"))).number
+        return {"changed": names, "number": number}
 
     def _become(self, build: Build) -> None:
         """Hand this process over when the jobs have ended."""
@@ -270,19 +286,22 @@ class Supervisor:
         this process: workers go on, and this does not return."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR2, self._restart_by_signal)
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGUSR2, self._by_signal, self._begin_restart, "SIGUSR2")
+        loop.add_signal_handler(signal.SIGHUP, self._by_signal, self._reload, "SIGHUP")
         server = await control.serve(
             self._state / "run" / "supervisor.sock",
             {
                 "flush": self._flush,
                 "serving": self._serving,
                 "status": self._status,
-                "switch": self._switch,
+                "switch": self._switchboard.switch,
+                "switches": lambda request: self._switchboard.as_dict(),
                 "stop_workers": self._stop_workers,
                 "start_workers": self._start_workers,
                 "restart": self._begin_restart,
                 "restarting": self._restart.answer,
+                "reload": self._reload,
             },
             None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
         )
@@ -291,6 +310,8 @@ class Supervisor:
         self._settle_in()
         try:
             await self._work_until(self._stop)
+            hold_back()  # a SIGTERM from here on is for the next code
+            await asyncio.sleep(0)  # and one that has come is heard
         except BaseException:
             self._successor = None
             raise
@@ -329,11 +350,16 @@ class Supervisor:
             self._restart.resume(given.restart, Build.of(given.previous), given.failure)
         hear_again()
 
-    def _restart_by_signal(self) -> None:
+    def _end(self) -> None:
+        """Also where another build was about to take over."""
+        self._successor = None
+        self._stop.set()
+
+    def _by_signal(self, do: Callable[[dict[str, Any]], object], name: str) -> None:
         try:
-            self._restart.begin(None, "SIGUSR2")
+            do({"actor": name})
         except control.ControlError as error:
-            self._log.error("no restart", error=str(error))
+            self._log.error(f"{name}: nothing is changed", error=str(error))
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
@@ -344,6 +370,8 @@ class Supervisor:
             self._ask_tracker(),
             self._leases.run(),
             self._publisher.run(),
+            self._switchboard.run(),
+            self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
             self._service.run(),
@@ -359,7 +387,12 @@ class Supervisor:
 
 
 def run(
-    state: Path, settings: Settings, host: str, settings_file: Path | None = None, carrier: int | None = None
+    state: Path,
+    settings: Settings,
+    host: str,
+    settings_file: Path | None = None,
+    carrier: int | None = None,
+    read: Callable[[], Settings] | None = None,
 ) -> None:
     """The whole life of the process. StartError where it cannot begin.
 
@@ -370,7 +403,7 @@ def run(
 
     async def live() -> None:
         nonlocal begun
-        supervisor = Supervisor(state, settings, host, settings_file, handover)
+        supervisor = Supervisor(state, settings, host, settings_file, handover, read)
         begun = True
         await supervisor.run()
 

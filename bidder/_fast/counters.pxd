@@ -4,6 +4,7 @@ Keys are numbers of business things only (the allow-list of DESIGN "Events"): th
 no place for a string, so nothing of a request can leave by this door.
 """
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has the same numbers
@@ -54,6 +55,7 @@ cdef struct CounterRow:        # first page of a worker's part of the file; its 
     uint32_t opened            # not 0: some worker has had this row
     CounterTable table[2]
 
+@final
 cdef class Counters:
     """One worker's pair of tables: it writes into one while the supervisor reads the other."""
     cdef CounterRow* row       # mapped

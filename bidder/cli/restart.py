@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.role != "bidder":
         return _renew(args)
     number = ask(args.state, "supervisor", {"do": "restart", "build": args.build}, ASK_S)["number"]
-    record = _follow(args.state, number)
+    record = follow(args.state, number)
     if args.json:
         print(json.dumps(record))
     if record["failure"]:
@@ -53,7 +53,7 @@ def _renew(args: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(state: Path, number: int) -> dict[str, Any]:
+def follow(state: Path, number: int) -> dict[str, Any]:
     """The restart when it has ended; its steps go to stderr as they are made."""
     lines: list[str] = []
     heard = time.monotonic()

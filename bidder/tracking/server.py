@@ -36,6 +36,7 @@ from bidder.tracking.users import TrackedUsers
 
 REFRESH_S = 1.0  # how old keys and book may be as we know them
 WATCH_S = 0.5  # how often we look whether notices can be taken
+ARRIVING_S = 0.2  # for the requests of connections that were accepted last: each is answered, and told to close
 DRAIN_S = 5.0  # that notices under way may take at the end
 MAX_HEADER = 16_384
 MAX_BODY = 65_536  # some exchanges post their notices with a body, which says nothing to us
@@ -129,6 +130,7 @@ class Tracker:
     async def _drain(self, server: HTTPServer) -> None:
         self._desk.draining = True
         server.stop()
+        await asyncio.sleep(ARRIVING_S)
         deadline = time.monotonic() + DRAIN_S
         while self._desk.underway and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
