@@ -14,8 +14,6 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 from bidder import builds
 from bidder.builds import Build, BuildError
+from bidder.doors import ask_supervisor, doors
 from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
@@ -128,7 +127,7 @@ class Host:
     def _expect_free_ports(self) -> None:
         """HostError names the first door that another program has; children of a killed `up` get a moment to end."""
         settings, deadline = self._settings, time.monotonic() + PREDECESSOR_S
-        doors = {
+        addresses = {
             "bidder.listen": settings.bidder.listen,
             "bidder.bus_listen": settings.bidder.bus_listen,
             "bidder.metrics_listen": settings.bidder.metrics_listen,
@@ -137,7 +136,7 @@ class Host:
             "controller.announce_listen": settings.controller.announce_listen,
             "monitor.listen": settings.monitor.listen,
         }
-        for setting, door in ((setting, door) for setting, door in doors.items() if door):
+        for setting, door in ((setting, door) for setting, door in addresses.items() if door):
             host, port = address(door)
             while ":" not in host and not is_free(port, host):
                 if time.monotonic() >= deadline or not presence.present(self._state):
@@ -229,7 +228,7 @@ class Host:
         """The ready line, when every process answers; HostError names those that do not."""
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + READY_S
-        waiting = dict(self._doors())
+        waiting = doors(self._state, self._settings)
         while waiting:
             for role, is_ready in list(waiting.items()):
                 if await loop.run_in_executor(None, is_ready):
@@ -253,28 +252,8 @@ class Host:
             "pids": pids,
         }
 
-    def _doors(self) -> Iterator[tuple[str, Callable[[], bool]]]:
-        settings = self._settings
-        yield "controller", lambda: _answers(f"http://{settings.controller.listen}/readyz")
-        yield "tracker", lambda: _answers(f"http://{settings.tracker.listen}/readyz")
-        yield "monitor", lambda: _answers(f"http://{settings.monitor.listen}/readyz")
-        yield "aggregator", lambda: self._healthy("aggregator")
-        yield "supervisor", self._all_workers_ready
-
     def _ask_supervisor(self, request: dict[str, Any]) -> dict[str, Any]:
-        return control.ask(self._state / "run" / "supervisor.sock", request, 20.0)
-
-    def _all_workers_ready(self) -> bool:
-        try:
-            return bool(self._ask_supervisor({"do": "serving"})["revision"] > 0)
-        except control.ControlError:
-            return False
-
-    def _healthy(self, role: str) -> bool:
-        try:
-            return bool(control.ask(self._state / "run" / f"{role}.sock", {"do": "health"}, 1.0)["healthy"])
-        except control.ControlError:
-            return False
+        return ask_supervisor(self._state, request)
 
     async def _stop_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
@@ -361,8 +340,7 @@ class Host:
 
     async def _until_ready(self, role: str) -> bool:
         """Can it do its job? Not waited for where what it needs has been stopped."""
-        doors = dict(self._doors())
-        door = doors.get("supervisor" if role == "worker" else role)
+        door = doors(self._state, self._settings).get("supervisor" if role == "worker" else role)
         deadline = time.monotonic() + (START_S if NEEDS.get(role) not in self._unwanted else 0.0)
         while door is not None and not await asyncio.get_running_loop().run_in_executor(None, door):
             if time.monotonic() >= deadline:
@@ -447,11 +425,3 @@ class Host:
         """memcached and Postgres, last. Blocks."""
         for service in reversed(self._services.values()):
             service.stop()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1.0) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
