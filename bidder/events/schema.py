@@ -11,6 +11,7 @@ from enum import IntEnum, IntFlag
 import msgspec
 
 DELTAS_TOPIC = b"deltas"  # first frame of a counters message; the second is `Deltas`
+SWITCHES_TOPIC = b"switches"  # first frame of what a host knows of switches; the second: bidder.ops.switches
 BOOK_TOPIC = b"book"  # first frame of an announcement; the second is `BookAnnouncement`
 
 
