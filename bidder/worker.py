@@ -31,6 +31,7 @@ from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings
 from bidder.spot_check import SpotCheck
 from bidder.users.tables import caps_table
@@ -164,6 +165,12 @@ class Worker:
         total = sum(row.connections for row in rows)
         return total // len(rows) + total // (8 * len(rows)) + 1
 
+    def _facts(self) -> dict[str, int]:
+        return {
+            "connections": self._server.connections, "unread": self._server.unread, "refused": self._server.refused,
+            "generation": self._generation,
+        }  # fmt: skip
+
     def _beat(self, connections: int) -> None:
         self._board.beat(
             self._row,
@@ -182,7 +189,8 @@ class Worker:
             loop.add_signal_handler(number, stop.set)
         self._board.claim(self._row, os.getpid())
         listener = Listener(loop, self._socket, self._server, share=self._share, per_peer=self._per_peer)
-        with Presence(self._state, "worker", row=self._row):
+        vitals = Vitals(self._state, "worker", self._facts, seat=self._row)
+        with Presence(self._state, "worker", row=self._row), vitals:
             self._renew_book()
             self._beat(0)
             listener.resume()

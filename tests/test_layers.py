@@ -27,6 +27,7 @@ LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
 PARTS = DOMAIN | {
+    "bidder.telemetry",
     "bidder.tornado_bridge",
     "bidder.listener",
     "bidder.pipeline",
@@ -56,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.canary": DOMAIN,
     "bidder.explain": DOMAIN,
     "bidder.gateway": DOMAIN,
+    "bidder.telemetry": SHARED,
     "bidder.tornado_bridge": LEAF,
     "bidder.admission": set(),
     "bidder.listener": LEAF | {"bidder.admission", "bidder.tornado_bridge", "bidder.ops"},

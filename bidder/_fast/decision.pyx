@@ -374,8 +374,9 @@ cdef class Decider(BidHandler):
         key.arm = desk.key.arm
         key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
-        key.reason = bucket_of(self.admission.ended - self.admission.now)
-        self.counters.add(&key, 1, 0)
+        cdef int64_t took_ns = self.admission.ended - self.admission.now
+        key.reason = bucket_of(took_ns)
+        self.counters.add(&key, 1, took_ns)
 
 
 cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
