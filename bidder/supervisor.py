@@ -11,7 +11,8 @@ import os
 import signal
 import socket
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from bidder.arms import Arms, Canaries
 from bidder.builds import Build, BuildError
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
-from bidder.events.bus import BusError, Publisher
+from bidder.events.bus import BusError, Publisher, Subscriber
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
-from bidder.handover import Handover, argv_of, become, give_back, hear_again, take
+from bidder.events.schema import SWITCHES_TOPIC
+from bidder.handover import Handover, argv_of, become, give_back, hear_again, hold_back, take
 from bidder.money import keyfile
 from bidder.money.leases import LeaseKeeper
 from bidder.money.shading import Shading
@@ -38,39 +40,23 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
 from bidder.ops.audit_sender import AuditSender
-from bidder.ops.switches import SwitchError, SwitchFile
+from bidder.ops.listening import StartError, listening
+from bidder.ops.switchboard import Switchboard
+from bidder.ops.switches import SwitchError
+from bidder.reload import changed, refuse_fixed
 from bidder.restart import Restart
-from bidder.settings import Settings, address
+from bidder.service import Service
+from bidder.settings import Settings
+from bidder.telemetry.process import Telemetry
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
 from bidder.workers import STABLE, NoRowError, WorkerPool
 
-BACKLOG = 4096
 WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384  # at first; the file grows with the book
 HEALTH_S = 1.0
-
-
-class StartError(Exception):
-    """A process cannot start; the message says why, in one line."""
-
-
-def listening_socket(text: str, what: str) -> socket.socket:
-    """Bound, listening, inheritable on demand; StartError names the address that is taken."""
-    host, port = address(text)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"{what}: cannot listen on {text}: {error.strerror}") from None
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
 
 
 class Supervisor:
@@ -83,9 +69,11 @@ class Supervisor:
         host: str,
         settings_file: Path | None = None,
         handover: Handover | None = None,
+        read: Callable[[], Settings] | None = None,
     ) -> None:
         """`settings_file`: that workers read theirs from; None: as verbs of this host do. `handover`: the sockets and
-        workers of the code that this process ran before."""
+        workers of the code that this process ran before. `read`: the settings as they are written now."""
+        self._read = read
         self._state = state
         self._settings_file = settings_file
         self._handover = handover
@@ -99,7 +87,7 @@ class Supervisor:
         except ValueError as error:
             raise StartError(str(error)) from None
         if handover is None:
-            self._socket = listening_socket(settings.bidder.listen, "bidder")
+            self._socket = listening(settings.bidder.listen, "bidder")
         else:  # the descriptor itself stays as it is until we have begun: it may have to go back
             self._socket = socket.socket(fileno=os.dup(handover.listening))
         self._board = Board(state / "shm" / "board", anew=True)
@@ -125,17 +113,21 @@ class Supervisor:
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
         self._audit = AuditTrail(state)
         self._audit_sender = AuditSender(self._audit, f"http://{settings.controller.listen}")
-        self._switch_file = SwitchFile(state)
-        self._switches = self._switch_file.read()
+        self._switchboard = Switchboard(
+            state, host, self._board, self._purses, self._exchanges, audit=self._audit,
+            book=lambda: snapshot.current(state), publish=partial(self._publisher.send, SWITCHES_TOPIC),
+        )  # fmt: skip
         create_keys(state / keyfile.FILE)
         self._workers = WorkerPool(state, self._board, self._socket.fileno(), settings_file)
+        count = settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1)
         if handover is None:
-            build = builds.current(state) or builds.running()
-            self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
+            self._workers.grow(STABLE, builds.current(state) or builds.running(), count)
         else:
             self._workers.adopt(handover.posts, handover.deaths)
-        self._restart = restart = Restart(state, self._workers, self._audit, self._become, settings_file)
-        arms = Arms(state, settings, self._workers, self._board, restart, settings_file)
+            self._workers.resize(STABLE, builds.running(), count)
+        self._service = Service(self._workers, lambda: self._restart.is_under_way)
+        self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
+        arms = Arms(state, settings, self._workers, self._board, self._restart, settings_file)
         self._canaries = Canaries(state, arms, self._audit, settings)
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
@@ -144,11 +136,12 @@ class Supervisor:
         )  # fmt: skip
         self._tracker_healthy = True
         self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
+        self._telemetry = Telemetry(state, settings, self._facts)
         self._serve(self._book.generation)
 
     def _serve(self, generation: int) -> None:
         """Show workers the newest book; what is switched off stays off in it."""
-        self._apply_switches()
+        self._switchboard.apply()
         self._board.book_revision = generation
 
     def _served_revision(self) -> int:
@@ -162,6 +155,7 @@ class Supervisor:
         counting = [*self._workers.rows, TRACKER_ROW]
         deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
+        self._telemetry.window(deltas)
         self._canaries.hear(deltas.rows)
         return self._outbox.busy == busy
 
@@ -187,11 +181,6 @@ class Supervisor:
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    def _apply_switches(self) -> None:
-        """Those of the operator, and everything off while no notice could be acknowledged."""
-        off = self._switches.everything or self._held is not None
-        replace(self._switches, everything=off).apply(self._board, self._purses, self._exchanges)
-
     def _hold(self, why: str | None) -> None:
         """No bids while there is a reason for it."""
         changed = (why is None) != (self._held is None)
@@ -199,7 +188,17 @@ class Supervisor:
         if changed:
             say = self._log.info if why is None else self._log.error
             say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
-            self._apply_switches()
+            self._switchboard.apply(held=why is not None)
+
+    async def _hear_hosts(self) -> None:
+        """What other hosts' supervisors say of switches."""
+        hosts = Subscriber(self._settings.bus.hosts, [SWITCHES_TOPIC])
+        try:
+            while True:
+                _, message = await hosts.message()
+                self._switchboard.hear(message)
+        finally:
+            hosts.close()
 
     async def _ask_tracker(self) -> None:
         """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.
@@ -229,19 +228,10 @@ class Supervisor:
             "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 
-    def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
-        exchange = request.get("exchange")
-        if exchange is not None and exchange not in self._exchanges:
-            raise control.ControlError(f"no exchange {exchange!r}; there are {', '.join(sorted(self._exchanges))}")
-        self._switches.flip(bool(request["off"]), exchange, request.get("campaign"))
-        self._switch_file.write(self._switches)
-        self._apply_switches()
-        self._log.warning("switched", **self._switches.as_dict())
-        what = request.get("campaign") or exchange or "everything"
-        self._audit.record(request.get("actor", "unknown"), "switch", str(what), off=bool(request["off"]))
-        return self._switches.as_dict()
-
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._facts() | self._telemetry.facts()
+
+    def _facts(self) -> dict[str, Any]:
         posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
             "pid": os.getpid(),
@@ -259,7 +249,17 @@ class Supervisor:
                 if row is not None
             ],
             "book_revision": revision_of(self._book.generation),
+            "book_age_s": self._book.age_s,
             "leases_revision": self._keeper.revision,
+            "leases": self._keeper.count,
+            "leases_age_s": self._leases.age_s,
+            "worker_deaths": self._workers.deaths(),
+            "outbox": {
+                "windows": self._outbox.windows,
+                "overflowed": self._outbox.overflowed,
+                "busy": self._outbox.busy,
+                "unheard": self._publisher.unheard,
+            },
             "tracker_healthy": self._tracker_healthy,
             "held": self._held,
             "users": self._frequency.statistics | dict(self._users.counts),
@@ -267,11 +267,25 @@ class Supervisor:
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
                 for item in self._book.overrides
             ],
-            "switches": self._switches.as_dict(),
+            "switches": self._switchboard.as_dict(),
         }
 
     def _begin_restart(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"number": self._restart.begin(request.get("build"), str(request.get("actor", "unknown"))).number}
+
+    def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Read the settings again; where they can be used, everything here is renewed with them."""
+        try:
+            settings = self._settings if self._read is None else self._read()
+            names = changed(self._settings, settings)
+            refuse_fixed(names)
+            exchange_rows(settings.exchanges, settings.tracking.public_url, state=self._state)
+        except ValueError as error:
+            raise control.ControlError(str(error)) from None
+        if not names:
+            return {"changed": [], "number": 0}
+        number = self._restart.begin_reload(names, str(request.get("actor", "unknown"))).number
+        return {"changed": names, "number": number}
 
     def _become(self, build: Build) -> None:
         """Hand this process over when the jobs have ended."""
@@ -293,19 +307,22 @@ class Supervisor:
         this process: workers go on, and this does not return."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR2, self._restart_by_signal)
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGUSR2, self._by_signal, self._begin_restart, "SIGUSR2")
+        loop.add_signal_handler(signal.SIGHUP, self._by_signal, self._reload, "SIGHUP")
         server = await control.serve(
             self._state / "run" / "supervisor.sock",
             {
                 "flush": self._flush,
                 "serving": self._serving,
                 "status": self._status,
-                "switch": self._switch,
+                "switch": self._switchboard.switch,
+                "switches": lambda request: self._switchboard.as_dict(),
                 "stop_workers": self._stop_workers,
                 "start_workers": self._start_workers,
                 "restart": self._begin_restart,
                 "restarting": self._restart.answer,
+                "reload": self._reload,
                 **self._canaries.handlers(),
             },
             None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
@@ -315,11 +332,14 @@ class Supervisor:
         self._settle_in()
         try:
             await self._work_until(self._stop)
+            hold_back()  # a SIGTERM from here on is for the next code
+            await asyncio.sleep(0)  # and one that has come is heard
         except BaseException:
             self._successor = None
             raise
         finally:
             if self._successor is None:
+                self._service.stopping()
                 await self._restart.close()
                 self._canaries.close()
                 await self._workers.stop()
@@ -354,11 +374,16 @@ class Supervisor:
         self._canaries.recall()
         hear_again()
 
-    def _restart_by_signal(self) -> None:
+    def _end(self) -> None:
+        """Also where another build was about to take over."""
+        self._successor = None
+        self._stop.set()
+
+    def _by_signal(self, do: Callable[[dict[str, Any]], object], name: str) -> None:
         try:
-            self._restart.begin(None, "SIGUSR2")
+            do({"actor": name})
         except control.ControlError as error:
-            self._log.error("no restart", error=str(error))
+            self._log.error(f"{name}: nothing is changed", error=str(error))
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
@@ -369,8 +394,12 @@ class Supervisor:
             self._ask_tracker(),
             self._leases.run(),
             self._publisher.run(),
+            self._switchboard.run(),
+            self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
+            self._telemetry.run(),
+            self._service.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
         either: set[asyncio.Future[Any]] = {jobs, stopping}
@@ -383,7 +412,12 @@ class Supervisor:
 
 
 def run(
-    state: Path, settings: Settings, host: str, settings_file: Path | None = None, carrier: int | None = None
+    state: Path,
+    settings: Settings,
+    host: str,
+    settings_file: Path | None = None,
+    carrier: int | None = None,
+    read: Callable[[], Settings] | None = None,
 ) -> None:
     """The whole life of the process. StartError where it cannot begin.
 
@@ -394,7 +428,7 @@ def run(
 
     async def live() -> None:
         nonlocal begun
-        supervisor = Supervisor(state, settings, host, settings_file, handover)
+        supervisor = Supervisor(state, settings, host, settings_file, handover, read)
         begun = True
         await supervisor.run()
 

@@ -16,7 +16,7 @@ from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
 from bidder._fast.board cimport BASELINE
-from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
+from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
 from bidder._fast.counters cimport (
     COUNT_BID, COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
 )
@@ -28,7 +28,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
-from bidder._fast.slice cimport arm_of
+from bidder._fast.slice cimport arm_of, experiment_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -67,6 +67,7 @@ cdef class Decider(BidHandler):
         if self.segments is not None:
             self.segments.look_at(book)
         self.book = book
+        self.arms, self.arm_count = book.arms, book.arm_count
 
     def answer(self, bytes exchange not None, bytes body not None):
         cdef const char* out = NULL
@@ -195,6 +196,8 @@ cdef class Decider(BidHandler):
 
     cdef bint read(self, Desk desk, const char* body, Py_ssize_t n, int arm) noexcept nogil:
         cdef const Request* req = &desk.reader.req
+        cdef uint32_t off = self.board.page.features_off
+        cdef const ArmRec* experiment
         cdef int read = desk.reader.read(body, <size_t>n)
         if read == READ_MALFORMED:
             desk.reason = REASON_MALFORMED
@@ -206,8 +209,13 @@ cdef class Decider(BidHandler):
         desk.key.country = <uint16_t>req.country
         desk.key.os = os_key(req.os)
         desk.key.arm = arm_of(self.board.page, req, desk.row.key) if arm == HASHED else <uint8_t>arm
-        if self.board.page.features_off:
-            desk.do_without(self.board.page.features_off)
+        if self.arm_count and desk.key.arm == 0:
+            experiment = experiment_of(self.arms, self.arm_count, req)
+            if experiment is not NULL:
+                desk.key.arm = <uint8_t>experiment.arm
+                off |= experiment.features_off
+        if off:
+            desk.do_without(off)
         desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else desk.gate()
         return True
 
@@ -379,6 +387,7 @@ cdef class Decider(BidHandler):
     cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
         """One request, its reason if it got no bid, and how long it took."""
         cdef CounterKey key
+        cdef int64_t took_ns
         desk.key.kind = COUNT_REQUEST
         self.counters.add(&desk.key, 1, 0)
         if not bid:
@@ -391,8 +400,9 @@ cdef class Decider(BidHandler):
         key.arm = desk.key.arm
         key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
-        key.reason = latency_bucket(self.admission.ended - desk.began_ns)
-        self.counters.add(&key, 1, 0)
+        took_ns = self.admission.ended - desk.began_ns
+        key.reason = latency_bucket(took_ns)
+        self.counters.add(&key, 1, took_ns)
         if desk.fallback:
             key.kind = COUNT_FALLBACK
             key.reason = desk.fallback

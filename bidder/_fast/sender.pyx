@@ -268,7 +268,7 @@ cdef class Sender(Decider):
         key.arm = errand.arm
         key.minute = self.minute()
         key.reason = latency_bucket(self.admission.ended - errand.began_ns)
-        self.counters.add(&key, 1, 0)
+        self.counters.add(&key, 1, self.admission.ended - errand.began_ns)
         self.count_group(errand.row.key, errand.arm, key.minute, errand.group, self.theirs.n > 0, offered)
         self.counters.end()
 

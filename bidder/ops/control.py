@@ -2,7 +2,7 @@
 
 `<state>/run/<name>.sock`, mode 0600: one JSON object a line in, one a line out.
 ask(path, {"do": "flush"}, timeout_s) -> handlers["flush"](request) -> {...}
-An answer {"error": "..."} is raised by `ask` as ControlError, in one line that says where.
+An answer {"error": "..."} is raised by `ask` as Refused, a ControlError, in one line that says where.
 Addresses of Unix sockets end at 107 bytes and state directories do not, so both
 sides go through /proc/self/fd/<directory>/<name>.
 """
@@ -33,6 +33,10 @@ Handler = Callable[[dict[str, Any]], Answer | Awaitable[Answer]]
 
 class ControlError(Exception):
     """The other process cannot be asked, or says no; the message is one line for an operator."""
+
+
+class Refused(ControlError):
+    """The other process has heard, and says no."""
 
 
 @contextlib.contextmanager
@@ -198,5 +202,5 @@ def ask(path: Path, request: Mapping[str, Any], timeout_s: float) -> Answer:
     if not isinstance(answer, dict):
         raise ControlError(f"{path}: {path.stem} answered with something other than a JSON object")
     if "error" in answer:
-        raise ControlError(f"{path.stem}: {answer['error']}")
+        raise Refused(f"{path.stem}: {answer['error']}")
     return answer
