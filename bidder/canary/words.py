@@ -9,6 +9,7 @@ from bidder.canary.state import BUCKETS, Canary, Phase
 from bidder.money.units import usd_text
 
 MONEY = {OFFERED.name, SPEND.name}  # nano-USD; all other measures are rates
+SMALL = 0.01  # a rate below it is no scale for differences
 HEAD = f"{'measure':<26} {'canary':>10} {'baseline':>10} {'difference':>11}  {'at the level of the test':<26} says"
 
 
@@ -59,8 +60,9 @@ def findings(verdict: Mapping[str, Any]) -> list[str]:
 
 def _finding(row: Mapping[str, Any]) -> str:
     name, ours, theirs, low, high = (row[key] for key in ("measure", "canary", "baseline", "low", "high"))
-    between = "not known yet" if low is None or high is None else f"{_apart(low, theirs)} to {_apart(high, theirs)}"
-    apart = _apart(ours - theirs, theirs)
+    of = theirs if abs(theirs) >= SMALL else 0.0
+    between = "not known yet" if low is None or high is None else f"{_apart(low, of)} to {_apart(high, of)}"
+    apart = _apart(ours - theirs, of)
     return f"{name:<26} {_value(name, ours):>10} {_value(name, theirs):>10} {apart:>11}  {between:<26} {row['says']}"
 
 
@@ -69,8 +71,8 @@ def _value(name: str, value: float) -> str:
 
 
 def _apart(delta: float, base: float) -> str:
-    """Of the baseline where it has any; else as it is."""
-    return f"{delta / abs(base):+.1%}" if base else f"{delta:+.2g}"
+    """Of the baseline; in points of a hundred where that is too small to be a scale."""
+    return f"{delta / abs(base):+.1%}" if base else f"{delta * 100:+.2f} pt"
 
 
 def share(buckets: int) -> str:
