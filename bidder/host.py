@@ -11,6 +11,7 @@ import dataclasses
 import fcntl
 import os
 import signal
+import socket
 import sys
 import time
 import urllib.error
@@ -29,7 +30,9 @@ from bidder.embedded.postgres import Postgres
 from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail, actor
+from bidder.ops.listening import StartError, listening
 from bidder.ops.seat import Process, Seat
+from bidder.reload import changed, refuse_fixed
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
@@ -66,7 +69,8 @@ def only_one(state: Path) -> Iterator[None]:
 class Host:
     """The children of `outbid up`.
 
-    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles.
+    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles;
+    `read()`: the settings as they are written now.
     """
 
     def __init__(
@@ -76,7 +80,10 @@ class Host:
         prepare: Callable[[str], object],
         save: Callable[[Settings, str], None],
         progress: Callable[[str], None],
+        read: Callable[[], Settings] | None = None,
     ) -> None:
+        self._read = read
+        self._analyst_dsn = ""
         self._state = state
         self._settings = settings
         self._prepare = prepare
@@ -90,6 +97,8 @@ class Host:
             self._build = (builds.current(state) or builds.running()).verified()
         except BuildError as error:
             raise HostError(str(error)) from None
+        self._tracker_socket: socket.socket | None = None
+        self._settling: asyncio.Future[None] | None = None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -112,7 +121,7 @@ class Host:
             settings = dataclasses.replace(settings, memcached=dataclasses.replace(settings.memcached, servers=servers))
         self._progress("bringing tables up to date")
         self._prepare(settings.postgres.dsn)
-        self._settings = settings
+        self._settings, self._analyst_dsn = settings, analyst_dsn
         self._save(settings, analyst_dsn)
 
     def _expect_free_ports(self) -> None:
@@ -137,21 +146,38 @@ class Host:
                 time.sleep(WATCH_S)
 
     def start_roles(self) -> None:
-        """One seat a role; they come up by themselves and in any order."""
+        """One seat a role; they come up by themselves and in any order. HostError: the tracker's port is taken."""
+        try:
+            self._hold_tracker()
+        except StartError as error:
+            raise HostError(str(error)) from None
         for role in END_S:
             self._seats[role] = Seat(role, partial(self._start, role), self._log)
         self._look_after()
 
     def _start(self, role: str) -> Process:
         build = self._current_build()
+        held = [self._tracker_socket.fileno()] if role == "tracker" and self._tracker_socket is not None else []
+        given = [word for descriptor in held for word in ("--fd", str(descriptor))]
         return spawn(
-            build.command(COMMANDS.get(role, role), "--state", str(self._state)),
+            build.command(COMMANDS.get(role, role), "--state", str(self._state), *given),
             cwd=Path.cwd(),
             log=self._log_of(role),
             environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
+            pass_fds=held,
         )
+
+    def _hold_tracker(self) -> None:
+        """Listen for the tracker: who comes while it is renewed, or comes back, waits instead of being refused."""
+        if self._tracker_socket is None:
+            self._tracker_socket = listening(self._settings.tracker.listen, "tracker")
+
+    def _let_tracker_go(self) -> None:
+        if self._tracker_socket is not None:
+            self._tracker_socket.close()
+            self._tracker_socket = None
 
     def _current_build(self) -> Build:
         """That roles are started from; the one of before where it cannot be read any more."""
@@ -254,6 +280,8 @@ class Host:
         if role == "worker":
             await loop.run_in_executor(None, self._ask_supervisor, {"do": "stop_workers"})
         elif role in self._seats:
+            if role == "tracker":
+                self._let_tracker_go()
             await self._end([self._seats[role]])
         else:
             self._unwanted.add(role)
@@ -268,6 +296,11 @@ class Host:
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
+            if role == "tracker":
+                try:
+                    self._hold_tracker()
+                except StartError as error:
+                    raise control.ControlError(str(error)) from None
             self._seats[role].want_again()
         elif role in self._unwanted:
             self._unwanted.discard(role)
@@ -275,6 +308,54 @@ class Host:
             await asyncio.get_running_loop().run_in_executor(None, self._services[role].wait_ready)
         self._look_after()
         return {"started": role, "ready": await self._until_ready(role)}
+
+    async def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The settings as they are written now, for every process that begins from here on; the supervisor first."""
+        before = self._settings
+        try:
+            settings = before if self._read is None else self._read()
+            if "postgres" in self._services:
+                settings = dataclasses.replace(settings, postgres=before.postgres)
+            if "memcached" in self._services:
+                settings = dataclasses.replace(settings, memcached=before.memcached)
+            refuse_fixed(changed(before, settings))
+        except ValueError as error:
+            raise control.ControlError(str(error)) from None
+        self._save(settings, self._analyst_dsn)
+        question = {"do": "reload", "actor": request.get("actor", "unknown")}
+        try:
+            said = await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, question)
+        except control.ControlError:
+            self._save(before, self._analyst_dsn)
+            raise
+        self._settings = settings
+        self._settling = asyncio.ensure_future(self._settle(before, said["number"]))
+        return said
+
+    async def _settle(self, before: Settings, number: int) -> None:
+        """Where the bidder gives the new settings up after all, the ones of before are the host's again."""
+        record: dict[str, Any] = {"number": number, "done": not number, "failure": ""}
+        while not record["done"] and record["number"] == number:
+            await asyncio.sleep(WATCH_S)
+            with contextlib.suppress(control.ControlError):  # it may be between two programs
+                record = await asyncio.to_thread(self._ask_supervisor, {"do": "restarting"})
+        if record["failure"]:
+            self._settings = before
+            self._save(before, self._analyst_dsn)
+
+    async def _restart_role(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One process ends, and begins anew from the current build. A tracker's socket listens on meanwhile."""
+        role = self._role(request)
+        if role not in self._seats or role == "supervisor":
+            renewable = ", ".join(sorted(set(self._seats) - {"supervisor"}))
+            raise control.ControlError(f"{role} is not renewed like this; {renewable} are")
+        if not self._seats[role].wanted:
+            raise control.ControlError(f"{role} is stopped; start it: outbid start {role}")
+        await self._end([self._seats[role]])
+        self._seats[role].want_again()
+        self._look_after()
+        self._audit.record(request.get("actor", "unknown"), "restart", role, build=self._build.name)
+        return {"restarted": role, "build": self._build.name, "ready": await self._until_ready(role)}
 
     async def _until_ready(self, role: str) -> bool:
         """Can it do its job? Not waited for where what it needs has been stopped."""
@@ -310,7 +391,13 @@ class Host:
             loop.add_signal_handler(number, stop.set)
         server = await control.serve(
             self._state / "run" / "up.sock",
-            {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
+            {
+                "stop": self._stop_role,
+                "start": self._start_role,
+                "restart": self._restart_role,
+                "reload": self._reload,
+                "pids": lambda request: self.pids(),
+            },
         )
         self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
         stopping = asyncio.create_task(stop.wait())
@@ -329,6 +416,7 @@ class Host:
             await asyncio.gather(stopping, watching, ready, return_exceptions=True)
             self._progress("stopping")
             self._audit.record(actor(), "down", "host")
+            self._let_tracker_go()
             await self._end(list(reversed(self._order())))
             await server.close()
 
