@@ -14,8 +14,6 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 from bidder import builds
 from bidder.builds import Build, BuildError
+from bidder.doors import ask_supervisor, doors
 from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
@@ -32,6 +31,7 @@ from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail, actor
 from bidder.ops.listening import StartError, listening
 from bidder.ops.seat import Process, Seat
+from bidder.ops.vitals import Vitals
 from bidder.reload import changed, refuse_fixed
 from bidder.settings import Settings, address
 
@@ -127,15 +127,16 @@ class Host:
     def _expect_free_ports(self) -> None:
         """HostError names the first door that another program has; children of a killed `up` get a moment to end."""
         settings, deadline = self._settings, time.monotonic() + PREDECESSOR_S
-        doors = {
+        addresses = {
             "bidder.listen": settings.bidder.listen,
             "bidder.bus_listen": settings.bidder.bus_listen,
+            "bidder.metrics_listen": settings.bidder.metrics_listen,
             "tracker.listen": settings.tracker.listen,
             "controller.listen": settings.controller.listen,
             "controller.announce_listen": settings.controller.announce_listen,
             "monitor.listen": settings.monitor.listen,
         }
-        for setting, door in doors.items():
+        for setting, door in ((setting, door) for setting, door in addresses.items() if door):
             host, port = address(door)
             while ":" not in host and not is_free(port, host):
                 if time.monotonic() >= deadline or not presence.present(self._state):
@@ -227,7 +228,7 @@ class Host:
         """The ready line, when every process answers; HostError names those that do not."""
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + READY_S
-        waiting = dict(self._doors())
+        waiting = doors(self._state, self._settings)
         while waiting:
             for role, is_ready in list(waiting.items()):
                 if await loop.run_in_executor(None, is_ready):
@@ -251,28 +252,8 @@ class Host:
             "pids": pids,
         }
 
-    def _doors(self) -> Iterator[tuple[str, Callable[[], bool]]]:
-        settings = self._settings
-        yield "controller", lambda: _answers(f"http://{settings.controller.listen}/readyz")
-        yield "tracker", lambda: _answers(f"http://{settings.tracker.listen}/readyz")
-        yield "monitor", lambda: _answers(f"http://{settings.monitor.listen}/readyz")
-        yield "aggregator", lambda: self._healthy("aggregator")
-        yield "supervisor", self._all_workers_ready
-
     def _ask_supervisor(self, request: dict[str, Any]) -> dict[str, Any]:
-        return control.ask(self._state / "run" / "supervisor.sock", request, 20.0)
-
-    def _all_workers_ready(self) -> bool:
-        try:
-            return bool(self._ask_supervisor({"do": "serving"})["revision"] > 0)
-        except control.ControlError:
-            return False
-
-    def _healthy(self, role: str) -> bool:
-        try:
-            return bool(control.ask(self._state / "run" / f"{role}.sock", {"do": "health"}, 1.0)["healthy"])
-        except control.ControlError:
-            return False
+        return ask_supervisor(self._state, request)
 
     async def _stop_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
@@ -359,8 +340,7 @@ class Host:
 
     async def _until_ready(self, role: str) -> bool:
         """Can it do its job? Not waited for where what it needs has been stopped."""
-        doors = dict(self._doors())
-        door = doors.get("supervisor" if role == "worker" else role)
+        door = doors(self._state, self._settings).get("supervisor" if role == "worker" else role)
         deadline = time.monotonic() + (START_S if NEEDS.get(role) not in self._unwanted else 0.0)
         while door is not None and not await asyncio.get_running_loop().run_in_executor(None, door):
             if time.monotonic() >= deadline:
@@ -400,14 +380,16 @@ class Host:
             },
         )
         self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
+        vitals = Vitals(self._state, "up", self._facts)
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(self._watch())
         ready = asyncio.create_task(self.wait_ready())
         try:
-            await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                announce(ready.result())
-                await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
+            with vitals:
+                await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
+                if ready.done():
+                    announce(ready.result())
+                    await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
             if watching.done():  # it has no end of its own
                 watching.result()
         finally:
@@ -424,6 +406,13 @@ class Host:
         """Started first, stopped last."""
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
 
+    def _facts(self) -> dict[str, Any]:
+        """For its vitals: how often each role died, and which should run and do not."""
+        services = [role for role, service in self._services.items() if role not in self._unwanted]
+        missing = [role for role, seat in self._seats.items() if seat.wanted and seat.pid is None]
+        missing += [role for role in services if self._services[role].pid is None]
+        return {"deaths": {role: seat.deaths for role, seat in self._seats.items()}, "missing": missing}
+
     async def _watch(self) -> None:
         while True:
             self._look_after()
@@ -436,11 +425,3 @@ class Host:
         """memcached and Postgres, last. Blocks."""
         for service in reversed(self._services.values()):
             service.stop()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1.0) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -46,6 +46,7 @@ from bidder.reload import changed, refuse_fixed
 from bidder.restart import Restart
 from bidder.service import Service
 from bidder.settings import Settings
+from bidder.telemetry.process import Telemetry
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
@@ -132,6 +133,7 @@ class Supervisor:
         )  # fmt: skip
         self._tracker_healthy = True
         self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
+        self._telemetry = Telemetry(state, settings, self._facts)
         self._serve(self._book.generation)
 
     def _serve(self, generation: int) -> None:
@@ -150,6 +152,7 @@ class Supervisor:
         counting = [*self._workers.rows, TRACKER_ROW]
         deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
+        self._telemetry.window(deltas)
         return self._outbox.busy == busy
 
     async def _flush(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -221,6 +224,9 @@ class Supervisor:
         }
 
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._facts() | self._telemetry.facts()
+
+    def _facts(self) -> dict[str, Any]:
         posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
             "pid": os.getpid(),
@@ -238,7 +244,17 @@ class Supervisor:
                 if row is not None
             ],
             "book_revision": revision_of(self._book.generation),
+            "book_age_s": self._book.age_s,
             "leases_revision": self._keeper.revision,
+            "leases": self._keeper.count,
+            "leases_age_s": self._leases.age_s,
+            "worker_deaths": self._workers.deaths(),
+            "outbox": {
+                "windows": self._outbox.windows,
+                "overflowed": self._outbox.overflowed,
+                "busy": self._outbox.busy,
+                "unheard": self._publisher.unheard,
+            },
             "tracker_healthy": self._tracker_healthy,
             "held": self._held,
             "users": self._frequency.statistics | dict(self._users.counts),
@@ -374,6 +390,7 @@ class Supervisor:
             self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
+            self._telemetry.run(),
             self._service.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())

@@ -27,6 +27,7 @@ LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
 PARTS = DOMAIN | {
+    "bidder.telemetry",
     "bidder.tornado_bridge",
     "bidder.listener",
     "bidder.pipeline",
@@ -56,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.canary": DOMAIN,
     "bidder.explain": DOMAIN,
     "bidder.gateway": DOMAIN,
+    "bidder.telemetry": SHARED,
     "bidder.tornado_bridge": LEAF,
     "bidder.admission": set(),
     "bidder.listener": LEAF | {"bidder.admission", "bidder.tornado_bridge", "bidder.ops"},
@@ -68,7 +70,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.service": {"bidder.ops", "bidder.workers"},
     "bidder.worker": PARTS | {"bidder.canary"},
     "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover", "bidder.service"},
-    "bidder.host": GROUND | {"bidder.ops", "bidder.embedded"},
+    "bidder.doors": GROUND | {"bidder.ops"},
+    "bidder.host": GROUND | {"bidder.ops", "bidder.embedded", "bidder.doors"},
     # It stands for an exchange: it meets the bidder on the wire and shares words with it, not rooms.
     "bidder.simulator": GROUND | {"bidder.ops", "bidder.money", "bidder.openrtb", "bidder.embedded"},
     "aggregator": GROUND | {"bidder.events", "bidder.money", "bidder.openrtb", "bidder.ops"},

@@ -25,6 +25,7 @@ from bidder.ops.listening import StartError, listening
 from bidder.ops.log import Log, get
 from bidder.ops.notify import notify
 from bidder.ops.presence import Presence
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings
 from bidder.tracking.counted import TrackerCounters
 from bidder.tracking.desk import Desk
@@ -81,7 +82,8 @@ class Tracker:
             server.add_sockets(sockets)
             host, port = sockets[0].getsockname()[:2]
             where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            with Presence(self._state, "tracker", where, stream=self._stream.id):
+            shown = Presence(self._state, "tracker", where, stream=self._stream.id)
+            with shown, Vitals(self._state, "tracker", self._facts):
                 self._log.info("listening", address=where, stream=self._stream.id, position=self._stream.durable)
                 writing = asyncio.ensure_future(self._users.run())
                 notify("READY=1")
@@ -143,6 +145,12 @@ class Tracker:
         position = await asyncio.wrap_future(self._stream.flush())
         reached = {shard: str(at) for shard, at in self._stream.reached.items()}
         return {"stream": self._stream.id} | ({"shards": reached} if reached else {"position": position})
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "position": self._stream.position, "durable": self._stream.durable, "underway": self._desk.underway,
+            "commits": self._stream.commits,
+        }  # fmt: skip
 
     def _health(self, request: dict[str, Any]) -> control.Answer:
         return {
