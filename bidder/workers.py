@@ -100,6 +100,14 @@ class WorkerPool:
         self._changed.set()
         return posts
 
+    def resize(self, arm: int, build: Build, count: int) -> None:
+        """So many workers: new ones of that build, or the last ones go."""
+        posts = self.posts(arm)
+        for post in posts[count:]:
+            self.retire(post)
+        if len(posts) < count:
+            self.grow(arm, build, count - len(posts))
+
     def shrink(self, arm: int) -> None:
         """No worker of this arm any more: each drains, and goes."""
         for post in self.posts(arm):
