@@ -5,8 +5,8 @@ does not answer. The errors come from the loop that answers requests, so `cost` 
 not only what the disk does. Requests are offered open loop, at a fixed rate. Afterwards the pipe is read: what its
 lines say was dropped and suppressed, and what was written, is what was logged.
 
-`p99 with / without` is the median over the turns; `grown MB` is what the worker's memory grew by in the worst storm. On a machine that
-does other things too, latency says little: CPU and memory still do.
+`p99 with / without` is the median over the turns; `grown MB` is what the worker's memory grew by in the worst storm.
+On a machine that does other things too, latency says little: CPU and memory still do.
 """
 
 import contextlib
@@ -109,5 +109,6 @@ def _row(kind: str, server: servers.Server, mix: Path, plan: openloop.Plan) -> d
     return {
         "log": kind, "answered/s": round(result["answered"]), "p50 us": result["latency_us"]["p50"],
         "p99 us": result["latency_us"]["p99"], "lag p99 us": result["lag_us"]["p99"],
-        "CPU %": round(100 * spent / plan.seconds, 1), "rss MB before": round(memory, 1), "rss MB": round(memory_mb(server.workers[0]), 1),
+        "CPU %": round(100 * spent / plan.seconds, 1), "rss MB before": round(memory, 1),
+        "rss MB": round(memory_mb(server.workers[0]), 1),
     }  # fmt: skip
