@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import struct
 import sys
 import termios
@@ -29,8 +30,18 @@ ROLES = {"up", "supervisor", "worker", "tracker", "controller", "aggregator", "m
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with running(tmp_path_factory.mktemp("watching") / "state", workers=2) as host:
+def sink() -> Iterator[socket.socket]:
+    """Where StatsD's datagrams go."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(10)
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, sink: socket.socket) -> Iterator[Host]:
+    environ = {"OUTBID_METRICS_STATSD": f"127.0.0.1:{sink.getsockname()[1]}"}
+    with running(tmp_path_factory.mktemp("watching") / "state", workers=2, environ=environ) as host:
         host.verb("campaign", "import", str(EXAMPLES), "--wait")
         yield host
 
@@ -86,6 +97,15 @@ def test_one_scrape_has_what_all_workers_counted_and_how_every_process_is(host: 
     assert found["outbid_book_served_revision"] == found["outbid_book_revision"]
     assert {labels["role"] for labels, _ in found["outbid_build_info"]} == ROLES - {"up"}
     assert all(value == 0 for _, value in found["outbid_alert"])
+
+
+def test_statsd_hears_of_requests_as_they_come(host: Host, sink: socket.socket) -> None:
+    bid(host, 7)
+    heard = 0.0
+    while heard < 7:  # each look costs a datagram, and one that does not come fails
+        for line in sink.recv(65_536).splitlines():
+            if line.startswith(b"outbid.requests:") and line.endswith(b"|c|#exchange:openx,arm:stable"):
+                heard += float(line.split(b":")[1].split(b"|")[0])
 
 
 def test_a_page_that_is_watched_is_drawn_each_second_and_ends_at_ctrl_c(host: Host) -> None:
