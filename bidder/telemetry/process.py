@@ -95,7 +95,7 @@ class Telemetry:
 
     async def run(self) -> None:
         """Until cancelled."""
-        with Vitals(self._state, "supervisor"):
+        with Vitals(self._state, "supervisor", lambda: {"alerts": self._watch.names()}):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._every_second())
                 if self._listen:
