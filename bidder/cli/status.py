@@ -20,7 +20,17 @@ HELP = "Show how this host is: alerts and what to do, traffic, switches, and eve
 ASK_S = 2.0
 EVERY_S = 1.0
 WORKER_FACTS = ("arm", "book_revision", "connections", "unread_connections")
-SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "held", "users")
+SUPERVISOR_FACTS = (
+    "alerts",
+    "live",
+    "metrics",
+    "book_revision",
+    "overrides",
+    "switches",
+    "tracker_healthy",
+    "held",
+    "users",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -99,14 +109,8 @@ def _status(state: Path) -> dict[str, Any]:
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}
         if row["role"] == "supervisor":
-            row |= {key: details.get(key) for key in SUPERVISOR_FACTS}
-    return {
-        "processes": sorted(rows, key=lambda row: (row["role"], row["pid"])),
-        "alerts": details.get("alerts", []),
-        "live": details.get("live"),
-        "canary": _canary(state),
-        "metrics": details.get("metrics"),
-    }
+            row |= {key: details.get(key) for key in SUPERVISOR_FACTS} | {"canary": _canary(state)}
+    return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
 
 
 def _canary(state: Path) -> dict[str, Any]:

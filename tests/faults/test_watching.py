@@ -3,7 +3,6 @@
 One host; the page, the scrape and the log are read from outside.
 """
 
-import http.client
 import json
 import os
 import pty
@@ -25,7 +24,6 @@ from tests.hosts import CHECKOUT, EXAMPLES, Host, running
 
 pytestmark = pytest.mark.faults
 
-METRICS = 5  # offset to the port base
 ROLES = {"up", "supervisor", "worker", "tracker", "controller", "aggregator", "monitor"}
 
 
@@ -47,16 +45,10 @@ def host(tmp_path_factory: pytest.TempPathFactory, sink: socket.socket) -> Itera
 
 
 def scrape(host: Host) -> dict[str, list[tuple[dict[str, str], float]]]:
-    connection = http.client.HTTPConnection("127.0.0.1", host.base + METRICS, timeout=10)
-    try:
-        connection.request("GET", "/metrics")
-        answer = connection.getresponse()
-        assert answer.status == 200
-        text = answer.read().decode()
-    finally:
-        connection.close()
+    status, text = host.get("metrics", "/metrics")
+    assert status == 200
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in parsed(text):
+    for family in parsed(text.decode()):
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
@@ -142,7 +134,7 @@ def told(host: Host) -> list[dict[str, Any]]:
 
 def test_troubles_that_come_together_are_each_told_once(host: Host) -> None:
     expected = {"WorkerCrashLoop", "TrackerAway", "ProcessSilent"}
-    frozen = host.pids("monitor")[0]
+    frozen = host.pids("aggregator")[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
         host.verb("stop", "tracker")
@@ -152,6 +144,7 @@ def test_troubles_that_come_together_are_each_told_once(host: Host) -> None:
             wait_until(lambda dead=dead: len(found := workers(host)) == 2 and dead not in found, 5.0, f"{n + 1} deaths")  # type: ignore[misc]
         wait_until(lambda: expected <= {line["alert"] for line in told(host)}, 15.0, "all three")
         page = host.verb("status", code=1).splitlines()
+        live = json.loads(host.get("monitor", "/live.json")[1])
         on = {labels["name"] for labels, value in scrape(host)["outbid_alert"] if value}
     finally:
         os.kill(frozen, signal.SIGCONT)
@@ -159,4 +152,6 @@ def test_troubles_that_come_together_are_each_told_once(host: Host) -> None:
     assert page[0].startswith("!! ")
     assert any("docs/runbook.md#trackeraway" in line for line in page)
     assert on == expected
+    assert {alert["name"] for alert in live["alerts"]} == expected
+    assert [row["silent_s"] > 4 for row in live["processes"] if row["pid"] == frozen] == [True]
     assert sorted(line["alert"] for line in told(host)) == sorted(expected)
