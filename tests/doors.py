@@ -105,8 +105,8 @@ class Host:
         answerer.set_book(self.world.book)
         return partial(answerer.reply, arm=1)
 
-    def rows(self) -> list[Row]:
-        """What was counted since the last call."""
+    def rows(self, groups: bool = False) -> list[Row]:
+        """What was counted since the last call; with `groups`, those of users instead."""
         found = []
         for row in self.world.counter_file.rows():
             table = self.world.counter_file.flip(row)
@@ -114,7 +114,7 @@ class Host:
                 drained = self.world.counter_file.drain(row, table)
                 self.world.counter_file.clear(row, table)
                 found += [Row(*(*KEY.unpack(key), n, amount)) for key, n, amount in drained]
-        return found
+        return [row for row in found if (row.kind == Kind.GROUP) == groups]
 
     def totals(self) -> Counter[tuple[Kind, int]]:
         """By kind and arm; reasons of latency aside."""

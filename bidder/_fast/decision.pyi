@@ -50,8 +50,9 @@ class Decider(BidHandler):
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""
-    def sample(self) -> tuple[bytes, bytes, bytes] | None:
+    def sample(self, arm: int = 0) -> tuple[bytes, bytes, bytes] | None:
         """(exchange, request, answer) of the first bid since the last call, and from now on one more is kept.
+        `arm`: 1 or 2: of those that another build made (shadows as well); 0: of our own.
 
         Until it is called for the first time nothing is kept, and nothing is copied.
         """

@@ -15,11 +15,13 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
+from bidder._fast.board cimport BASELINE, CANARY
 from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
 from bidder._fast.counters cimport (
     COUNT_BID, COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
 )
 from bidder._fast.currency cimport write_currency
+from bidder._fast.groups cimport count_group
 from bidder._fast.outcome cimport (
     closer, REASON_BROKEN, REASON_CURRENCY, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
     REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY,
@@ -27,7 +29,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
-from bidder._fast.slice cimport arm_of, experiment_of
+from bidder._fast.slice cimport arm_of, bucket_of, experiment_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -45,6 +47,7 @@ cdef class Decider(BidHandler):
                  rows, uint64_t seed, consent=None, SegmentTable segments=None):
         self.desks = [Desk(frequency, consent, segments) for _ in range(DESKS + 1)]
         self.writer = Writer()
+        self.kept = {}
         self.segments = segments
         self.purses = purses
         self.board = board
@@ -103,22 +106,24 @@ cdef class Decider(BidHandler):
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
-            if self.keeps:
-                self.keep(desk.row, body, body_n, out[0], out_n[0])
+            if self.keeps & 1:
+                self.keep(0, desk.row, body, body_n, out[0], out_n[0])
         return status
 
-    def sample(self):
-        kept, self.kept, self.keeps = self.kept, None, True
-        return kept
+    def sample(self, int arm=0):
+        if not 0 <= arm <= BASELINE:
+            raise ValueError(f"arm={arm}: 0 to {BASELINE} have builds")
+        self.keeps |= <uint32_t>1 << arm
+        return self.kept.pop(arm, None)
 
-    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
+    cdef void keep(self, int arm, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
                    Py_ssize_t answer_n) noexcept:
-        self.keeps = False
+        self.keeps &= ~(<uint32_t>1 << arm)
         try:
             # The name, not the path: that may hold the exchange's secret.
-            self.kept = (row.name.p[:row.name.n], body[:body_n], answer[:answer_n])
+            self.kept[arm] = (row.name.p[:row.name.n], body[:body_n], answer[:answer_n])
         except MemoryError:
-            self.kept = None
+            pass
 
     cdef void batch_begins(self) noexcept:
         self.taken = 0
@@ -163,6 +168,7 @@ cdef class Decider(BidHandler):
         desk.status = 204
         desk.test = desk.named = desk.begun = desk.leaves = desk.shadow = False
         desk.fallback = 0
+        desk.offered = 0
         desk.features_off = 0
         desk.began_ns = self.admission.now
         desk.now_s = self.clock.wall_ns() // NS_PER_S
@@ -375,6 +381,7 @@ cdef class Decider(BidHandler):
         self.writer.put_bid(self.book, creative, &splices)
         self.bids += 1
         if not test:
+            desk.offered += best.price
             self.counters.add(&key, 1, best.price)
             self.admission.earn(key.exchange, best.price)
         return REASON_NONE
@@ -400,6 +407,8 @@ cdef class Decider(BidHandler):
             key.kind = COUNT_FALLBACK
             key.reason = desk.fallback
             self.counters.add(&key, 1, 0)
+        if CANARY <= key.arm <= BASELINE:
+            count_group(self.counters, key.exchange, key.arm, key.minute, bucket_of(&desk.reader.req), desk.offered)
 
 
 cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,

@@ -15,6 +15,7 @@ cdef class Sender(Decider):
     cdef int send_shadow(self, Desk desk, const char* body, Py_ssize_t body_n, const char* answer,
                          Py_ssize_t answer_n) except -1
     cdef int arrive(self, Errand errand, const Reply* reply, int why) except -1
+    cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept
     # 0: as good as ours; else a Fallback.
     cdef int examine(self, Errand errand, const Reply* reply) noexcept
     cdef bint counts_add_up(self, Errand errand, const Reply* reply) noexcept

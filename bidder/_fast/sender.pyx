@@ -19,13 +19,15 @@ from bidder._fast.away cimport Caller
 from bidder._fast.board cimport ArmRow
 from bidder._fast.book cimport RateRec
 from bidder._fast.counters cimport (
-    COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey, latency_bucket,
+    COUNT_BID, COUNT_GROUP, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey,
+    latency_bucket,
 )
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.decision cimport DESKS
 from bidder._fast.errand cimport (
     ASKS_SHADOW, ASK_MAGIC, AskHead, FALLBACK_BROKEN, FALLBACK_PRICE, SHADOW_INVALID, SHADOW_NONE,
 )
+from bidder._fast.groups cimport count_group
 from bidder._fast.handler cimport AWAY_STATUS
 from bidder._fast.http cimport BidProtocol
 from bidder._fast.offers cimport compared, read_offers
@@ -33,6 +35,7 @@ from bidder._fast.outcome cimport REASON_OFF
 from bidder._fast.peer cimport Peer
 from bidder._fast.request cimport Request, pack3
 from bidder._fast.row cimport Row
+from bidder._fast.slice cimport bucket_of
 
 cdef enum:
     NS_PER_S = 1_000_000_000
@@ -125,6 +128,7 @@ cdef class Sender(Decider):
         memcpy(packet + errand.body_at, body, body_n)
         errand.row = row
         errand.arm = desk.key.arm
+        errand.bucket = bucket_of(req)
         errand.test = desk.test
         errand.shadow = not desk.leaves
         errand.began_ns = desk.began_ns
@@ -155,16 +159,20 @@ cdef class Sender(Decider):
                 if PyBytes_GET_SIZE(errand.ours) > ZEROS:
                     read_offers(errand.ours, PyBytes_GET_SIZE(errand.ours) - ZEROS, &self.mine)
                 self.count_shadow(errand, compared(&self.mine, &self.theirs))
+                self.keep_reply(errand, reply)
             return 0
         if why == 0:
             why = self.examine(errand, reply)
         if why:
             return self.decide_here(errand, why)
         self.count_reply(errand, reply)
-        if self.keeps and self.theirs.n:
-            self.keep(errand.row, PyBytes_AS_STRING(errand.packet) + errand.body_at,
-                      PyBytes_GET_SIZE(errand.packet) - errand.body_at, reply.body, reply.body_n)
+        self.keep_reply(errand, reply)
         return errand.waiting.told(reply.status, reply.body, reply.body_n, errand.row.gzip)
+
+    cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept:
+        if self.theirs.n and self.keeps >> errand.arm & 1:
+            self.keep(errand.arm, errand.row, PyBytes_AS_STRING(errand.packet) + errand.body_at,
+                      PyBytes_GET_SIZE(errand.packet) - errand.body_at, reply.body, reply.body_n)
 
     cdef int examine(self, Errand errand, const Reply* reply) noexcept:
         cdef const RateRec* rate
@@ -216,13 +224,14 @@ cdef class Sender(Decider):
                 nobids += entry.n
             elif entry.key.kind == COUNT_BID and 0 < entry.amount <= entry.n * most:
                 bids += entry.n
-            elif entry.key.kind != COUNT_LATENCY:
+            elif entry.key.kind != COUNT_LATENCY and entry.key.kind != COUNT_GROUP:
                 return False
         return requests == 1 and bids == self.theirs.n and nobids == (bids == 0)
 
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept:
         cdef CounterEntry entry
         cdef CounterKey key
+        cdef int64_t offered = 0
         cdef int i
         self.admission.ended = self.clock.monotonic_ns()
         self.bids += self.theirs.n
@@ -231,12 +240,13 @@ cdef class Sender(Decider):
         self.counters.begin()
         for i in range(reply.counts):
             memcpy(&entry, &reply.count[i], sizeof(CounterEntry))
-            if entry.key.kind == COUNT_LATENCY:
-                continue
+            if entry.key.kind == COUNT_LATENCY or entry.key.kind == COUNT_GROUP:
+                continue           # those are known here
             entry.key.arm = errand.arm
             self.counters.add(&entry.key, entry.n, entry.amount if entry.key.kind == COUNT_BID else 0)
             if entry.key.kind == COUNT_BID:
                 self.admission.earn(errand.row.key, entry.amount)
+                offered += entry.amount
         memset(&key, 0, sizeof(CounterKey))
         key.kind = COUNT_LATENCY
         key.exchange = errand.row.key
@@ -244,6 +254,7 @@ cdef class Sender(Decider):
         key.minute = self.minute()
         key.reason = latency_bucket(self.admission.ended - errand.began_ns)
         self.counters.add(&key, 1, 0)
+        count_group(self.counters, key.exchange, key.arm, key.minute, errand.bucket, offered)
         self.counters.end()
 
     cdef void count_shadow(self, Errand errand, int how) noexcept:

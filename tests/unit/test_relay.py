@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bidder._fast.slice import bucket
 from bidder.canary.answering import Answering, door_path
 from bidder.events.schema import Fallback, Kind
 from bidder.ops import log as logs
@@ -24,7 +25,7 @@ from tests.doors import (
     wide_world,
 )
 from tests.http_wire import post
-from tests.worlds import World, request
+from tests.worlds import World, imp, request
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,38 @@ def test_a_packet_says_what_the_formats_say(world: World) -> None:
             assert (first[3], first[4]) == (world.exchanges["openx"].key, 0)
             assert first[6] != second[6]  # seeds
             assert door.packets[0][ASK.size :] == b"openx" + json.dumps(asked("r-1")).encode()
+
+    run(main())
+
+
+def test_a_sample_is_of_those_who_made_the_answer(world: World) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            it.door(5, it.build())
+            for arm in (0, 1, 2):
+                it.sender.sample(arm)
+            it.slice(5)
+            await it.ask(asked("theirs"))
+            it.slice()
+            await it.ask(asked("ours"))
+            samples = [it.sender.sample(arm) for arm in (0, 1, 2)]
+            ours, theirs = (json.loads(kept[2])["id"] for kept in samples[:2] if kept is not None)
+            assert (ours, theirs, samples[2]) == ("ours", "theirs", None)
+
+    run(main())
+
+
+def test_groups_of_users_are_counted_by_who_read_the_request(world: World) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            it.door(5, it.build())
+            it.slice(5)
+            for offered in (True, False):
+                it.rows()
+                await it.ask(asked(imp=[imp()] if offered else NOTHING))
+                groups = {row.reason: (row.n, row.amount) for row in it.rows(groups=True)}
+                group = bucket(b"r-1") % 64
+                assert groups == {group: (1, 0)} | ({group + 64: (1, 2_500_000)} if offered else {})
 
     run(main())
 
