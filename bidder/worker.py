@@ -37,6 +37,7 @@ from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings
 from bidder.spot_check import SpotCheck
 from bidder.users.tables import caps_table
@@ -164,6 +165,10 @@ class BookWorker:
         """Connections, and how many of them are not read for a while."""
         return 0, 0
 
+    def _facts(self) -> dict[str, int]:
+        """For its vitals."""
+        return {"generation": self._generation}
+
     def _beat(self, ready: bool) -> None:
         connections, unread = self._load()
         now_ms = int(time.monotonic() * 1000)
@@ -187,7 +192,8 @@ class BookWorker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._board.claim(self._row, os.getpid(), self._arm)
-        with Presence(self._state, "worker", row=self._row):
+        vitals = Vitals(self._state, "worker", self._facts, seat=self._row, arm=self._arm)
+        with Presence(self._state, "worker", row=self._row, arm=self._arm), vitals:
             self._renew_book()
             await self._serve(stop)
         self._board.release(self._row)
@@ -233,6 +239,11 @@ class Worker(BookWorker):
             return None
         total = sum(row.connections for row in rows)
         return total // len(rows) + total // (8 * len(rows)) + 1
+
+    def _facts(self) -> dict[str, int]:
+        return super()._facts() | {
+            "connections": self._server.connections, "unread": self._server.unread, "refused": self._server.refused,
+        }  # fmt: skip
 
     async def _serve(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()

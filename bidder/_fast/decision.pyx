@@ -389,6 +389,7 @@ cdef class Decider(BidHandler):
     cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
         """One request, its reason if it got no bid, and how long it took."""
         cdef CounterKey key
+        cdef int64_t took_ns
         desk.key.kind = COUNT_REQUEST
         self.counters.add(&desk.key, 1, 0)
         if not bid:
@@ -401,8 +402,9 @@ cdef class Decider(BidHandler):
         key.arm = desk.key.arm
         key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
-        key.reason = latency_bucket(self.admission.ended - desk.began_ns)
-        self.counters.add(&key, 1, 0)
+        took_ns = self.admission.ended - desk.began_ns
+        key.reason = latency_bucket(took_ns)
+        self.counters.add(&key, 1, took_ns)
         if desk.fallback:
             key.kind = COUNT_FALLBACK
             key.reason = desk.fallback

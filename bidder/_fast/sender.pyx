@@ -224,8 +224,8 @@ cdef class Sender(Decider):
                 nobids += entry.n
             elif entry.key.kind == COUNT_BID and 0 < entry.amount <= entry.n * most:
                 bids += entry.n
-            elif entry.key.kind != COUNT_LATENCY and entry.key.kind != COUNT_GROUP:
-                return False
+            elif entry.key.kind != COUNT_LATENCY and entry.key.kind < COUNT_GROUP:
+                return False           # above are those that a later build may have, and this one does not know
         return requests == 1 and bids == self.theirs.n and nobids == (bids == 0)
 
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept:
@@ -240,8 +240,8 @@ cdef class Sender(Decider):
         self.counters.begin()
         for i in range(reply.counts):
             memcpy(&entry, &reply.count[i], sizeof(CounterEntry))
-            if entry.key.kind == COUNT_LATENCY or entry.key.kind == COUNT_GROUP:
-                continue           # those are known here
+            if entry.key.kind == COUNT_LATENCY or entry.key.kind >= COUNT_GROUP:
+                continue           # those are known better here, or not at all
             entry.key.arm = errand.arm
             self.counters.add(&entry.key, entry.n, entry.amount if entry.key.kind == COUNT_BID else 0)
             if entry.key.kind == COUNT_BID:
@@ -253,7 +253,7 @@ cdef class Sender(Decider):
         key.arm = errand.arm
         key.minute = self.minute()
         key.reason = latency_bucket(self.admission.ended - errand.began_ns)
-        self.counters.add(&key, 1, 0)
+        self.counters.add(&key, 1, self.admission.ended - errand.began_ns)
         count_group(self.counters, key.exchange, key.arm, key.minute, errand.bucket, offered)
         self.counters.end()
 
