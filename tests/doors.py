@@ -35,7 +35,7 @@ from tests.worlds import KEYS, World, campaign, imp, request
 
 ASK = struct.Struct("<4sIIBBHQq")
 REPLY = struct.Struct("<4sIHH")
-PATIENT_MS = 60_000  # nothing is shed because the machine is slow
+PATIENT_NS = 100_000_000_000  # nothing is shed because the machine is slow
 LONG_US = 900_000  # for answers that come: longer than any of them takes
 Script = Callable[[bytes], list[bytes]]  # what a door says to a packet
 
@@ -49,7 +49,7 @@ def parts(world: World, **changes: Any) -> dict[str, Any]:
         "sealer": Sealer(KEYS),
         "bid_ids": BidIds(),
         "clock": Clock(),
-        "rows": exchange_rows(world.exchanges, world.public_url, state=world.directory, wait_budget_ms=PATIENT_MS),
+        "rows": exchange_rows(world.exchanges, world.public_url, state=world.directory),
         "seed": 3,
     } | changes
 
@@ -81,6 +81,8 @@ class Host:
         self.sender = Sender(doors=self.run, counters=counters, **parts(world))
         assert world.book is not None
         self.sender.set_book(world.book)
+        for exchange in world.exchanges.values():
+            self.sender.admission.set_budget(exchange.key, PATIENT_NS)
         self.server = BidServer(self.sender, Application([]))
         self.doors: list[Answering] = []
         self.clients: list[Client] = []

@@ -97,6 +97,14 @@ cdef class Sender(Decider):
         self.sent = None
         return 0
 
+    def answer(self, bytes exchange not None, bytes body not None):
+        cdef bint listens = self.relay.listens
+        self.relay.listens = False     # who asks this way gets the answer at once
+        try:
+            return super().answer(exchange, body)
+        finally:
+            self.relay.listens = listens
+
     # --- out
 
     cdef Errand errand_of(self, Desk desk, const char* body, Py_ssize_t body_n):
@@ -167,7 +175,7 @@ cdef class Sender(Decider):
             return self.decide_here(errand, why)
         self.count_reply(errand, reply)
         self.keep_reply(errand, reply)
-        return errand.waiting.told(reply.status, reply.body, reply.body_n, errand.row.gzip)
+        return 0 if errand.waiting is None else errand.waiting.told(reply.status, reply.body, reply.body_n, errand.row.gzip)
 
     cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept:
         if self.theirs.n and self.keeps >> errand.arm & 1:
@@ -284,4 +292,4 @@ cdef class Sender(Decider):
         if self.board.page.off or self.board.page.exchange_off[errand.row.key]:
             desk.reason = REASON_OFF
         status = self.finish(desk, body, n, &out, &out_n)
-        return errand.waiting.told(status, out, out_n, self.packs)
+        return 0 if errand.waiting is None else errand.waiting.told(status, out, out_n, self.packs)

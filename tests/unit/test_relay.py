@@ -72,12 +72,12 @@ def test_a_packet_says_what_the_formats_say(world: World) -> None:
     async def main() -> None:
         async with host(world) as it:
             door = Scripted(it, 5, it.build())
-            it.slice(5, wait_us=77_000)
-            await it.ask(asked("r-1"), asked("r-2", tmax=200))
+            it.slice(5, wait_us=770_000)
+            await it.ask(asked("r-1"), asked("r-2", tmax=2_000))
             first, second = (ASK.unpack_from(packet) for packet in door.packets)
             assert first[0] == b"obq1"
             assert second[1] == first[1] + 1  # numbers
-            assert (first[2], second[2]) == (77_000, 50_000)  # a quarter of tmax, where that is less
+            assert (first[2], second[2]) == (770_000, 500_000)  # a quarter of tmax, where that is less
             assert (first[3], first[4]) == (world.exchanges["openx"].key, 0)
             assert first[6] != second[6]  # seeds
             assert door.packets[0][ASK.size :] == b"openx" + json.dumps(asked("r-1")).encode()
@@ -155,6 +155,21 @@ def test_an_answer_looks_as_if_it_was_decided_here(world: World) -> None:
                 client.sock.close()
             assert heads[0] == heads[1]
             assert it.totals()[Kind.FALLBACK, 1] == 0
+
+    run(main())
+
+
+def test_a_large_request_goes_through_a_door_as_well(world: World) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            door = Scripted(it, 5, it.build())
+            it.slice(5)
+            client = it.connect()
+            client.sock.setblocking(True)
+            large = post(json.dumps(asked(ext={"x": "y" * 250_000})).encode())
+            sending = asyncio.get_running_loop().sock_sendall(client.sock, large)
+            _, (answer,) = await asyncio.gather(sending, client.hear(1))
+            assert (answer.status, len(door.packets)) == (200, 1)
 
     run(main())
 
