@@ -71,6 +71,11 @@ cdef class Connections:
     def close_idle(self):
         return len([(<BidProtocol>member).close() for member in list(self.members) if (<BidProtocol>member).phase == IDLE])
 
+    def release_idle(self):
+        idle = [member for member in self.members if (<BidProtocol>member).phase == IDLE]
+        released = [(<BidProtocol>member).transport.release() for member in idle]
+        return [sock for sock in released if sock is not None]
+
     def abort(self):
         for member in list(self.members):
             (<BidProtocol>member).transport.abort()
