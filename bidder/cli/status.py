@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,10 @@ def _status(state: Path) -> dict[str, Any]:
         ]
     workers = {row["pid"]: row for row in details.get("workers", [])}
     vitals = {said["pid"]: said for said in read_all(state)}
-    for row in rows:
-        row["healthy"] = _healthy(row, workers, state, dsn)
+    with ThreadPoolExecutor(max(1, len(rows))) as threads:  # several that hang are waited for once
+        healthy = list(threads.map(lambda row: _healthy(row, workers, state, dsn), rows))
+    for row, is_healthy in zip(rows, healthy, strict=True):
+        row["healthy"] = is_healthy
         row["vitals"] = vitals.get(row["pid"])
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}

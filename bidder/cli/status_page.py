@@ -51,8 +51,7 @@ def _host(status: dict[str, Any]) -> Iterator[str]:
             per_s = {name: rates["requests_per_s"] for name, rates in live["exchanges"].items()}
             yield f"exchanges  {_shares(per_s, EXCHANGES)}"
     if status["canary"]:
-        words = (f"{key} {value}" for key, value in status["canary"].items() if isinstance(value, str | int | float))
-        yield f"canary     {', '.join(words)}"
+        yield f"canary     {_canary(status['canary'])}"
     for row in status["processes"]:
         for override in row.get("overrides") or []:
             state = f"refused: {override['error']}" if override["error"] else "in force"
@@ -60,6 +59,13 @@ def _host(status: dict[str, Any]) -> Iterator[str]:
         yield from _switched_off(row.get("switches") or {})
     if status["metrics"]:
         yield f"metrics    {status['metrics']}"
+
+
+def _canary(canary: dict[str, Any]) -> str:
+    build = canary.get("plan", {}).get("build")
+    if canary.get("outcome"):
+        return f"build {build} {canary['outcome']}: {canary.get('because')}"
+    return f"build {build} {canary.get('phase')}, {canary.get('buckets', 0) / 100:g} % of the traffic"
 
 
 def _switched_off(switches: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,6 @@ from typing import Any
 from bidder.ops import presence, vitals
 from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind
 
-CANARY_STATES = ("checking", "starting", "running", "rolled-back", "inconclusive", "promoted")
 SWITCHED = ("everything", "exchanges", "advertisers", "campaigns", "features")
 BY_PROCESS = ("role", "seat", "arm")
 
@@ -78,7 +77,7 @@ def _youngest(sight: Sight) -> list[dict[str, Any]]:
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for said in sorted(sight.vitals, key=lambda said: float(said["started"])):
         found[_where(said)] = said
-    return list(found.values())
+    return [found[where] for where in sorted(found)]
 
 
 def _where(said: dict[str, Any]) -> tuple[str, str, str]:
@@ -194,9 +193,13 @@ def _reports(sight: Sight) -> list[AnyFamily]:
 def _host(sight: Sight) -> list[AnyFamily]:
     free = Family("outbid_disk_free_bytes", GAUGE, "Free on the disk of the state directory.")
     size = Family("outbid_disk_bytes", GAUGE, "Size of that disk.")
-    canary = Family("outbid_canary", GAUGE, "1 for the state that the canary of this host is in.", ("state",))
+    canary = Family(
+        "outbid_canary", GAUGE, "1: where the last canary of this host stands, or how it ended.", ("state",)
+    )
+    buckets = Family("outbid_canary_buckets", GAUGE, "Of 10,000, that the canary has.")
     free.set(sight.disk[0])
     size.set(sight.disk[1])
-    if state := sight.canary.get("state"):
-        canary.set(1, str(state))
-    return [free, size, canary]
+    if sight.canary:
+        canary.set(1, str(sight.canary.get("outcome") or sight.canary.get("phase")))
+    buckets.set(sight.canary.get("buckets", 0))
+    return [free, size, canary, buckets]

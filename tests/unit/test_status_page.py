@@ -61,9 +61,10 @@ def test_what_is_wrong_stands_on_top_with_what_to_do() -> None:
         {"kind": "feature", "name": "video", "off": False, "at_ms": 9_000_000, "who": "bob"},
     ]
     switches = {"everything": True, "flips": flips, "refused": None}
+    canary = {"plan": {"build": "b2"}, "phase": "running", "buckets": 100, "outcome": None}
     overrides = [{"file": "x.json", "campaign": "c", "error": "no price"}]
     rows = [row("supervisor", switches=switches, overrides=overrides, held="disk full"), row("tracker", healthy=False)]
-    lines = page(status(processes=rows, alerts=[alert], canary={"state": "running", "slice": 100}), NOW)
+    lines = page(status(processes=rows, alerts=[alert], canary=canary), NOW)
     assert lines[:4] == [
         "!! BidsHeld, for 2 min: no bids",
         "   look (r#b)",
@@ -76,7 +77,7 @@ def test_what_is_wrong_stands_on_top_with_what_to_do() -> None:
         "off        exchange openx, since 1970-01-01 02:30:00 UTC by bob",
     ]
     assert "override   x.json (c): refused: no price" in lines
-    assert "canary     state running, slice 100" in lines
+    assert "canary     build b2 running, 1 % of the traffic" in lines
 
 
 def test_a_host_without_a_supervisor_says_so_and_what_else_there_is() -> None:
