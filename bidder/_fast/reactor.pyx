@@ -56,7 +56,7 @@ cdef class SocketLink(Link):
         return self.watch()
 
     def release(self):
-        """The socket, open and ours no more; None where something is still to be written, or to end. Between turns."""
+        """The socket, open and ours no more; None: something is still to be written, or to end. Between turns."""
         cdef Reactor reactor = self.reactor
         if self.fd < 0 or self.rest_n or self.half or self.ending or self.broken or reactor.turning:
             return None
@@ -65,8 +65,7 @@ cdef class SocketLink(Link):
         reactor.links.discard(self)
         reactor.gone.append(self)
         self.protocol.connection_lost(None)
-        reactor.settle_all()
-        return self.sock
+        return reactor.settle_all() or self.sock
 
     # --- asyncio's transport, as far as the protocol and Tornado's bridge know it
 
