@@ -186,6 +186,7 @@ def test_a_supervisor_that_is_killed_in_the_middle_of_a_restart_comes_back_whole
     os.kill(supervisor, signal.SIGUSR2)
     wait_until(lambda: not all(alive(pid) for pid in workers), 20.0, "the first worker to go")
     os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not any(alive(pid) for pid in workers), 5.0, "adopted workers to die with it")
     wait_until(lambda: host.get("bid", "/readyz")[0] == 200, 20.0, "bids")
     wait_until(lambda: len(host.pids("worker")) == 2, 20.0, "two workers")
     assert len({build for _, build, _ in bidders(host).values()}) == 1
