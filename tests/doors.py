@@ -35,7 +35,7 @@ from tests.worlds import KEYS, World, campaign, imp, request
 
 ASK = struct.Struct("<4sIIBBHQq")
 REPLY = struct.Struct("<4sIHH")
-PATIENT_MS = 60_000  # nothing is shed because the machine is slow
+PATIENT_NS = 100_000_000_000  # nothing is shed because the machine is slow
 LONG_US = 900_000  # for answers that come: longer than any of them takes
 Script = Callable[[bytes], list[bytes]]  # what a door says to a packet
 
@@ -49,7 +49,7 @@ def parts(world: World, **changes: Any) -> dict[str, Any]:
         "sealer": Sealer(KEYS),
         "bid_ids": BidIds(),
         "clock": Clock(),
-        "rows": exchange_rows(world.exchanges, world.public_url, state=world.directory, wait_budget_ms=PATIENT_MS),
+        "rows": exchange_rows(world.exchanges, world.public_url, state=world.directory),
         "seed": 3,
     } | changes
 
@@ -81,6 +81,8 @@ class Host:
         self.sender = Sender(doors=self.run, counters=counters, **parts(world))
         assert world.book is not None
         self.sender.set_book(world.book)
+        for exchange in world.exchanges.values():
+            self.sender.admission.set_budget(exchange.key, PATIENT_NS)
         self.server = BidServer(self.sender, Application([]))
         self.doors: list[Answering] = []
         self.clients: list[Client] = []
@@ -105,8 +107,8 @@ class Host:
         answerer.set_book(self.world.book)
         return partial(answerer.reply, arm=1)
 
-    def rows(self) -> list[Row]:
-        """What was counted since the last call."""
+    def rows(self, groups: bool = False) -> list[Row]:
+        """What was counted since the last call; with `groups`, those of users instead."""
         found = []
         for row in self.world.counter_file.rows():
             table = self.world.counter_file.flip(row)
@@ -114,7 +116,7 @@ class Host:
                 drained = self.world.counter_file.drain(row, table)
                 self.world.counter_file.clear(row, table)
                 found += [Row(*(*KEY.unpack(key), n, amount)) for key, n, amount in drained]
-        return found
+        return [row for row in found if (row.kind == Kind.GROUP) == groups]
 
     def totals(self) -> Counter[tuple[Kind, int]]:
         """By kind and arm; reasons of latency aside."""

@@ -15,6 +15,7 @@ cdef class Sender(Decider):
     cdef int send_shadow(self, Desk desk, const char* body, Py_ssize_t body_n, const char* answer,
                          Py_ssize_t answer_n) except -1
     cdef int arrive(self, Errand errand, const Reply* reply, int why) except -1
+    cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept
     # 0: as good as ours; else a Fallback.
     cdef int examine(self, Errand errand, const Reply* reply) noexcept
     cdef bint counts_add_up(self, Errand errand, const Reply* reply) noexcept
@@ -22,8 +23,6 @@ cdef class Sender(Decider):
     cdef int64_t most(self) noexcept
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept
     # People of a group of buckets, so that whoever judges an arm knows how much these differ.
-    cdef void count_group(self, uint8_t exchange, uint8_t arm, uint32_t minute, uint8_t group, bint bid,
-                          int64_t offered) noexcept nogil
     cdef void count_shadow(self, Errand errand, int how) noexcept
     cdef int decide_here(self, Errand errand, int why) except -1
 
