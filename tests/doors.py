@@ -61,13 +61,15 @@ def reply(packet: bytes, body: bytes = b"", status: int = 204, counts: bytes = b
     return REPLY.pack(*head.values()) + counts + body
 
 
-def counted(packet: bytes, *, kind: Kind = Kind.NOBID, reason: int = 9, n: int = 1, **changes: int) -> bytes:
+def counted(
+    packet: bytes, *, kind: Kind = Kind.NOBID, reason: int = 9, n: int = 1, amount: int = 0, **changes: int
+) -> bytes:
     """Counters of a request without a bid: REQUEST, and one of `kind`."""
     exchange, minute = ASK.unpack_from(packet)[3], int(time.time()) // 60
     row = {"kind": Kind.REQUEST, "exchange": exchange, "arm": 1, "reason": 0, "format": 0, "os": 0, "country": 0}
     row |= {"w": 0, "h": 0, "campaign": 0, "creative": 0, "deal": 0, "inventory": 0, "minute": minute}
-    entries = [(row, 1), (row | {"kind": kind, "reason": reason} | changes, n)]
-    return b"".join(KEY.pack(*entry.values()) + struct.pack("<qq", times, 0) for entry, times in entries)
+    entries = [(row, 1, 0), (row | {"kind": kind, "reason": reason} | changes, n, amount)]
+    return b"".join(KEY.pack(*key.values()) + struct.pack("<qq", times, nano) for key, times, nano in entries)
 
 
 class Host:
@@ -236,10 +238,12 @@ def fallbacks(host: Host) -> Counter[Fallback]:
     return Counter({Fallback(row.reason): row.n for row in host.rows() if row.kind == Kind.FALLBACK})
 
 
-def said(body: dict[str, Any] | bytes, **changes: Any) -> Callable[[bytes], bytes]:
+def said(body: dict[str, Any] | bytes, amount: int = 0, **changes: Any) -> Callable[[bytes], bytes]:
+    """An answer with a bid that is counted with this amount, nano-USD."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def say(packet: bytes) -> bytes:
-        return reply(packet, text, 200, counted(packet, kind=Kind.BID, reason=0, campaign=100), **changes)
+        counts = counted(packet, kind=Kind.BID, reason=0, campaign=100, amount=amount)
+        return reply(packet, text, 200, counts, **changes)
 
     return say

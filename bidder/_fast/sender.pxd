@@ -1,6 +1,7 @@
 """The decision of a worker that reads requests: its own, or that of another build."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from bidder._fast.book cimport RateRec
 from bidder._fast.decision cimport Decider
 from bidder._fast.desk cimport Desk
 from bidder._fast.errand cimport Errand, Home, Reply
@@ -18,7 +19,8 @@ cdef class Sender(Decider):
     cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept
     # 0: as good as ours; else a Fallback.
     cdef int examine(self, Errand errand, const Reply* reply) noexcept
-    cdef bint counts_add_up(self, Errand errand, const Reply* reply) noexcept
+    cdef bint counts_add_up(self, Errand errand, const Reply* reply, const RateRec* rate) noexcept
+    cdef bint asks(self, int64_t nano_usd, const RateRec* rate) noexcept
     cdef uint32_t minute(self) noexcept
     cdef int64_t most(self) noexcept
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept

@@ -17,7 +17,6 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from bidder._fast.away cimport Caller
 from bidder._fast.board cimport ArmRow
-from bidder._fast.book cimport RateRec
 from bidder._fast.counters cimport (
     COUNT_BID, COUNT_GROUP, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey,
     latency_bucket,
@@ -183,7 +182,7 @@ cdef class Sender(Decider):
                       PyBytes_GET_SIZE(errand.packet) - errand.body_at, reply.body, reply.body_n)
 
     cdef int examine(self, Errand errand, const Reply* reply) noexcept:
-        cdef const RateRec* rate
+        cdef const RateRec* rate = NULL
         cdef int64_t most = self.most()
         cdef uint32_t i
         self.theirs.n = 0
@@ -204,7 +203,7 @@ cdef class Sender(Decider):
         for i in range(self.theirs.n):
             if self.theirs.offers[i].price > most:
                 return FALLBACK_PRICE
-        return 0 if self.counts_add_up(errand, reply) else FALLBACK_BROKEN
+        return 0 if self.counts_add_up(errand, reply, rate) else FALLBACK_BROKEN
 
     cdef uint32_t minute(self) noexcept:
         return <uint32_t>(self.clock.wall_ns() // NS_PER_S // 60)
@@ -213,10 +212,10 @@ cdef class Sender(Decider):
         """What any campaign of the book may bid; books are sorted by it."""
         return self.book.campaigns[0].price_max if self.book is not None and self.book.slot_count else 0
 
-    cdef bint counts_add_up(self, Errand errand, const Reply* reply) noexcept:
-        """One request; a bid for every one that was made, or one reason for none; nothing of a test or a shadow."""
+    cdef bint counts_add_up(self, Errand errand, const Reply* reply, const RateRec* rate) noexcept:
+        """One request; a bid for every one that was made, at its price, or one reason for none; nothing of a test."""
         cdef CounterEntry entry
-        cdef int64_t requests = 0, nobids = 0, bids = 0, most = self.most()
+        cdef int64_t requests = 0, nobids = 0, bids = 0, said = 0, most = self.most()
         cdef uint32_t minute = self.minute()
         cdef int i
         if errand.test or errand.shadow:
@@ -232,9 +231,21 @@ cdef class Sender(Decider):
                 nobids += entry.n
             elif entry.key.kind == COUNT_BID and 0 < entry.amount <= entry.n * most:
                 bids += entry.n
+                said += entry.amount
             elif entry.key.kind != COUNT_LATENCY and entry.key.kind < COUNT_GROUP:
                 return False           # above are those that a later build may have, and this one does not know
-        return requests == 1 and bids == self.theirs.n and nobids == (bids == 0)
+        return requests == 1 and bids == self.theirs.n and nobids == (bids == 0) and self.asks(said, rate)
+
+    cdef bint asks(self, int64_t nano_usd, const RateRec* rate) noexcept:
+        """Does the answer ask for so much in all? In another currency a part in a hundred may be rounding."""
+        cdef int64_t asked = 0, slack = 0
+        cdef uint32_t i
+        for i in range(self.theirs.n):
+            asked += self.theirs.offers[i].price
+        if rate is not NULL:
+            nano_usd = scaled_nano(nano_usd, rate.over, rate.under, False)
+            slack = nano_usd // 100 + self.theirs.n
+        return nano_usd - slack <= asked <= nano_usd + slack
 
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept:
         cdef CounterEntry entry

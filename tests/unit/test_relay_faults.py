@@ -85,6 +85,21 @@ def test_an_answer_that_cannot_be_is_decided_here_and_counted_as_broken(world: W
     run(main())
 
 
+@pytest.mark.parametrize(("counted_usd", "fallback"), [(2.4, 0), (2.399999, 1), (2.400001, 1), (0.24, 1)])
+def test_a_bid_is_sent_only_where_it_asks_for_what_it_is_counted_with(
+    world: World, counted_usd: float, fallback: int
+) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            it.door(5, said(CHEAP, amount=round(counted_usd * 1_000_000)))
+            it.slice(5)
+            (answer,) = await it.ask(asked())
+            assert bid_of(answer)["price"] == (2.5 if fallback else 2.4)
+            assert fallbacks(it) == ({Fallback.BROKEN: 1} if fallback else {})
+
+    run(main())
+
+
 def test_an_answer_that_bids_more_than_any_campaign_may_is_not_sent(world: World) -> None:
     async def main() -> None:
         async with host(world) as it:
