@@ -184,9 +184,17 @@ class Restart:
         return row is not None and row.ready
 
     async def _until_it_serves(self, post: Post, ready: bool) -> None:
-        """It accepts; with `ready`, it has a book too."""
+        """It accepts, and goes on for a moment; with `ready`, it has a book too."""
         deadline = time.monotonic() + READY_S
-        while not (row := self._pool.on_board(post)) or not (row.ready or (row.heartbeat_ms and not ready)):
+        since_ms = None
+        while True:
+            row = self._pool.on_board(post)
+            if row is None or not (row.ready or (row.heartbeat_ms and not ready)):
+                since_ms = None
+            elif since_ms is None:
+                since_ms = row.heartbeat_ms
+            elif row.heartbeat_ms - since_ms >= STEADY_MS:
+                return
             if post.seat.deaths:
                 raise RestartError(
                     f"a new worker of build {post.build.name} died before it was ready; the log says why"

@@ -1,6 +1,7 @@
 """The steps of a restart, with workers that only sleep: what the board says of them, the test writes."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def test_a_new_worker_that_hangs_is_given_up_and_the_old_one_keeps_its_row(
     restarting(tmp_path, scenario)
 
 
+def beats_on(board: Board, row: int, at_ms: int) -> bool:
+    board.beat(row, at_ms, 7, 0, ready=True)
+    return True
+
+
 def test_a_worker_takes_the_place_of_another_only_when_it_has_gone_on_for_a_moment(tmp_path: Path) -> None:
     async def scenario(steps: Restart, pool: WorkerPool, board: Board, build: Build) -> None:
         old = pool.posts(0)
@@ -58,11 +64,15 @@ def test_a_worker_takes_the_place_of_another_only_when_it_has_gone_on_for_a_mome
             await eventually(lambda row=row: any(p.row == row and p.seat.pid and p.on_trial for p in pool.posts(0)))
             (new,) = [post for post in pool.posts(0) if post.on_trial]
             board.claim(row, new.seat.pid or 0)
-            board.beat(row, 1_000, 7, 0, ready=True)
-            await asyncio.sleep(0)
-            assert new.on_trial
+            for _ in range(3):  # it is ready, and its heart does not beat again
+                board.beat(row, 1_000, 7, 0, ready=True)
+                await asyncio.sleep(2 * restart.LOOK_S)
+                assert new.on_trial
             assert len(pool.posts(0)) == 3, "it stands beside the others"
-            board.beat(row, 1_000 + restart.STEADY_MS, 7, 0, ready=True)
+            beats = itertools.count(1_000, restart.STEADY_MS)
+            await eventually(
+                lambda row=row, new=new, beats=beats: beats_on(board, row, next(beats)) and not new.on_trial
+            )
         await rolling
         assert {post.build.name for post in pool.posts(0)} == {"new"}
         assert all(pool.is_gone(post) for post in old)
