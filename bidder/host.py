@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bidder import builds
+from bidder.builds import Build, BuildError
 from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
@@ -84,6 +86,10 @@ class Host:
         self._audit = AuditTrail(state)
         self._services: dict[str, Postgres | Memcached] = {}
         self._seats: dict[str, Seat] = {}
+        try:
+            self._build = (builds.current(state) or builds.running()).verified()
+        except BuildError as error:
+            raise HostError(str(error)) from None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -137,14 +143,23 @@ class Host:
         self._look_after()
 
     def _start(self, role: str) -> Process:
+        build = self._current_build()
         return spawn(
-            [sys.executable, "-m", "bidder", COMMANDS.get(role, role), "--state", str(self._state)],
+            build.command(COMMANDS.get(role, role), "--state", str(self._state)),
             cwd=Path.cwd(),
             log=self._log_of(role),
-            environ=os.environ | {"OUTBID_LOG_FILE": str(self._log_of(role))},
+            environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
         )
+
+    def _current_build(self) -> Build:
+        """That roles are started from; the one of before where it cannot be read any more."""
+        try:
+            self._build = builds.current(self._state) or builds.running()
+        except BuildError as error:
+            self._log.error("the current build cannot be had; the one of before is started", error=str(error))
+        return self._build
 
     def _look_after(self) -> None:
         now = time.monotonic()

@@ -17,7 +17,13 @@ from bidder.openrtb.exchanges import DIALECTS, KEYS, Dialect
 
 NOTICES = ("nurl", "burl", "lurl")  # of a bid
 
-OTHER_VARIABLES = {"OUTBID_STATE", "OUTBID_EXTENSIONS", "OUTBID_PROFILE", "OUTBID_CORPUS"}  # command line, build, tests
+OTHER_VARIABLES = {  # command line, builds, tests
+    "OUTBID_STATE",
+    "OUTBID_BUILD",
+    "OUTBID_EXTENSIONS",
+    "OUTBID_PROFILE",
+    "OUTBID_CORPUS",
+}
 
 
 class SettingsError(ValueError):

@@ -15,11 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bidder import builds
 from bidder._fast.board import Board
 from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
+from bidder.builds import BuildError
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher
@@ -39,7 +41,7 @@ from bidder.settings import Settings, address
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
-from bidder.workers import WorkerPool
+from bidder.workers import STABLE, NoRowError, WorkerPool
 
 BACKLOG = 4096
 WINDOW_S = 1.0
@@ -71,7 +73,8 @@ def listening_socket(text: str, what: str) -> socket.socket:
 class Supervisor:
     """One host's bidder. Built, then `run()` once."""
 
-    def __init__(self, state: Path, settings: Settings, host: str) -> None:
+    def __init__(self, state: Path, settings: Settings, host: str, settings_file: Path | None = None) -> None:
+        """`settings_file`: that workers read theirs from; None: as verbs of this host do."""
         self._state = state
         self._settings = settings
         self._log = logs.get("supervisor")
@@ -105,9 +108,9 @@ class Supervisor:
         self._switch_file = SwitchFile(state)
         self._switches = self._switch_file.read()
         create_keys(state / keyfile.FILE)
-        self._workers = WorkerPool(
-            state, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1), self._socket.fileno()
-        )
+        build = builds.current(state) or builds.running()
+        self._workers = WorkerPool(state, self._board, self._socket.fileno(), settings_file)
+        self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
@@ -123,12 +126,9 @@ class Supervisor:
         self._board.book_revision = generation
 
     def _served_revision(self) -> int:
-        """The oldest revision that any wanted worker serves; 0 while one is not ready."""
-        pids = set(self._workers.pids())
-        rows = [row for row in self._board.rows() if row.pid in pids]
-        if len(rows) < len(self._workers.rows):
-            return 0
-        return min((revision_of(row.book_revision) if row.ready else 0 for row in rows), default=0)
+        """The oldest revision that any wanted worker serves; 0 while one is not ready. One on trial is not asked."""
+        rows = [self._workers.on_board(post) for post in self._workers.posts() if not post.on_trial]
+        return min((revision_of(row.book_revision) if row and row.ready else 0 for row in rows), default=0)
 
     def _close_window(self) -> bool:
         """One closed window of counters onto the bus; False where a worker stood in the middle of a request."""
@@ -214,19 +214,21 @@ class Supervisor:
         return self._switches.as_dict()
 
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
-        pids = set(self._workers.pids())
+        posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
             "pid": os.getpid(),
             "workers": [
                 {
                     "pid": row.pid,
+                    "arm": post.arm,
+                    "build": post.build.name,
                     "ready": bool(row.ready),
                     "book_revision": revision_of(row.book_revision),
                     "connections": row.connections,
                     "unread_connections": row.unread,
                 }
-                for row in self._board.rows()
-                if row.pid in pids
+                for post, row in posts
+                if row is not None
             ],
             "book_revision": revision_of(self._book.generation),
             "leases_revision": self._keeper.revision,
@@ -298,13 +300,13 @@ class Supervisor:
         await asyncio.gather(jobs, return_exceptions=True)
 
 
-def run(state: Path, settings: Settings, host: str) -> None:
-    """The whole life of the process. StartError or SwitchError where it cannot begin."""
+def run(state: Path, settings: Settings, host: str, settings_file: Path | None = None) -> None:
+    """The whole life of the process. StartError where it cannot begin."""
 
     async def live() -> None:
-        await Supervisor(state, settings, host).run()
+        await Supervisor(state, settings, host, settings_file).run()
 
     try:
         asyncio.run(live())
-    except (SwitchError, BusError) as error:
+    except (SwitchError, BusError, BuildError, NoRowError) as error:
         raise StartError(str(error)) from None

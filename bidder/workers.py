@@ -1,47 +1,118 @@
 """The workers of a supervisor: started, watched, brought back, drained.
 
-A worker is `outbid worker` on one row of the board, with the listening socket that the
-supervisor owns; it dies with the supervisor. A row is used again only by the next worker
-of that row, which goes on with the counters that the last one left.
+A post is a row of the board, and who works there: of which arm, from which build. A worker is `outbid worker` of that
+build; it dies with the supervisor. Workers of arm 0 share the listening socket that the supervisor owns, those of
+other arms have doors of their own. A row is used again only when its last worker is gone: the next one goes on with
+the counters that it left.
 """
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
+from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bidder._fast.board import Board, Worker
+from bidder.builds import Build
 from bidder.embedded.child import spawn
 from bidder.ops import log as logs
-from bidder.ops.seat import Seat
+from bidder.ops.seat import Process, Seat
 
-WATCH_S = 0.02  # while a worker is missing
+STABLE = 0  # the arm that accepts connections
+ROWS = 127  # of the board; the last one of the counters is the tracker's
+WATCH_S = 0.02  # while a worker is missing, or leaves
 ALL_THERE_S = 1.0  # while all of them live: a death is signalled
 DRAIN_S = 6.0
 
 
-class WorkerPool:
-    """`count` workers on one socket. Times: monotonic seconds."""
+class NoRowError(Exception):
+    """All rows of the board have workers."""
 
-    def __init__(self, state: Path, count: int, listening_fd: int) -> None:
+
+@dataclass(eq=False, slots=True)
+class Post:
+    """`on_trial`: beside the worker whose place it may take; nobody waits for it to serve the newest book.
+    `gone_by`: it has been asked to go, and is killed then (monotonic s)."""
+
+    row: int
+    arm: int
+    build: Build
+    seat: Seat
+    on_trial: bool = False
+    gone_by: float | None = None
+
+
+class WorkerPool:
+    """All workers of a host; none until `grow`. Times: monotonic seconds. Everything on the main thread."""
+
+    def __init__(self, state: Path, board: Board, listening_fd: int, settings: Path | None = None) -> None:
+        """`settings`: the file that workers read theirs from; None: as the host's verbs do."""
         self._state = state
+        self._board = board
         self._fd = listening_fd
-        log = logs.get("supervisor")
+        self._settings = settings
+        self._log = logs.get("supervisor")
         self._changed = asyncio.Event()
-        self._seats = [Seat("worker", partial(self._start, row), log, row=row) for row in range(count)]
+        self._posts: list[Post] = []
+        self._deaths: Counter[int] = Counter()
+        self._stopped = False
 
     @property
-    def rows(self) -> range:
-        """The rows of the board that this pool uses."""
-        return range(len(self._seats))
+    def rows(self) -> list[int]:
+        """Rows of the board that may have a living worker."""
+        return [post.row for post in self._posts]
 
-    def pids(self) -> list[int]:
-        """Of the workers that live."""
-        return [seat.pid for seat in self._seats if seat.pid is not None]
+    def posts(self, arm: int | None = None) -> list[Post]:
+        """Those that are to stay, of one arm or of all."""
+        return [post for post in self._posts if post.gone_by is None and arm in (None, post.arm)]
+
+    def pids(self, arm: int | None = None) -> list[int]:
+        """Of the workers that live and are to stay."""
+        return [post.seat.pid for post in self.posts(arm) if post.seat.pid is not None]
+
+    def deaths(self, arm: int) -> int:
+        """How many workers of this arm have died without being asked to, since the host's supervisor began."""
+        return self._deaths[arm]
+
+    def on_board(self, post: Post) -> Worker | None:
+        """What the board says of its worker; None: nothing yet."""
+        row = next((row for row in self._board.rows() if row.row == post.row), None)
+        return row if row is not None and row.pid == post.seat.pid else None
+
+    def ready(self, arm: int) -> int:
+        """How many workers of this arm have a book to bid from."""
+        found = [self.on_board(post) for post in self.posts(arm)]
+        return sum(1 for row in found if row is not None and row.ready)
+
+    def grow(self, arm: int, build: Build, count: int = 1, *, on_trial: bool = False) -> list[Post]:
+        """So many workers more. NoRowError: not one is started."""
+        free = sorted(set(range(ROWS)) - set(self.rows))[:count]
+        if len(free) < count:
+            raise NoRowError(f"a host has {ROWS} workers at most, and {len(self._posts)} are there already")
+        posts = [Post(row, arm, build, self._seat(row, arm, build), on_trial) for row in free]
+        for post in posts:
+            post.seat.wanted = not self._stopped
+        self._posts += posts
+        self._changed.set()
+        return posts
+
+    def shrink(self, arm: int) -> None:
+        """No worker of this arm any more: each drains, and goes."""
+        for post in self.posts(arm):
+            self.retire(post)
+
+    def retire(self, post: Post) -> None:
+        """Its worker drains, and goes; its row is free then."""
+        post.seat.ask_to_go()
+        post.gone_by = time.monotonic() + DRAIN_S
+        self._changed.set()
+
+    def is_gone(self, post: Post) -> bool:
+        """Has a retired one left its row?"""
+        return post not in self._posts
 
     async def run(self) -> None:
         """Bring back whoever dies, until cancelled. On the main thread: it listens to SIGCHLD."""
@@ -51,39 +122,59 @@ class WorkerPool:
             while True:
                 self._changed.clear()
                 now = time.monotonic()
-                for seat in self._seats:
-                    seat.look_after(now)
-                missing = any(seat.wanted and seat.pid is None for seat in self._seats)
+                for post in list(self._posts):
+                    self._look_after(post, now)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(WATCH_S if missing else ALL_THERE_S):
+                    async with asyncio.timeout(WATCH_S if self._unsettled() else ALL_THERE_S):
                         await self._changed.wait()
         finally:
             loop.remove_signal_handler(signal.SIGCHLD)
 
-    def _start(self, row: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "bidder", "worker", "--row", str(row), "--fd", str(self._fd)]
+    def _unsettled(self) -> bool:
+        return any(post.gone_by is not None or (post.seat.wanted and post.seat.pid is None) for post in self._posts)
+
+    def _look_after(self, post: Post, now: float) -> None:
+        before = post.seat.deaths
+        post.seat.look_after(now)
+        self._deaths[post.arm] += post.seat.deaths - before
+        if post.gone_by is not None:
+            if now >= post.gone_by:
+                post.seat.kill()
+            if post.seat.pid is None:
+                self._posts.remove(post)
+                self._board.release(post.row)  # where it was killed, it has not done so itself
+
+    def _seat(self, row: int, arm: int, build: Build) -> Seat:
+        return Seat("worker", partial(self._start, row, arm, build), self._log, row=row, arm=arm, build=build.name)
+
+    def _start(self, row: int, arm: int, build: Build) -> Process:
+        fds = (self._fd,) if arm == STABLE else ()
+        place = ["--fd", str(self._fd)] if arm == STABLE else ["--arm", str(arm)]
+        settings = [] if self._settings is None else ["--settings", str(self._settings)]
         return spawn(
-            [*command, "--state", str(self._state)],
+            build.command("worker", "--row", str(row), *place, "--state", str(self._state), *settings),
             cwd=Path.cwd(),
             log=None,
-            environ=os.environ,
+            environ=build.environ(),
             account=None,
             on_orphaned=signal.SIGKILL,
-            pass_fds=(self._fd,),
+            pass_fds=fds,
         )
 
     def start(self) -> None:
         """Workers are wanted (again)."""
-        for seat in self._seats:
-            seat.want_again()
+        self._stopped = False
+        for post in self.posts():
+            post.seat.want_again()
         self._changed.set()
 
     async def stop(self) -> None:
         """Drain every worker: requests that have begun are answered, connections closed; then they are gone."""
-        for seat in self._seats:
-            seat.ask_to_go()
+        self._stopped = True
+        for post in self._posts:
+            post.seat.ask_to_go()
         deadline = time.monotonic() + DRAIN_S
-        while self.pids() and time.monotonic() < deadline:
+        while any(post.seat.pid is not None for post in self._posts) and time.monotonic() < deadline:
             await asyncio.sleep(WATCH_S)
-        for seat in self._seats:
-            seat.kill()
+        for post in self._posts:
+            post.seat.kill()

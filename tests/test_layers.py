@@ -15,7 +15,7 @@ PACKAGES = ("bidder", "aggregator", "reporting")
 
 # Who may import whom, from the ground up. A room is `bidder.<name>`, or a package of its own, but for these:
 INNER = {"bidder.openrtb.exchanges"}  # plain data, that the settings begin with
-GROUND = {"bidder.outcome", "bidder.features", "bidder.settings", "bidder.openrtb.exchanges"}
+GROUND = {"bidder.outcome", "bidder.features", "bidder.settings", "bidder.openrtb.exchanges", "bidder.builds"}
 LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.outcome": set(),
     "bidder.features": set(),
     "bidder.settings": {"bidder.openrtb.exchanges"},
+    "bidder.builds": set(),
     "bidder.openrtb.exchanges": set(),
     "bidder._fast": {"bidder.outcome"},
     "bidder.embedded": set(),
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.pipeline": DOMAIN,
     "bidder.spot_check": GROUND | {"bidder.openrtb", "bidder.ops"},
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
+    "bidder.readiness": PARTS,
     "bidder.worker": PARTS | {"bidder.canary"},
     "bidder.supervisor": PARTS | {"bidder.canary"},
     "bidder.host": GROUND | {"bidder.ops", "bidder.embedded"},

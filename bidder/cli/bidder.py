@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
 
     state = make_state(args.state)
     try:
-        supervisor.run(state, role_settings(state, args.settings), host_id(state))
+        supervisor.run(state, role_settings(state, args.settings), host_id(state), args.settings)
     except (supervisor.StartError, ControlError) as error:
         raise CliError(str(error)) from None
     return 0

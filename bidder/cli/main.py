@@ -24,6 +24,7 @@ VERBS = (
     "reconcile",
     "sql",
     "status",
+    "build",
     "switch",
     "segment",
     "keys",

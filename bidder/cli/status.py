@@ -14,7 +14,7 @@ from bidder.settings import address
 NAME = "status"
 HELP = "Show every process of this host: role, pid, address, build, book revision, health."
 ASK_S = 2.0
-WORKER_FACTS = ("book_revision", "connections", "unread_connections")
+WORKER_FACTS = ("arm", "book_revision", "connections", "unread_connections")
 SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "held", "users")
 
 
@@ -52,7 +52,7 @@ def _status(state: Path) -> dict[str, Any]:
         dsn = context.settings.postgres.dsn
         ports = {"postgres": context.settings.postgres.port, "memcached": context.settings.memcached.port}
         rows += [
-            {"role": role, "pid": pid, "address": f"127.0.0.1:{port}", "build": None}
+            {"role": role, "pid": pid, "address": f"127.0.0.1:{port}", "build": None, "digest": None}
             for role, port in ports.items()
             for pid in pids[role]
         ]
@@ -94,11 +94,12 @@ def _healthy(row: dict[str, Any], workers: dict[int, Any], state: Path, dsn: str
 
 
 def _table(status: dict[str, Any]) -> None:
-    print(f"{'role':<12} {'pid':>8}  {'healthy':<8} {'book':>8}  {'build':<12} address")
+    print(f"{'role':<12} {'pid':>8}  {'healthy':<8} {'book':>8}  {'build':<12} {'digest':<12}  address")
     for row in status["processes"]:
         print(
             f"{row['role']:<12} {row['pid']:>8}  {'yes' if row['healthy'] else 'NO':<8} "
-            f"{row.get('book_revision') or '':>8}  {row.get('build') or '':<12} {row.get('address') or ''}"
+            f"{row.get('book_revision') or '':>8}  {row.get('build') or '':<12} {(row.get('digest') or '')[:12]:<12}  "
+            f"{row.get('address') or ''}"
         )
     for row in status["processes"]:
         for override in row.get("overrides") or []:

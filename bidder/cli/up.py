@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     if args.port_base is not None:
         settings = with_port_base(settings, args.port_base)
     if args.workers is not None:
-        if not 1 <= args.workers <= 128:
-            raise CliError(f"--workers {args.workers}: 1 to 128 is wanted")
+        if not 1 <= args.workers <= 126:
+            raise CliError(f"--workers {args.workers}: 1 to 126 is wanted")
         settings = dataclasses.replace(settings, bidder=dataclasses.replace(settings.bidder, workers=args.workers))
     state = make_state(args.state)
     host_id(state)

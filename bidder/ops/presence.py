@@ -8,7 +8,6 @@ one state or all of the next, and never a living process without its lock.
 
 import contextlib
 import fcntl
-import importlib.metadata
 import json
 import os
 import time
@@ -17,14 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bidder.builds import running
+
 _HELD: "weakref.WeakSet[Presence]" = weakref.WeakSet()
-
-
-def _build() -> str:
-    try:
-        return importlib.metadata.version("outbid")
-    except importlib.metadata.PackageNotFoundError:
-        return "checkout"
 
 
 def _lock_is_free(descriptor: int) -> bool:
@@ -44,7 +38,8 @@ class Presence:
             "role": role,
             "pid": os.getpid(),
             "address": address,
-            "build": _build(),
+            "build": running().name,
+            "digest": running().digest,
             "started": int(time.time()),
         } | fields
         self._descriptor = -1

@@ -23,6 +23,7 @@ class Seat:
     def __init__(self, role: str, start: Callable[[], Process], log: logs.Log, **fields: object) -> None:
         self.role = role
         self.wanted = True
+        self.deaths = 0  # while it was wanted
         self.process: Process | None = None
         self._start = start
         self._log = log
@@ -39,14 +40,21 @@ class Seat:
     def look_after(self, now: float) -> None:
         """Notice a death, and start whoever is wanted and due."""
         if self.process is not None and (code := self.process.poll()) is not None:
-            self._failures = self._failures + 1 if now - self._started < YOUNG_S else 1
-            self._due = now + BACK_S[min(self._failures, len(BACK_S)) - 1]
             self.process = None
-            if self.wanted:
-                self._log.error(f"{self.role} died", exit_code=code, failures=self._failures, **self._fields)
+            self._failed(now, "died", exit_code=code)
         if self.process is None and self.wanted and now >= self._due:
-            self.process = self._start()
             self._started = now
+            try:
+                self.process = self._start()
+            except OSError as error:
+                self._failed(now, "cannot be started", error=str(error))
+
+    def _failed(self, now: float, how: str, **why: object) -> None:
+        self._failures = self._failures + 1 if now - self._started < YOUNG_S else 1
+        self._due = now + BACK_S[min(self._failures, len(BACK_S)) - 1]
+        if self.wanted:
+            self.deaths += 1
+            self._log.error(f"{self.role} {how}", failures=self._failures, **why, **self._fields)
 
     def ask_to_go(self) -> None:
         """No longer wanted: SIGTERM, and it is not brought back."""

@@ -17,13 +17,14 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.segments import SegmentTable
 from bidder._fast.shading import Shading
+from bidder.builds import running
 from bidder.campaigns import snapshot
 from bidder.cli.context import role_settings
 from bidder.events.bus import Publisher
 from bidder.events.outbox import Outbox
 from bidder.settings import Users
 from bidder.supervisor import WINDOW_S, listening_socket
-from bidder.workers import WorkerPool
+from bidder.workers import STABLE, WorkerPool
 
 
 async def keep(state: Path, count: int) -> None:
@@ -40,7 +41,8 @@ async def keep(state: Path, count: int) -> None:
     counters = CounterFile(state / "shm" / "counters")
     outbox = Outbox(state, "bench/bidder", settings.bus.keep_windows)
     publisher = Publisher(settings.bidder.bus_listen, outbox)
-    workers = WorkerPool(state, count, socket.fileno())
+    workers = WorkerPool(state, board, socket.fileno())
+    workers.grow(STABLE, running(), count)
 
     async def every_second() -> None:
         while True:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bidder import builds
 from bidder.ops.presence import Presence, present
 
 CHILD = """
@@ -43,6 +44,7 @@ def test_a_process_says_who_it_is_and_is_gone_after_its_clean_end(tmp_path: Path
         [said] = present(tmp_path)
         assert said.pop("started") > 1_600_000_000
         assert said.pop("build")
+        assert said.pop("digest") == builds.running().digest
         assert said == {"role": "tracker", "pid": os.getpid(), "address": "127.0.0.1:8001", "stream": "ab"}
         presence.update(stream="cd", healthy=True)
         assert [(said["stream"], said["healthy"]) for said in present(tmp_path)] == [("cd", True)]
