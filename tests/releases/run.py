@@ -1,0 +1,109 @@
+"""Releases under load, on real processes: `scripts/releases`. Nothing may be refused, reset, failed or late.
+
+outbid up -> campaigns -> capacity -> a steady open-loop load at a share of it -> restarts, slices, switches -> the sums
+Everything is on this machine, in a directory of its own, and ends by itself. The table tells what became of the requests
+during each act; the exit code is 1 unless each was answered in time. docs/releases.md "How it is proven".
+"""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests import haproxy
+from tests.bench import openloop, servers
+from tests.hosts import DOORS, EXAMPLES, Host, running
+from tests.releases import rolling
+from tests.releases.load import capacity, offering
+from tests.releases.table import Table, say, verdict
+
+QUIET_S = 3.0  # of the load alone: what is late then is the machine's
+BEHIND = ("a", "b")  # names of hosts in docker/haproxy.cfg
+LATE_MS = 5.0  # what the generator cannot send by then it does not send: its own fault, and said
+
+
+@contextlib.contextmanager
+def hosts(place: Path, count: int, workers: int) -> Iterator[list[Host]]:
+    """So many whole hosts, each with the example campaigns."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for n in range(count):
+            say(f"starting host {n + 1} of {count}")
+            host = stack.enter_context(running(place / f"state-{n}", workers, environ=servers.ENVIRONMENT))
+            host.verb("campaign", "import", str(EXAMPLES), "--wait")
+            found.append(host)
+        yield found
+
+
+@contextlib.contextmanager
+def door(place: Path, found: Sequence[Host], *, behind_haproxy: bool) -> Iterator[str]:
+    """Where exchanges send to."""
+    if not behind_haproxy:
+        yield f"http://127.0.0.1:{found[0].base}"
+        return
+    ports = {name: host.base + DOORS["bid"] for name, host in zip(BEHIND, found, strict=True)}
+    trackers = {name: host.base + DOORS["tracker"] for name, host in zip(BEHIND, found, strict=True)}
+    with haproxy.running(place, ports, trackers) as balancer:
+        yield balancer.url
+
+
+def under_load(args: argparse.Namespace, place: Path) -> bool:
+    """Restarts, slices, switches; True where nobody felt them."""
+    plan = openloop.Plan(args.rate or 1, 1, args.connections, deadline_ms=args.deadline_ms, late_ms=LATE_MS)
+    bodies = servers.bodies()
+    with (
+        hosts(place, len(BEHIND) if args.haproxy else 1, args.workers) as found,
+        door(place, found, behind_haproxy=args.haproxy) as url,
+    ):
+        for n, host in enumerate(found):
+            rolling.prepare(host, place / f"builds-{n}")
+        if not args.rate:
+            fits = capacity(url, bodies, plan)
+            plan = plan._replace(rate=fits * args.share)
+            say(f"capacity {fits:,.0f} requests/s; {args.share:.0%} of it are offered")
+        with offering(url, bodies, plan) as load:
+            table = Table(load)
+            table.act("nothing", lambda: threading.Event().wait(QUIET_S))
+            campaign = json.loads(EXAMPLES.read_text(encoding="utf-8").splitlines()[0])["id"]
+            rolling.roll(table, found, rolling.Plan(args.restarts, args.slices, args.flips), campaign)
+            table.act("nothing", lambda: threading.Event().wait(QUIET_S))
+            counts = table.end()
+    rows = [{"what": row.what, "took_s": row.took_s, **row.counts._asdict()} for row in table.rows]
+    print(json.dumps({"rate": plan.rate, "acts": rows, "all": counts._asdict()}) if args.json else verdict(counts))
+    return counts.lost + counts.open == 0
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="scripts/releases", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--haproxy", action="store_true", help="the same on two hosts behind docker/haproxy.cfg")
+    parser.add_argument("--rate", type=float, metavar="N", help="requests a second (default: a share of what fits)")
+    parser.add_argument("--share", type=float, default=0.7, help="of the capacity that is measured (default: 0.7)")
+    parser.add_argument("--deadline-ms", type=float, default=35, metavar="MS", help="of an answer (default: 35)")
+    parser.add_argument("--connections", type=int, default=64, metavar="N", help="keep-alive ones (default: 64)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="of each host (default: 2)")
+    parser.add_argument("--restarts", type=int, default=20, metavar="N", help="every fourth in vain (default: 20)")
+    parser.add_argument("--slices", type=int, default=200, metavar="N", help="changes of the slice (default: 200)")
+    parser.add_argument("--flips", type=int, default=20, metavar="N", help="switches off and on (default: 20)")
+    parser.add_argument("--json", action="store_true", help="print all acts as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """0 where the promise held, else 1."""
+    args = arguments(argv)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # hosts are ended and erased then, too
+    with tempfile.TemporaryDirectory(prefix="outbid-releases-") as place:
+        held = under_load(args, Path(place))
+    if not held:
+        say("releases: not every request was answered in time")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
