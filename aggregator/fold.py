@@ -17,6 +17,8 @@ LatencyKey = tuple[int, int, int, int]  # minute, exchange, arm, bucket
 CapKey = tuple[int, int, int, int, int]  # minute, exchange, arm, campaign, creative
 
 _DIMENSIONS = slice(1, 13)  # of a Row: exchange to inventory
+# What the host's own judge of canaries looks at, and nobody later.
+_OF_CANARIES = frozenset({Kind.FALLBACK, Kind.LINT, Kind.NOTICE, Kind.SHADOW, Kind.GROUP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def fold(windows: Iterable[Deltas]) -> Folded:
             if row.kind == Kind.CAP and CapEvent.SHOWN <= row.reason <= CapEvent.GIVEN_BACK:
                 key = (row.minute, row.exchange, row.arm, row.campaign, row.creative)
                 folded.caps.setdefault(key, [0, 0, 0])[row.reason - CapEvent.SHOWN] += row.n
+                continue
+            if row.kind in _OF_CANARIES:
                 continue
             if row.kind not in (Kind.REQUEST, Kind.BID, Kind.NOBID):
                 folded.unknown += 1

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,10 @@ class Build:
                 f"add it again: outbid build add {self.name} {self.path}"
             )
         return self
+
+    def is_like(self, other: "Build") -> bool:
+        """The same code, by the same name."""
+        return (self.name, self.digest) == (other.name, other.digest)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -235,39 +240,48 @@ def remove(state: Path, name: str) -> None:
     shutil.rmtree(_room(state, name))
 
 
-def check(state: Path, build: Build, settings: Path | None = None) -> dict[str, Any]:
+def check(
+    state: Path,
+    build: Build,
+    settings: Path | None = None,
+    started: Callable[["subprocess.Popen[str]"], None] = lambda process: None,
+) -> dict[str, Any]:
     """What `outbid worker --check` of that build says: {"ok": true, "build", "digest", "formats", ...}.
 
-    BuildError with what it said where it cannot serve. Blocks, for CHECK_S at most.
+    BuildError with what it said where it cannot serve. Blocks, for CHECK_S at most. `started` gets the process, which
+    may be killed.
     """
     argv = build.command("worker", "--check", "--state", str(state), *(["--settings", str(settings)] * bool(settings)))
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
             env=build.environ(),
-            timeout=CHECK_S + GRACE_S,
-            check=False,
         )
     except OSError as error:
         raise BuildError(f"build {build.name}: {build.python}: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise BuildError(f"build {build.name}: its check did not end within {CHECK_S} s") from None
+    with process:
+        started(process)
+        try:
+            output, complaints = process.communicate(timeout=CHECK_S + GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise BuildError(f"build {build.name}: its check did not end within {CHECK_S} s") from None
     try:
-        said = json.loads(_last(done.stdout))
+        said: dict[str, Any] = json.loads(_last(output))
         ok, digest, why = bool(said["ok"]), said["digest"], str(said.get("error"))
     except (ValueError, KeyError, TypeError):
-        ok, digest, why = False, "", _last(done.stderr) or f"exit code {done.returncode}"
-    if done.returncode == -signal.SIGALRM:
+        ok, digest, why = False, "", _last(complaints) or f"exit code {process.returncode}"
+    if process.returncode == -signal.SIGALRM:
         ok, why = False, f"not done after {CHECK_S} s"
-    elif done.returncode < 0:
-        ok, why = False, f"ended by signal {-done.returncode}"
-    if not ok or done.returncode != 0:
+    elif process.returncode < 0:
+        ok, why = False, f"ended by signal {-process.returncode}"
+    if not ok or process.returncode != 0:
         raise BuildError(f"build {build.name} fails its check: {why}")
     if digest != build.digest:
         raise BuildError(f"build {build.name}: the code that ran its check has digest {digest}, not {build.digest}")
-    found: dict[str, Any] = said
-    return found
+    return said

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
-from bidder.builds import BuildError
+from bidder.builds import Build, BuildError
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
-from bidder.events.bus import BusError, Publisher
+from bidder.events.bus import BusError, Publisher, Subscriber
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
+from bidder.events.schema import SWITCHES_TOPIC
+from bidder.handover import Handover, argv_of, become, give_back, hear_again, take
 from bidder.money import keyfile
 from bidder.money.leases import LeaseKeeper
 from bidder.money.shading import Shading
@@ -36,7 +38,9 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
 from bidder.ops.audit_sender import AuditSender
-from bidder.ops.switches import SwitchError, SwitchFile
+from bidder.ops.switchboard import Switchboard
+from bidder.ops.switches import SwitchError
+from bidder.restart import Restart
 from bidder.settings import Settings, address
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
@@ -73,9 +77,21 @@ def listening_socket(text: str, what: str) -> socket.socket:
 class Supervisor:
     """One host's bidder. Built, then `run()` once."""
 
-    def __init__(self, state: Path, settings: Settings, host: str, settings_file: Path | None = None) -> None:
-        """`settings_file`: that workers read theirs from; None: as verbs of this host do."""
+    def __init__(
+        self,
+        state: Path,
+        settings: Settings,
+        host: str,
+        settings_file: Path | None = None,
+        handover: Handover | None = None,
+    ) -> None:
+        """`settings_file`: that workers read theirs from; None: as verbs of this host do. `handover`: the sockets and
+        workers of the code that this process ran before."""
         self._state = state
+        self._settings_file = settings_file
+        self._handover = handover
+        self._successor: Build | None = None
+        self._stop = asyncio.Event()
         self._settings = settings
         self._log = logs.get("supervisor")
         self._exchanges = {name: row.key for name, row in settings.exchanges.items()}
@@ -83,10 +99,15 @@ class Supervisor:
             exchange_rows(settings.exchanges, settings.tracking.public_url, state=state)
         except ValueError as error:
             raise StartError(str(error)) from None
-        self._socket = listening_socket(settings.bidder.listen, "bidder")
+        if handover is None:
+            self._socket = listening_socket(settings.bidder.listen, "bidder")
+        else:  # the descriptor itself stays as it is until we have begun: it may have to go back
+            self._socket = socket.socket(fileno=os.dup(handover.listening))
         self._board = Board(state / "shm" / "board", anew=True)
+        kept = set() if handover is None else {post["row"] for post in handover.posts}
         for row in self._board.rows():  # of workers that died with an earlier supervisor
-            self._board.release(row.row)
+            if row.row not in kept:
+                self._board.release(row.row)
         self._purses = Purses(state / "shm" / "purses", PURSES)
         if not self._purses.surveyed:  # a new file, or another boot: slots in a book of before may be others' now
             snapshot.forget(state)
@@ -105,12 +126,18 @@ class Supervisor:
         self._keeper = LeaseKeeper(self._purses, release_after_s=settings.money.release_after_s)
         self._audit = AuditTrail(state)
         self._audit_sender = AuditSender(self._audit, f"http://{settings.controller.listen}")
-        self._switch_file = SwitchFile(state)
-        self._switches = self._switch_file.read()
+        self._switchboard = Switchboard(
+            state, host, self._board, self._purses, self._exchanges, audit=self._audit,
+            book=lambda: snapshot.current(state), publish=partial(self._publisher.send, SWITCHES_TOPIC),
+        )  # fmt: skip
         create_keys(state / keyfile.FILE)
-        build = builds.current(state) or builds.running()
         self._workers = WorkerPool(state, self._board, self._socket.fileno(), settings_file)
-        self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
+        if handover is None:
+            build = builds.current(state) or builds.running()
+            self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
+        else:
+            self._workers.adopt(handover.posts, handover.deaths)
+        self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
@@ -122,7 +149,7 @@ class Supervisor:
 
     def _serve(self, generation: int) -> None:
         """Show workers the newest book; what is switched off stays off in it."""
-        self._apply_switches()
+        self._switchboard.apply()
         self._board.book_revision = generation
 
     def _served_revision(self) -> int:
@@ -159,11 +186,6 @@ class Supervisor:
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    def _apply_switches(self) -> None:
-        """Those of the operator, and everything off while no notice could be acknowledged."""
-        off = self._switches.everything or self._held is not None
-        replace(self._switches, everything=off).apply(self._board, self._purses, self._exchanges)
-
     def _hold(self, why: str | None) -> None:
         """No bids while there is a reason for it."""
         changed = (why is None) != (self._held is None)
@@ -171,7 +193,17 @@ class Supervisor:
         if changed:
             say = self._log.info if why is None else self._log.error
             say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
-            self._apply_switches()
+            self._switchboard.apply(held=why is not None)
+
+    async def _hear_hosts(self) -> None:
+        """What other hosts' supervisors say of switches."""
+        hosts = Subscriber(self._settings.bus.hosts, [SWITCHES_TOPIC])
+        try:
+            while True:
+                _, message = await hosts.message()
+                self._switchboard.hear(message)
+        finally:
+            hosts.close()
 
     async def _ask_tracker(self) -> None:
         """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.
@@ -201,18 +233,6 @@ class Supervisor:
             "leases_ready": self._keeper.ready(self._book.campaigns),
         }
 
-    def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
-        exchange = request.get("exchange")
-        if exchange is not None and exchange not in self._exchanges:
-            raise control.ControlError(f"no exchange {exchange!r}; there are {', '.join(sorted(self._exchanges))}")
-        self._switches.flip(bool(request["off"]), exchange, request.get("campaign"))
-        self._switch_file.write(self._switches)
-        self._apply_switches()
-        self._log.warning("switched", **self._switches.as_dict())
-        what = request.get("campaign") or exchange or "everything"
-        self._audit.record(request.get("actor", "unknown"), "switch", str(what), off=bool(request["off"]))
-        return self._switches.as_dict()
-
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
@@ -239,10 +259,20 @@ class Supervisor:
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
                 for item in self._book.overrides
             ],
-            "switches": self._switches.as_dict(),
+            "switches": self._switchboard.as_dict(),
         }
 
+    def _begin_restart(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"number": self._restart.begin(request.get("build"), str(request.get("actor", "unknown"))).number}
+
+    def _become(self, build: Build) -> None:
+        """Hand this process over when the jobs have ended."""
+        self._successor = build
+        self._stop.set()
+
     async def _stop_workers(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._restart.is_under_way:
+            raise control.ControlError("a restart is under way; ask again when it is done")
         await self._workers.stop()
         return {"stopped": True}
 
@@ -251,32 +281,74 @@ class Supervisor:
         return {"started": True}
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT; then workers drain and the last window goes out."""
-        stop = asyncio.Event()
+        """Until SIGTERM or SIGINT: then workers drain and the last window goes out. Or until another build takes over
+        this process: workers go on, and this does not return."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGUSR2, self._restart_by_signal)
         server = await control.serve(
             self._state / "run" / "supervisor.sock",
             {
                 "flush": self._flush,
                 "serving": self._serving,
                 "status": self._status,
-                "switch": self._switch,
+                "switch": self._switchboard.switch,
+                "switches": lambda request: self._switchboard.as_dict(),
                 "stop_workers": self._stop_workers,
                 "start_workers": self._start_workers,
+                "restart": self._begin_restart,
+                "restarting": self._restart.answer,
             },
+            None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
         )
-        with presence.Presence(self._state, "supervisor", f"http://{self._settings.bidder.listen}"):
-            self._log.info("listening", address=self._settings.bidder.listen, workers=len(self._workers.rows))
-            try:
-                await self._work_until(stop)
-            finally:
+        shown = presence.Presence(self._state, "supervisor", f"http://{self._settings.bidder.listen}")
+        self._log.info("listening", address=self._settings.bidder.listen, workers=len(self._workers.rows))
+        self._settle_in()
+        try:
+            await self._work_until(self._stop)
+        except BaseException:
+            self._successor = None
+            raise
+        finally:
+            if self._successor is None:
+                await self._restart.close()
                 await self._workers.stop()
                 self._close_window()
                 await server.close()
                 self._publisher.close()
                 self._socket.close()
+                shown.close()
+        if self._successor is not None:
+            self._publisher.close()
+            become(
+                self._successor,
+                Handover(
+                    listening=self._socket.fileno(),
+                    control=await server.hand_over(),
+                    presence=shown.hand_over(),
+                    previous=builds.running().as_dict(),
+                    argv=argv_of(self._state, self._settings_file),
+                    posts=self._workers.handed_over(),
+                    deaths=self._workers.all_deaths,
+                    restart=self._restart.as_dict(),
+                ),
+            )
+
+    def _settle_in(self) -> None:
+        """We have begun: what the code before left is ours now, and signals that waited are heard."""
+        given, self._handover = self._handover, None
+        if given is not None:
+            for descriptor in (given.listening, given.control, given.presence):
+                os.close(descriptor)
+            self._restart.resume(given.restart, Build.of(given.previous), given.failure)
+        hear_again()
+
+    def _restart_by_signal(self) -> None:
+        try:
+            self._restart.begin(None, "SIGUSR2")
+        except control.ControlError as error:
+            self._log.error("no restart", error=str(error))
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
@@ -287,6 +359,8 @@ class Supervisor:
             self._ask_tracker(),
             self._leases.run(),
             self._publisher.run(),
+            self._switchboard.run(),
+            self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
         )
@@ -300,13 +374,27 @@ class Supervisor:
         await asyncio.gather(jobs, return_exceptions=True)
 
 
-def run(state: Path, settings: Settings, host: str, settings_file: Path | None = None) -> None:
-    """The whole life of the process. StartError where it cannot begin."""
+def run(
+    state: Path, settings: Settings, host: str, settings_file: Path | None = None, carrier: int | None = None
+) -> None:
+    """The whole life of the process. StartError where it cannot begin.
+
+    `carrier`: of a handover, see bidder.handover. Where this code cannot take over, the code before goes on.
+    """
+    handover = None if carrier is None else take(carrier)
+    begun = False
 
     async def live() -> None:
-        await Supervisor(state, settings, host, settings_file).run()
+        nonlocal begun
+        supervisor = Supervisor(state, settings, host, settings_file, handover)
+        begun = True
+        await supervisor.run()
 
     try:
         asyncio.run(live())
-    except (SwitchError, BusError, BuildError, NoRowError) as error:
-        raise StartError(str(error)) from None
+    except Exception as error:
+        if handover is not None and not begun and not handover.failure:
+            give_back(handover, f"{type(error).__name__}: {error}")
+        if isinstance(error, SwitchError | BusError | BuildError | NoRowError):
+            raise StartError(str(error)) from None
+        raise

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bidder._fast.board import Board, Worker
 from bidder.builds import Build
@@ -58,7 +59,7 @@ class WorkerPool:
         self._changed = asyncio.Event()
         self._posts: list[Post] = []
         self._deaths: Counter[int] = Counter()
-        self._stopped = False
+        self.is_stopped = False
 
     @property
     def rows(self) -> list[int]:
@@ -94,7 +95,7 @@ class WorkerPool:
             raise NoRowError(f"a host has {ROWS} workers at most, and {len(self._posts)} are there already")
         posts = [Post(row, arm, build, self._seat(row, arm, build), on_trial) for row in free]
         for post in posts:
-            post.seat.wanted = not self._stopped
+            post.seat.wanted = not self.is_stopped
         self._posts += posts
         self._changed.set()
         return posts
@@ -109,6 +110,40 @@ class WorkerPool:
         post.seat.ask_to_go()
         post.gone_by = time.monotonic() + DRAIN_S
         self._changed.set()
+
+    def take_on(self, post: Post) -> None:
+        """It was on trial, and stays."""
+        post.on_trial = False
+
+    def handed_over(self) -> list[dict[str, Any]]:
+        """Every worker, for `adopt` of the next program of this process."""
+        return [
+            {
+                "row": post.row,
+                "arm": post.arm,
+                "build": post.build.as_dict(),
+                "pid": post.seat.pid,
+                "leaves": post.gone_by is not None,
+            }
+            for post in self._posts
+        ]
+
+    @property
+    def all_deaths(self) -> dict[int, int]:
+        """By arm."""
+        return dict(self._deaths)
+
+    def adopt(self, posts: list[dict[str, Any]], deaths: dict[int, int]) -> None:
+        """Workers that the program before has started."""
+        self._deaths.update(deaths)
+        for said in posts:
+            row, arm, build = said["row"], said["arm"], Build.of(said["build"])
+            post = Post(row, arm, build, self._seat(row, arm, build))
+            if said["pid"] is not None:
+                post.seat.adopt(said["pid"])
+            self._posts.append(post)
+            if said["leaves"]:
+                self.retire(post)
 
     def is_gone(self, post: Post) -> bool:
         """Has a retired one left its row?"""
@@ -163,14 +198,14 @@ class WorkerPool:
 
     def start(self) -> None:
         """Workers are wanted (again)."""
-        self._stopped = False
+        self.is_stopped = False
         for post in self.posts():
             post.seat.want_again()
         self._changed.set()
 
     async def stop(self) -> None:
         """Drain every worker: requests that have begun are answered, connections closed; then they are gone."""
-        self._stopped = True
+        self.is_stopped = True
         for post in self._posts:
             post.seat.ask_to_go()
         deadline = time.monotonic() + DRAIN_S

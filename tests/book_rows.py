@@ -33,6 +33,8 @@ class Section(IntEnum):
     ASSETS = 22
     FILES = 23
     RATES = 24
+    ADVERTISERS = 25
+    ARMS = 26
 
 
 ROW = {

@@ -30,7 +30,8 @@ PARTS = DOMAIN | {
 MAY_IMPORT: dict[str, set[str]] = {
     "bidder.outcome": set(),
     "bidder.features": set(),
-    "bidder.settings": {"bidder.openrtb.exchanges"},
+    "bidder.sections": {"bidder.openrtb.exchanges"},
+    "bidder.settings": {"bidder.openrtb.exchanges", "bidder.sections"},
     "bidder.builds": set(),
     "bidder.openrtb.exchanges": set(),
     "bidder._fast": {"bidder.outcome"},
@@ -54,8 +55,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.spot_check": GROUND | {"bidder.openrtb", "bidder.ops"},
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
     "bidder.readiness": PARTS,
+    "bidder.restart": PARTS,
+    "bidder.handover": GROUND,
     "bidder.worker": PARTS | {"bidder.canary"},
-    "bidder.supervisor": PARTS | {"bidder.canary"},
+    "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover"},
     "bidder.host": GROUND | {"bidder.ops", "bidder.embedded"},
     # It stands for an exchange: it meets the bidder on the wire and shares words with it, not rooms.
     "bidder.simulator": GROUND | {"bidder.ops", "bidder.money", "bidder.openrtb", "bidder.embedded"},

@@ -4,7 +4,7 @@ Everything is the real part; only the clock stands still and randomness has a se
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bidder._fast.decision import Decider
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
+from bidder.campaigns.arms import ArmRange
 from bidder.campaigns.compile import compile_book
 from bidder.campaigns.model import read_lines
 from bidder.campaigns.rates import Rates
@@ -117,6 +118,7 @@ class World:
         holds: tuple[int, ...] = (FOR_GOOD,) * 4,
         first_touch: int = 0,
         segments: SegmentTable | None = None,
+        arms: Sequence[ArmRange] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -127,6 +129,7 @@ class World:
         self.holds = holds
         self.first_touch = first_touch
         self.segments = segments
+        self.arms = arms
         self.purses = Purses(directory / "purses", purses)
         self.board = Board(directory / "board")
         self.frequency = FrequencyTable(directory / "frequency", 4096, now_s=NOW_S, keys=user_keys)
@@ -135,6 +138,7 @@ class World:
         self.opener = Opener(KEYS)
         self.keys: dict[str, int] = {}
         self.creatives: dict[str, int] = {}
+        self.advertisers: dict[str, int] = {}
         self.revision = 0
         self.decider = self.worker(0, seed, bid_ids or BidIds())
         self.book: Book | None = None
@@ -177,6 +181,7 @@ class World:
             purse_of=self.purses.slot_of,
             path=path,
             rates=self.rates,
+            arms=self.arms,
         )
         self.book = Book.open(path)
         self.decider.set_book(self.book)
@@ -190,7 +195,7 @@ class World:
         deals = body["targeting"].get("deal", {}).get("include", [])
         return CampaignRecord(
             key=key,
-            advertiser=1,
+            advertiser=self.advertisers.setdefault(body["advertiser"], 1 + len(self.advertisers)),
             creatives=creatives,
             deals={deal: 10_000 + sum(deal.encode()) for deal in deals},
             inventory={

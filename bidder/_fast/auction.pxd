@@ -1,5 +1,6 @@
 """The auction of one imp among our own campaigns: who bids, with which creative, at what price."""
 
+from cython cimport final
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec, CreativeRec, RateRec
 from bidder._fast.caps cimport Caps
@@ -44,6 +45,7 @@ cdef uint8_t lost_reason(uint32_t dimension) noexcept nogil
 cdef const Purse* purse_of(Purses purses, const CampaignRec* campaign) noexcept nogil
 cdef uint64_t draw_of(uint64_t seed, const CampaignRec* campaign) noexcept nogil
 
+@final
 cdef class Auction:
     """Made for one book; works for one imp at a time: open_request, then open_imp and next_best until a purse gives."""
     cdef Reader reader

@@ -121,7 +121,14 @@ cdef struct RateRec:           # what one USD is worth in another currency
     uint64_t over              # so many of the currency for one USD: over / under, both below 2**62
     uint64_t under
 
+cdef struct ArmRec:            # of an experiment: the buckets first to end - 1
+    uint32_t first
+    uint32_t end
+    uint32_t arm               # 3 to 255
+    uint32_t features_off      # bits of features.pxd
+
 cdef enum:
+    BUCKETS = 10_000           # of requests, see slice.pxd
     QUARTER_S = 900            # no zone changes its offset off a quarter of an hour
 
 cdef class Book:
@@ -135,6 +142,8 @@ cdef class Book:
     cdef FrequencyRec* frequencies
     cdef RateRec* rates              # by currency, ascending
     cdef uint32_t rate_count
+    cdef ArmRec* arms                # of experiments, by bucket, ascending
+    cdef uint32_t arm_count
     cdef MediaRec* media
     cdef AssetRec* assets
     cdef FileRec* files
@@ -157,3 +166,4 @@ cdef class Book:
     cdef const void* section(self, int number) noexcept nogil
     cdef uint64_t count(self, int number) noexcept nogil
     cdef object named(self, int number, uint32_t key)
+    cdef dict keys_of(self, int number)

@@ -1,6 +1,7 @@
 """Manual of the book of campaigns; the layout is `book_layout.pxd` and docs/book.md."""
 
 import os
+from collections.abc import Iterable
 from decimal import Decimal
 
 from bidder._fast.book_check import BookError as BookError
@@ -31,6 +32,20 @@ class Book:
 
     def campaign_id(self, campaign_key: int) -> str | None:
         """The id that its advertiser gave it; also of campaigns that do not run."""
+
+    def campaign_key(self, campaign: str) -> int | None:
+        """The key of a campaign, running or not. Looks at all ids: 10 ms in a million."""
+
+    def campaigns_of(self, advertisers: Iterable[int]) -> set[int]:
+        """Keys of the running campaigns of these advertisers (keys); looks at all slots."""
+
+    @property
+    def advertisers(self) -> dict[str, int]:
+        """Id -> key, also of those of whom nothing runs."""
+
+    @property
+    def arm_ranges(self) -> list[tuple[int, int, int, int]]:
+        """Of experiments, by bucket: first bucket, first one after it, arm, bits of the features that are off."""
 
     @property
     def exchanges(self) -> dict[str, int]:

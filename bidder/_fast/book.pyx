@@ -3,6 +3,7 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
 
 import mmap
 import os
@@ -52,6 +53,8 @@ cdef class Book:
         book.frequencies = <FrequencyRec*>book.section(S_FREQUENCIES)
         book.rates = <RateRec*>book.section(S_RATES)
         book.rate_count = <uint32_t>book.count(S_RATES)
+        book.arms = <ArmRec*>book.section(S_ARMS)
+        book.arm_count = <uint32_t>book.count(S_ARMS)
         book.media = <MediaRec*>book.section(S_MEDIA)
         book.files = <FileRec*>book.section(S_FILES)
         book.assets = <AssetRec*>book.section(S_ASSETS)
@@ -127,13 +130,47 @@ cdef class Book:
     def campaign_id(self, campaign_key):
         return self.named(S_IDS, campaign_key) if 0 <= campaign_key < 2**32 else None
 
+    cdef dict keys_of(self, int number):
+        cdef const Named* rows = <const Named*>self.section(number)
+        cdef uint64_t i
+        return {self.blob[rows[i].at:rows[i].at + rows[i].n].decode(): rows[i].key for i in range(self.count(number))}
+
+    def campaign_key(self, str campaign not None):
+        cdef const Named* rows = <const Named*>self.section(S_IDS)
+        cdef bytes raw = campaign.encode()
+        cdef const char* text = raw
+        cdef uint64_t i, n = len(raw)
+        for i in range(self.count(S_IDS)):
+            if rows[i].n == n and memcmp(self.blob + rows[i].at, text, n) == 0:
+                return rows[i].key
+        return None
+
+    def campaigns_of(self, advertisers):
+        cdef uint32_t i, last = 0
+        cdef bint wanted = False
+        keys, found = frozenset(advertisers), set()
+        for i in range(self.slot_count if keys else 0):
+            if self.campaigns[i].advertiser != last:       # mostly many in a row would be asked for the same
+                last = self.campaigns[i].advertiser
+                wanted = last in keys
+            if wanted:
+                found.add(self.campaigns[i].key)
+        return found
+
+    @property
+    def advertisers(self):
+        return self.keys_of(S_ADVERTISERS)
+
     @property
     def exchanges(self):
-        cdef const Named* rows = <const Named*>self.section(S_EXCHANGES)
-        cdef uint64_t i
-        return {
-            self.blob[rows[i].at:rows[i].at + rows[i].n].decode(): rows[i].key for i in range(self.count(S_EXCHANGES))
-        }
+        return self.keys_of(S_EXCHANGES)
+
+    @property
+    def arm_ranges(self):
+        return [
+            (self.arms[i].first, self.arms[i].end, self.arms[i].arm, self.arms[i].features_off)
+            for i in range(self.arm_count)
+        ]
 
     @property
     def rates_until_s(self):

@@ -15,7 +15,7 @@ from libc.string cimport memcmp
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, RateRec, StrRef,
+    ArmRec, AssetRec, BUCKETS, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, LAST_PIECE, RateRec, StrRef,
 )
 from bidder._fast.book_layout cimport *
 
@@ -27,13 +27,13 @@ class BookError(ValueError):
 NAMES = (
     "campaigns", "creatives", "strings", "pieces", "frequencies", "filters", "points", "multipliers", "whens",
     "value ids", "dimensions", "values", "index", "bitmaps", "slots", "zones", "exchanges", "landings", "ids", "blob",
-    "summaries", "media", "assets", "files", "rates",
+    "summaries", "media", "assets", "files", "rates", "advertisers", "arms",
 )
 ITEMS = (
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
     sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
-    sizeof(FileRec), sizeof(RateRec),
+    sizeof(FileRec), sizeof(RateRec), sizeof(Named), sizeof(ArmRec),
 )
 
 
@@ -236,6 +236,15 @@ cdef uint64_t _rates(const char* base, const Header* head) noexcept nogil:
     return 0
 
 
+cdef uint64_t _arms(const char* base, const Header* head) noexcept nogil:
+    cdef const ArmRec* arm = <const ArmRec*>(base + head.table[S_ARMS].at)
+    cdef uint64_t i
+    for i in range(head.table[S_ARMS].count):
+        if not 3 <= arm[i].arm <= 255 or not arm[i].first < arm[i].end <= BUCKETS or (i and arm[i].first < arm[i - 1].end):
+            return i + 1
+    return 0
+
+
 cdef void _refuse(uint64_t bad, str what) except *:
     if bad:
         raise BookError(f"{what}: number {bad - 1} points outside the book or is out of order")
@@ -257,4 +266,6 @@ cdef void check_book(const char* base, size_t length, bint whole) except *:
     _refuse(_named(base, head, S_EXCHANGES, True), "exchanges")
     _refuse(_named(base, head, S_LANDINGS, True), "landing URLs")
     _refuse(_named(base, head, S_IDS, True), "ids")
+    _refuse(_named(base, head, S_ADVERTISERS, True), "advertisers")
     _refuse(_rates(base, head), "rates")
+    _refuse(_arms(base, head), "arms")

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    BOOK_VERSION = 7
+    BOOK_VERSION = 8
     CHECKED_FROM = 16          # the checksum covers the file from this byte on
     BLOCK = 512                # slots that are matched at once
     BLOCK_WORDS = 8
@@ -45,7 +45,9 @@ cdef enum:                     # sections, in the order of the table
     S_ASSETS = 22              # AssetRec: of native creatives
     S_FILES = 23               # FileRec: of video and audio
     S_RATES = 24               # RateRec by currency
-    SECTIONS = 25
+    S_ADVERTISERS = 25         # Named by key, sorted: ids, also of those of whom nothing runs
+    S_ARMS = 26                # ArmRec by bucket: of experiments
+    SECTIONS = 27
 
 cdef enum:                     # Dimension.id
     D_EXCHANGE = 0
@@ -109,7 +111,7 @@ cdef struct Header:
     uint64_t seed
     uint32_t sections
     uint32_t words             # 64-bit words of a bitmap: a multiple of BLOCK_WORDS
-    SectionRec table[25]
+    SectionRec table[27]
 
 cdef struct Filter:
     uint32_t zone

@@ -5,9 +5,9 @@ from bidder._fast.book_layout cimport Header, Value
 from bidder._fast.book_part cimport PartHeader
 
 cdef struct Source:            # one part, checked
-    const char* rows[21]
-    uint32_t count[21]
-    uint64_t first[21]         # number (of the blob: offset) in the book of the part's first one
+    const char* rows[22]
+    uint32_t count[22]
+    uint64_t first[22]         # number (of the blob: offset) in the book of the part's first one
     uint32_t* value            # value of the part -> of the book
     uint32_t zone              # zones of the part: into Merger.zone_of
 
@@ -20,9 +20,10 @@ cdef struct Place:             # a campaign, where it stands in its part
 
 cdef class Merger:
     cdef list parts, kept, zones, left_out
+    cdef dict advertisers      # key -> id
     cdef Source* sources
     cdef uint32_t source_count, campaigns, value_count, words
-    cdef uint64_t totals[21]   # rows of all parts, by kind
+    cdef uint64_t totals[22]   # rows of all parts, by kind
     cdef uint64_t seed
     cdef Place* places         # by slot
     cdef Value* values

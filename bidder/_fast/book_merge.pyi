@@ -11,10 +11,16 @@ class Merger:
     def facts(self) -> tuple[int, int, int, list[str]]:
         """(campaigns, creatives, values, why records were left out)."""
 
-    def header(self, exchanges: Collection[str], rates: bytes, revision: int) -> tuple[bytes, int]:
-        """(what the file begins with, its length in bytes). `rates`: RateRec, by currency."""
+    def header(self, exchanges: Collection[str], rates: bytes, arms: bytes, revision: int) -> tuple[bytes, int]:
+        """(what the file begins with, its length in bytes). `rates`: RateRec by currency, `arms`: ArmRec by bucket."""
 
     def write(
-        self, out: Buffer, header: bytes, exchanges: Mapping[str, int], rates: bytes, purse_of: Callable[[int], int]
+        self,
+        out: Buffer,
+        header: bytes,
+        exchanges: Mapping[str, int],
+        rates: bytes,
+        arms: bytes,
+        purse_of: Callable[[int], int],
     ) -> None:
         """The whole book into zeroed memory of that length; `purse_of` is asked for each campaign, dearest first."""

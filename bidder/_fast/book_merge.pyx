@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 import zlib
 
 from bidder._fast.book cimport (
-    AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, RateRec, StrRef,
+    ArmRec, AssetRec, CampaignRec, CreativeRec, FileRec, FrequencyRec, MediaRec, Piece, RateRec, StrRef,
 )
 from bidder._fast.book_layout cimport *
 from bidder._fast.book_moves cimport (
@@ -25,11 +25,11 @@ cdef enum:
     DENSE_WORTH = 4            # a bitmap is scanned faster than slots: it may cost this many times their bytes
     ALIGN = 64
 
-cdef size_t[25] ITEMS = [
+cdef size_t[27] ITEMS = [
     sizeof(CampaignRec), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec), sizeof(Filter),
     sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(Dimension), sizeof(Value), 8, 8, 4,
     sizeof(Named), sizeof(Named), sizeof(Named), sizeof(Named), 1, 8, sizeof(MediaRec), sizeof(AssetRec),
-    sizeof(FileRec), sizeof(RateRec),
+    sizeof(FileRec), sizeof(RateRec), sizeof(Named), sizeof(ArmRec),
 ]
 
 
@@ -57,7 +57,7 @@ cdef class Merger:
         cdef uint32_t i, zones = 0
         cdef int kind
         self.parts = list(parts)
-        self.kept, self.zones, self.left_out = [], [], []
+        self.kept, self.zones, self.left_out, self.advertisers = [], [], [], {}
         self.seed = seed
         self.source_count = len(self.parts)
         self.sources = <Source*>self.room(self.source_count, sizeof(Source))
@@ -97,7 +97,7 @@ cdef class Merger:
         return 0
 
     cdef int join_names(self) except -1:
-        """Zones get one number each; what was left out is gathered."""
+        """Zones get one number each; advertisers, and what was left out, are gathered."""
         cdef const Named* row
         cdef uint32_t i, n
         known = {}
@@ -106,6 +106,9 @@ cdef class Merger:
                 row = <const Named*>self.sources[i].rows[P_ZONES] + n
                 name = self.sources[i].rows[P_BLOB][row.at:row.at + row.n]
                 self.zone_of[self.sources[i].zone + row.key] = known.setdefault(name, len(known))
+            for n in range(self.sources[i].count[P_ADVERTISERS]):
+                row = <const Named*>self.sources[i].rows[P_ADVERTISERS] + n
+                self.advertisers[row.key] = self.sources[i].rows[P_BLOB][row.at:row.at + row.n]
             for n in range(self.sources[i].count[P_LEFT_OUT]):
                 row = <const Named*>self.sources[i].rows[P_LEFT_OUT] + n
                 self.left_out.append(self.sources[i].rows[P_BLOB][row.at:row.at + row.n].decode())
@@ -241,7 +244,7 @@ cdef class Merger:
 
     # The file.
 
-    def header(self, exchanges, bytes rates not None, uint64_t revision):
+    def header(self, exchanges, bytes rates not None, bytes arms not None, uint64_t revision):
         cdef Header head
         cdef uint64_t index = 2, at = sizeof(Header)
         cdef int s
@@ -252,8 +255,11 @@ cdef class Merger:
             self.totals[P_FREQUENCIES], self.totals[P_FILTERS], self.totals[P_POINTS], self.totals[P_MULTIPLIERS],
             self.totals[P_WHENS], self.totals[P_VALUE_IDS], self.used.bit_count(), self.value_count, index,
             self.bitmaps * self.words, self.sparse, len(self.zones), len(exchanges), self.totals[P_LANDINGS],
-            self.totals[P_IDS], self.totals[P_BLOB] + sum(len(name) for name in [*(name.encode() for name in exchanges), *self.zones]),
+            self.totals[P_IDS], self.totals[P_BLOB] + sum(
+                len(name) for name in [*(name.encode() for name in exchanges), *self.zones, *self.advertisers.values()]
+            ),
             0, self.totals[P_MEDIA], self.totals[P_ASSETS], self.totals[P_FILES], len(rates) // sizeof(RateRec),
+            len(self.advertisers), len(arms) // sizeof(ArmRec),
         ]
         memset(&head, 0, sizeof(head))
         memcpy(head.magic, b"OUTBIDBK", 8)
@@ -267,7 +273,8 @@ cdef class Merger:
         head.length = at
         return (<const char*>&head)[:sizeof(Header)], at
 
-    def write(self, unsigned char[::1] out not None, bytes header not None, exchanges, bytes rates not None, purse_of):
+    def write(self, unsigned char[::1] out not None, bytes header not None, exchanges, bytes rates not None,
+              bytes arms not None, purse_of):
         memcpy(&out[0], <const char*>header, sizeof(Header))
         self.out = <char*>&out[0]
         self.head = <const Header*>self.out
@@ -279,6 +286,7 @@ cdef class Merger:
         self.write_named(S_IDS, P_IDS)
         self.write_names(exchanges)
         memcpy(self.section(S_RATES), <const char*>rates, len(rates))
+        memcpy(self.section(S_ARMS), <const char*>arms, len(arms))
         (<Header*>self.out).checksum = zlib.crc32(out[CHECKED_FROM:])
 
     cdef void* section(self, int number) noexcept:
@@ -418,13 +426,14 @@ cdef class Merger:
         return 0
 
     cdef int write_names(self, exchanges) except -1:
-        """Exchanges by key, and zones by number; their bytes end the blob."""
+        """Exchanges and advertisers by key, and zones by number; their bytes end the blob."""
         cdef uint64_t at = self.totals[P_BLOB]
         cdef Named* row
         cdef bytes raw
         for section, pairs in (
             (S_EXCHANGES, sorted((key, name.encode()) for name, key in exchanges.items())),
             (S_ZONES, list(enumerate(self.zones))),
+            (S_ADVERTISERS, sorted(self.advertisers.items())),
         ):
             row = <Named*>self.section(section)
             for key, raw in pairs:

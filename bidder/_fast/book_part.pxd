@@ -7,7 +7,7 @@ Parts are made beside each other, each from a shard of records, and put together
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef enum:
-    PART_VERSION = 3
+    PART_VERSION = 4
 
 cdef enum:                     # kinds of rows
     P_CAMPAIGNS = 0            # CampaignRec; no purse yet
@@ -31,14 +31,15 @@ cdef enum:                     # kinds of rows
     P_MEDIA = 18               # MediaRec
     P_ASSETS = 19              # AssetRec
     P_FILES = 20               # FileRec
-    PART_ROWS = 21
+    P_ADVERTISERS = 21         # Named, by key of the advertiser
+    PART_ROWS = 22
 
 cdef struct PartHeader:
     char magic[8]              # "OUTBIDPT"
     uint32_t checksum          # CRC-32 of all that follows the first 16 bytes
     uint32_t version
     uint64_t length
-    uint64_t count[21]         # rows, by kind
+    uint64_t count[22]         # rows, by kind
 
 cdef struct Aim:               # what the index needs to know of one campaign
     uint32_t include_first     # in TERMS
@@ -62,10 +63,11 @@ cdef size_t part_item(int kind) noexcept nogil
 
 cdef class Part:
     """Filled campaign by campaign, then `bytes()`."""
-    cdef Rows rows[21]
+    cdef Rows rows[22]
     cdef dict values           # (dimension, bytes) -> number
     cdef dict texts            # bytes -> offset in the blob
     cdef dict zones            # name -> number
+    cdef set advertisers       # keys of those that are named
     cdef char* more(self, int kind, size_t items) except NULL
     cdef uint32_t count(self, int kind) noexcept
     cdef uint64_t text(self, bytes raw) except? 0xFFFFFFFFFFFFFFFF

@@ -9,6 +9,9 @@ class Part:
     def name(self, key: int, identifier: str) -> None:
         """The id of a campaign, running or not."""
 
+    def advertiser(self, key: int, identifier: str) -> None:
+        """The id of an advertiser; once is enough."""
+
     def landing(self, creative: int, url: str) -> None:
         """The click target of a creative, running or not."""
 

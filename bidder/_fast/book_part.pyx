@@ -17,11 +17,11 @@ from bidder._fast.book cimport (
 )
 from bidder._fast.book_layout cimport *
 
-cdef size_t[21] ITEMS = [
+cdef size_t[22] ITEMS = [
     sizeof(CampaignRec), sizeof(Aim), sizeof(CreativeRec), sizeof(StrRef), sizeof(Piece), sizeof(FrequencyRec),
     sizeof(Filter), sizeof(Point), sizeof(Multiplier), sizeof(When), 4, sizeof(PartValue), 4, sizeof(Named),
     sizeof(Named), sizeof(Named), sizeof(Named), 1, sizeof(MediaRec), sizeof(AssetRec),
-    sizeof(FileRec),
+    sizeof(FileRec), sizeof(Named),
 ]
 NEWEST = (2**32 - 1,) * VERSION_PARTS
 
@@ -35,6 +35,7 @@ cdef class Part:
         self.values = {}
         self.texts = {}
         self.zones = {}
+        self.advertisers = set()
 
     def __dealloc__(self):
         cdef int kind
@@ -288,6 +289,11 @@ cdef class Part:
 
     def name(self, uint32_t key, str identifier not None):
         self.named(P_IDS, key, identifier)
+
+    def advertiser(self, uint32_t key, str identifier not None):
+        if key not in self.advertisers:
+            self.advertisers.add(key)
+            self.named(P_ADVERTISERS, key, identifier)
 
     def landing(self, uint32_t creative, str url not None):
         self.named(P_LANDINGS, creative, url)

@@ -9,7 +9,6 @@ cdef extern from *:
         const uint64_t *dense;
         const uint32_t *first, *at, *end;
     } Posting;
-    typedef uint64_t Block __attribute__((vector_size(64), aligned(8), may_alias));
 
     /* The first of these ascending slots that is not below `slot`; soon found where it is near. */
     static inline const uint32_t *slots_from(const uint32_t *at, const uint32_t *end, uint64_t slot) {
@@ -55,82 +54,80 @@ cdef extern from *:
         uint32_t inc_first, inc_end, exc_first, exc_end;
     } Plan;
 
-    /* block |= the posting's bits of one block, `at` being the first. */
-    static inline __attribute__((always_inline)) void block_set(Block *block, const Posting *posting, const uint32_t *at,
-                                                                uint64_t first) {
-        uint64_t words[8] = {0};
-        for (; at < posting->end && *at < first + 512; at++)
-            words[(*at - first) >> 6] |= (uint64_t)1 << (*at & 63);
-        *block |= *(const Block *)words;
-    }
+    /* A dimension of which the request has one value at most, all of it told by bitmaps: accepted is base | more. */
+    typedef struct {
+        const uint64_t *base, *more;
+    } Pair;
 
-    static inline __attribute__((always_inline)) int block_any(const Block *block) {
-        const Block words = *block;
-        return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0;
-    }
+    /* A block of 512 bits as vectors of a width that the processor has: gcc takes wider ones apart, through memory. */
+    #define BLOCK_VECTORS(VECTOR, BYTES) \
+        typedef uint64_t VECTOR __attribute__((vector_size(BYTES), aligned(8), may_alias))
+    BLOCK_VECTORS(Block128, 16);
+    BLOCK_VECTORS(Block256, 32);
+    static const uint64_t block_words[8] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-    /* accept &= what all plans accept, as long as something is left; 0 where nothing is. The same for each width of vectors. */
-    #define BLOCK_NARROW(NAME, TARGET, ANY, SET)                                                                  \
-        TARGET static int NAME(uint64_t *accept, const Plan *plan, const Plan *end, Posting *incs, Posting *excs, \
-                               uint64_t block, uint32_t *near) {                                                  \
-            Block now = *(const Block *)accept, before, some;                                                     \
-            const uint32_t *at;                                                                                   \
-            Posting *posting, *last;                                                                              \
-            int left = ANY(&now);                                                                                 \
-            for (; left && plan < end; plan++) {                                                                  \
-                before = now;                                                                                     \
-                if (plan->base) {                                                                                 \
-                    some = *(const Block *)(plan->base + block * 8);                                              \
-                    for (posting = incs + plan->inc_first, last = incs + plan->inc_end; posting < last; posting++) \
-                        if (posting->dense)                                                                       \
-                            some |= *(const Block *)(posting->dense + block * 8);                                 \
-                        else if ((at = posting_in(posting, block)))                                               \
-                            SET(&some, posting, at, block * 512);                                                 \
-                    now &= some;                                                                                  \
-                }                                                                                                 \
-                for (posting = excs + plan->exc_first, last = excs + plan->exc_end; posting < last; posting++)    \
-                    if (posting->dense)                                                                           \
-                        now &= ~*(const Block *)(posting->dense + block * 8);                                     \
-                    else if ((at = posting_in(posting, block))) {                                                 \
-                        some = (Block){0};                                                                        \
-                        SET(&some, posting, at, block * 512);                                                     \
-                        now &= ~some;                                                                             \
-                    }                                                                                             \
-                left = ANY(&now);                                                                                 \
-                if (plan->near) {                                                                                 \
-                    before &= ~now;                                                                               \
-                    if (ANY(&before))                                                                             \
-                        *near |= plan->near;                                                                      \
-                }                                                                                                 \
-            }                                                                                                     \
-            *(Block *)accept = now;                                                                               \
-            return left;                                                                                          \
+    #define BLOCK_OF(VECTOR, bitmap) ((const VECTOR *)((bitmap) + block * 8))
+    #define BLOCK_EACH(does) for (k = 0; k < N; k++) does
+    /* A slot of this block, in the k-th vector, as a bit; found by comparing: what is put together in memory stalls. */
+    #define BLOCK_BIT(VECTOR, slot) ((VECTOR)(words[k] == ((slot) - first) >> 6) & (uint64_t)1 << ((slot) & 63))
+    /* For each posting of a plan what its bitmap, or each slot that it has in this block, does. */
+    #define BLOCK_POSTINGS(all, from, to, of_bitmap, of_slot) \
+        for (posting = all + from, last = all + to; posting < last; posting++) \
+            if (posting->dense) BLOCK_EACH(of_bitmap); \
+            else if ((at = posting_in(posting, block))) \
+                for (; at < posting->end && *at < first + 512; at++) BLOCK_EACH(of_slot)
+
+    /* accept &= what all pairs, then all plans accept, as long as something is left; 0 where nothing is. Pairs ask
+       nothing in between: most dimensions are such, and cost two loads each. The same for each width of vectors. */
+    #define BLOCK_NARROW(NAME, TARGET, VECTOR, ANY) \
+        TARGET static int NAME(uint64_t *accept, const Pair *pair, const Pair *pairs_end, const Plan *plan, \
+                               const Plan *end, Posting *incs, Posting *excs, uint64_t block, uint32_t *near) { \
+            enum { N = 64 / sizeof(VECTOR) }; \
+            VECTOR now[N], before[N], some[N]; \
+            const VECTOR *words = (const VECTOR *)block_words; \
+            const uint64_t first = block * 512; \
+            const uint32_t *at; \
+            Posting *posting, *last; \
+            int left, k; \
+            BLOCK_EACH(now[k] = ((const VECTOR *)accept)[k]); \
+            for (; pair < pairs_end; pair++) \
+                BLOCK_EACH(now[k] &= BLOCK_OF(VECTOR, pair->base)[k] | BLOCK_OF(VECTOR, pair->more)[k]); \
+            left = ANY(now); \
+            for (; left && plan < end; plan++) { \
+                BLOCK_EACH(before[k] = now[k]); \
+                if (plan->base) { \
+                    BLOCK_EACH(some[k] = BLOCK_OF(VECTOR, plan->base)[k]); \
+                    BLOCK_POSTINGS(incs, plan->inc_first, plan->inc_end, \
+                                   some[k] |= BLOCK_OF(VECTOR, posting->dense)[k], \
+                                   some[k] |= BLOCK_BIT(VECTOR, *at)); \
+                    BLOCK_EACH(now[k] &= some[k]); \
+                } \
+                BLOCK_POSTINGS(excs, plan->exc_first, plan->exc_end, \
+                               now[k] &= ~BLOCK_OF(VECTOR, posting->dense)[k], now[k] &= ~BLOCK_BIT(VECTOR, *at)); \
+                left = ANY(now); \
+                if (plan->near) { \
+                    BLOCK_EACH(before[k] &= ~now[k]); \
+                    if (ANY(before)) *near |= plan->near; \
+                } \
+            } \
+            BLOCK_EACH(((VECTOR *)accept)[k] = now[k]); \
+            return left; \
         }
-    BLOCK_NARROW(block_narrow_plain, , block_any, block_set)
+    static inline int block_any_128(const Block128 *block) {
+        const Block128 words = block[0] | block[1] | block[2] | block[3];
+        return (words[0] | words[1]) != 0;
+    }
+    BLOCK_NARROW(block_narrow_128, , Block128, block_any_128)
     #if defined(__x86_64__) && defined(__GNUC__)
     #include <immintrin.h>
-    __attribute__((target("avx2"), always_inline)) static inline int block_any_256(const Block *block) {
-        const __m256i *half = (const __m256i *)block;
-        const __m256i words = _mm256_or_si256(_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1));
+    __attribute__((target("avx2"), always_inline)) static inline int block_any_256(const Block256 *block) {
+        const __m256i words = (__m256i)(block[0] | block[1]);
         return !_mm256_testz_si256(words, words);
     }
-    __attribute__((target("avx512f"), always_inline)) static inline int block_any_512(const Block *block) {
-        return _mm512_test_epi64_mask((__m512i)*block, (__m512i)*block) != 0;
-    }
-    __attribute__((target("avx512f"), always_inline)) static inline void block_set_512(
-            Block *block, const Posting *posting, const uint32_t *at, uint64_t first) {
-        __m512i words = (__m512i)*block;
-        for (; at < posting->end && *at < first + 512; at++)
-            words = _mm512_mask_or_epi64(words, (__mmask8)(1u << ((*at - first) >> 6)), words,
-                                         _mm512_set1_epi64((long long)((uint64_t)1 << (*at & 63))));
-        *block = (Block)words;
-    }
-    BLOCK_NARROW(block_narrow_256, __attribute__((target("avx2"))), block_any_256, block_set)
-    BLOCK_NARROW(block_narrow_512, __attribute__((target("avx512f"))), block_any_512, block_set_512)
-    #define block_narrow (__builtin_cpu_supports("avx512f") ? block_narrow_512 : \\
-                          __builtin_cpu_supports("avx2") ? block_narrow_256 : block_narrow_plain)
+    BLOCK_NARROW(block_narrow_256, __attribute__((target("avx2"))), Block256, block_any_256)
+    #define block_narrow (__builtin_cpu_supports("avx2") ? block_narrow_256 : block_narrow_128)
     #else
-    #define block_narrow block_narrow_plain
+    #define block_narrow block_narrow_128
     #endif
     """
     ctypedef struct Posting:       # where a scan stands
@@ -143,9 +140,12 @@ cdef extern from *:
         uint32_t dimension, near
         uint32_t inc_first, inc_end
         uint32_t exc_first, exc_end
+    ctypedef struct Pair:
+        const uint64_t* base
+        const uint64_t* more
     # It is cheapest where blocks come in ascending order.
-    bint block_narrow(uint64_t* accept, const Plan* plan, const Plan* end, Posting* incs, Posting* excs, uint64_t block,
-                      uint32_t* near) noexcept nogil
+    bint block_narrow(uint64_t* accept, const Pair* pair, const Pair* pairs_end, const Plan* plan, const Plan* end,
+                      Posting* incs, Posting* excs, uint64_t block, uint32_t* near) noexcept nogil
     uint64_t posting_blocks(const Posting* posting, uint64_t first) noexcept nogil
 
 cdef struct Postings:          # a list that only ever grows
@@ -176,17 +176,19 @@ cdef inline int _by_place(const void* a, const void* b) noexcept nogil:
         return 1 if x.dense > y.dense else -1
     return 0 if x.dense != NULL else (x.first > y.first) - (x.first < y.first)
 
-# A value that is named many times counts once: leaves one of each posting from `first` on.
-cdef inline void postings_unite(Postings* list, uint32_t first) noexcept nogil:
-    cdef uint32_t i, kept = first
-    if list.count == first:
-        return
-    qsort(&list.items[first], list.count - first, sizeof(Posting), _by_place)
-    for i in range(first + 1, list.count):
-        if _by_place(&list.items[i], &list.items[kept]) != 0:
+# A value that is named many times counts once: leaves one of each posting from `first` on; the new end.
+cdef inline Posting* postings_unite(Posting* first, Posting* end) noexcept nogil:
+    cdef Posting* at = first + 1
+    cdef Posting* kept = first
+    if end == first:
+        return end
+    qsort(first, end - first, sizeof(Posting), _by_place)
+    while at < end:
+        if _by_place(at, kept) != 0:
             kept += 1
-            list.items[kept] = list.items[i]
-    list.count = kept + 1
+            kept[0] = at[0]
+        at += 1
+    return kept + 1
 
 # Is the slot in it? For a fresh posting only.
 cdef inline bint posting_has(const Posting* posting, uint32_t slot) noexcept nogil:

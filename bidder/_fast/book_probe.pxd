@@ -1,9 +1,9 @@
 """The values of one request, looked up in the index of one book. Private to the matcher, which extends it."""
 
-from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book_classes cimport Class
-from bidder._fast.book_postings cimport Plan, Posting, Postings
+from bidder._fast.book_layout cimport Value
+from bidder._fast.book_postings cimport Pair, Plan, Posting, Postings
 from bidder._fast.book_questions cimport Asker, Known, Question
 from bidder._fast.request cimport Imp, Reader
 
@@ -24,6 +24,8 @@ cdef class Probe(Asker):
     cdef Postings incs, excs
     cdef Plan plans[27]              # of the request, as far as its class has none, then of the imp: those that can refuse
     cdef uint32_t plan_count, request_plans
+    cdef Pair pairs[27]              # of the request besides: dimensions whose plan can be as short as that
+    cdef uint32_t pair_count
     cdef uint32_t request_incs, request_excs     # postings of the request; those of the imp follow
     cdef int attach(self, const char* base, Known* known, Class* classes) except -1
     # From no class: before the book goes.
@@ -36,23 +38,15 @@ cdef class Probe(Asker):
     cdef bint holds(self, uint32_t value) noexcept nogil
     # Value id, or -1 where the book does not name it.
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
-    @final
     cdef void aim(self, Posting* posting, bint dense, uint64_t at, uint32_t count) noexcept nogil
     # Private from here on.
-    @final
     cdef void join_class(self) noexcept nogil
-    @final
     cdef void make_class(self, Class* cls) noexcept nogil
     # Of these dimensions: `n` numbers of molds.
-    @final
-    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil
-    # What all open questions stand for; then question by question `answer`.
-    @final
+    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n, bint pairs) noexcept nogil
+    # What all open questions stand for.
     cdef void resolve(self) noexcept nogil
-    @final
     cdef bint held_room(self, uint32_t n) noexcept nogil
-    # Adds the postings of this value, if the book names it.
-    @final
-    cdef void answer(self, const Question* question) noexcept nogil
-    @final
+    cdef int64_t looked_up(self, const Question* question) noexcept nogil
+    cdef void note_term(self, const Value* value) noexcept nogil
     cdef int64_t confirmed(self, const Question* question) noexcept nogil

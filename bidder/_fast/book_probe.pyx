@@ -8,13 +8,14 @@ All questions are asked before any is answered: each needs a line of the table, 
 posting, and memory brings many lines in the time of one.
 """
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport bsearch, free, malloc, qsort, realloc
 from libc.string cimport memcpy
 
 from bidder._fast.book_classes cimport Class, class_key, class_of
 from bidder._fast.book_layout cimport *
-from bidder._fast.book_postings cimport Plan, Posting, postings_room, postings_unite
+from bidder._fast.book_postings cimport Pair, Plan, Posting, postings_room, postings_unite
 from bidder._fast.book_questions cimport UNKNOWN, Asker, Known, Question
 from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport Imp, Reader
@@ -60,15 +61,15 @@ cdef class Probe(Asker):
         self.question_n = self.folded_n = 0
         self.broken = False
         self.asked = 0
-        self.plan_count = 0
+        self.plan_count = self.pair_count = 0
         self.leave_class()
         if self.plain:
             self.gather_all(self.known.numbered, self.known.of_request)
-            self.settle_plans(self.known.numbered, self.known.of_request)
+            self.settle_plans(self.known.numbered, self.known.of_request, False)
         else:
             self.join_class()
             self.gather_all(self.known.of_none, self.known.of_none_n)
-            self.settle_plans(self.known.of_none, self.known.of_none_n)
+            self.settle_plans(self.known.of_none, self.known.of_none_n, True)
         self.held_of_request = self.held_n
         self.request_plans = self.plan_count
         self.request_incs = self.incs.count
@@ -81,6 +82,7 @@ cdef class Probe(Asker):
         self.own.held_n = self.own.plan_n = self.own.inc_n = self.own.exc_n = 0
         self.own.known = self.own.open_known = 0
 
+    @final
     cdef void join_class(self) noexcept nogil:
         """To what others of its kind have worked out, or to work it out."""
         cdef uint64_t key = class_key(self.req, self.exchange)
@@ -100,11 +102,12 @@ cdef class Probe(Asker):
         memcpy(self.held, cls.held, cls.held_n * sizeof(uint32_t))
         self.held_n = cls.held_n
 
+    @final
     cdef void make_class(self, Class* cls) noexcept nogil:
         """Asked and answered as for a request without a class; each of these dimensions has one value at most."""
         cls.known = cls.open_known = 0
         self.gather_all(self.known.of_class, self.known.of_class_n)
-        self.settle_plans(self.known.of_class, self.known.of_class_n)
+        self.settle_plans(self.known.of_class, self.known.of_class_n, False)
         cls.held_n = <uint8_t>self.held_n
         cls.plan_n = <uint8_t>self.plan_count
         cls.inc_n = <uint8_t>self.incs.count
@@ -123,16 +126,26 @@ cdef class Probe(Asker):
         self.incs.count = self.request_incs
         self.excs.count = self.request_excs
         self.gather_imp(imp, &self.known.numbered[self.known.of_request], self.known.mold_n - self.known.of_request)
-        self.settle_plans(&self.known.numbered[self.known.of_request], self.known.mold_n - self.known.of_request)
+        self.settle_plans(
+            &self.known.numbered[self.known.of_request], self.known.mold_n - self.known.of_request, False)
 
-    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n) noexcept nogil:
-        """Answer what was asked about these dimensions; plans for those that can refuse a campaign."""
+    @final
+    cdef void settle_plans(self, const uint8_t* numbers, uint32_t n, bint pairs) noexcept nogil:
+        """Answer what was asked about these dimensions; plans, or `pairs`, for those that can refuse a campaign."""
         cdef const Plan* mold
-        cdef Plan* plan = &self.plans[self.plan_count]
         cdef const Question* question = self.known.questions
         cdef const Question* end
         cdef const Question* asked
-        cdef uint32_t i, incs, excs
+        cdef Plan* plan = &self.plans[self.plan_count]
+        cdef Pair* pair = &self.pairs[self.pair_count]
+        cdef Posting* inc
+        cdef Posting* exc
+        cdef Posting* first_inc
+        cdef Posting* first_exc
+        cdef const Value* value
+        cdef uint32_t* held
+        cdef int64_t id
+        cdef uint32_t i
         self.asked += self.question_n
         if not (self.held_room(self.question_n) and postings_room(&self.incs, self.question_n)
                 and postings_room(&self.excs, self.question_n)):
@@ -140,23 +153,46 @@ cdef class Probe(Asker):
             self.question_n = 0
         end = question + self.question_n
         self.resolve()
+        inc, exc, held = self.incs.items + self.incs.count, self.excs.items + self.excs.count, self.held + self.held_n
         for i in range(n):
             mold = &self.known.molds[numbers[i]]
-            incs, excs, asked = self.incs.count, self.excs.count, question
+            first_inc, first_exc, asked = inc, exc, question
             while question < end and question.plan == numbers[i]:
-                self.answer(question)
+                id = question.value if question.value != UNKNOWN else self.looked_up(question)
                 question += 1
+                if id < 0:
+                    continue
+                held[0] = <uint32_t>id
+                held += 1
+                value = &self.values[id]
+                if value.term:
+                    self.note_term(value)
+                if value.inc_count:
+                    self.aim(inc, value.dense & DENSE_INC, value.inc_at, value.inc_count)
+                    inc += 1
+                if value.exc_count:
+                    self.aim(exc, value.dense & DENSE_EXC, value.exc_at, value.exc_count)
+                    exc += 1
             if question - asked > LINEAR:
-                postings_unite(&self.incs, incs)
-                postings_unite(&self.excs, excs)
+                inc = postings_unite(first_inc, inc)
+                exc = postings_unite(first_exc, exc)
             # An imp without sizes, or with ratios besides: the auction looks at each creative.
-            if (mold.base == NULL and self.excs.count == excs) or (mold.dimension == D_SIZE and question == asked):
+            if (mold.base == NULL and exc == first_exc) or (mold.dimension == D_SIZE and question == asked):
+                continue
+            if pairs and exc == first_exc and (inc == first_inc or (inc == first_inc + 1 and first_inc.dense != NULL)):
+                pair.base = mold.base
+                pair.more = mold.base if inc == first_inc else first_inc.dense
+                pair += 1
+                inc = first_inc
                 continue
             plan.base, plan.dimension, plan.near = mold.base, mold.dimension, mold.near
-            plan.inc_first, plan.inc_end = incs, self.incs.count
-            plan.exc_first, plan.exc_end = excs, self.excs.count
+            plan.inc_first, plan.inc_end = <uint32_t>(first_inc - self.incs.items), <uint32_t>(inc - self.incs.items)
+            plan.exc_first, plan.exc_end = <uint32_t>(first_exc - self.excs.items), <uint32_t>(exc - self.excs.items)
             plan += 1
+        self.incs.count, self.excs.count = <uint32_t>(inc - self.incs.items), <uint32_t>(exc - self.excs.items)
+        self.held_n = <uint32_t>(held - self.held)
         self.plan_count = <uint32_t>(plan - self.plans)
+        self.pair_count = <uint32_t>(pair - self.pairs)
 
     cdef int64_t find(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         """Value id, or -1 where the book does not name it."""
@@ -167,6 +203,7 @@ cdef class Probe(Asker):
         question.hash = book_hash(self.head.seed, dimension, p, n)
         return self.confirmed(&question)
 
+    @final
     cdef int64_t confirmed(self, const Question* question) noexcept nogil:
         """Value id of exactly these bytes, or -1."""
         cdef const void* p = &question.number if question.p == NULL else question.p
@@ -187,6 +224,7 @@ cdef class Probe(Asker):
                         return <uint32_t>entry - 1
             at = (at + 1) & mask
 
+    @final
     cdef void resolve(self) noexcept nogil:
         """Have the values come that the open questions are probably about."""
         cdef uint64_t mask = self.head.table[S_INDEX].count - 1
@@ -198,6 +236,7 @@ cdef class Probe(Asker):
                 if entry:
                     fetch_line(&self.values[<uint32_t>entry - 1])
 
+    @final
     cdef bint held_room(self, uint32_t n) noexcept nogil:
         cdef uint32_t cap = self.held_cap
         cdef uint32_t* more
@@ -211,29 +250,22 @@ cdef class Probe(Asker):
             self.held_cap = cap
         return True
 
-    cdef void answer(self, const Question* question) noexcept nogil:
-        """The request has this value: note it, and its postings. There is room for them."""
-        cdef int64_t id = question.value
-        cdef const Value* value
-        if id == UNKNOWN:
-            id = self.confirmed(question)
-            self.remember(question, id)
-        if id < 0:
-            return
-        self.held[self.held_n] = <uint32_t>id
-        self.held_n += 1
-        value = &self.values[id]
-        if question.dimension == D_BUNDLE:
-            self.bundle_term = value.term
-        elif question.dimension == D_DOMAIN:
-            self.domain_term = value.term
-        if value.inc_count:
-            self.aim(&self.incs.items[self.incs.count], value.dense & DENSE_INC, value.inc_at, value.inc_count)
-            self.incs.count += 1
-        if value.exc_count:
-            self.aim(&self.excs.items[self.excs.count], value.dense & DENSE_EXC, value.exc_at, value.exc_count)
-            self.excs.count += 1
+    @final
+    cdef int64_t looked_up(self, const Question* question) noexcept nogil:
+        """What this question is about, remembered for the next that asks."""
+        cdef int64_t id = self.confirmed(question)
+        self.remember(question, id)
+        return id
 
+    @final
+    cdef void note_term(self, const Value* value) noexcept nogil:
+        """The request has a value that counters know."""
+        if value.dimension == D_BUNDLE:
+            self.bundle_term = value.term
+        elif value.dimension == D_DOMAIN:
+            self.domain_term = value.term
+
+    @final
     cdef void aim(self, Posting* posting, bint dense, uint64_t at, uint32_t count) noexcept nogil:
         """At the beginning of the postings that a value names."""
         if dense:

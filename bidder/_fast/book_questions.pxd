@@ -1,6 +1,5 @@
 """What a request asks the index of one book. Private to the probe, which extends it."""
 
-from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from bidder._fast.book_layout cimport D_DEAL, Header, Value
 from bidder._fast.book_postings cimport Plan
@@ -86,31 +85,20 @@ cdef class Asker:
     # What this question asked about has this id, or -1.
     cdef void remember(self, const Question* question, int64_t id) noexcept nogil
     # Private from here on.
-    @final
     cdef void gather(self, uint32_t number) noexcept nogil
-    @final
     cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil
-    @final
     cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil
-    @final
+    cdef bint room(self, uint32_t n) noexcept nogil
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil
-    @final
     cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
-    @final
     cdef void ask_hashed(self, uint32_t dimension, const void* p, size_t n) noexcept nogil
-    @final
     cdef bint ask_known(self, uint32_t dimension, const uint64_t* words, size_t n) noexcept nogil
-    @final
     cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil
-    @final
     cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil
-    @final
+    cdef void ask_refolded(self, uint32_t dimension, Str text) noexcept nogil
     cdef void ask_region(self) noexcept nogil
-    @final
     cdef void ask_codes(self, Str cat) noexcept nogil
-    @final
     cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil
-    @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil
 
 # Of a book that was checked, with nothing remembered yet; NULL: no memory. Both for the book.

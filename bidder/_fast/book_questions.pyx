@@ -6,17 +6,21 @@ The same few numbers and short texts come again and again: what the book calls t
 words. Others are hashed, and the line of the table that they need is fetched.
 """
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
 from bidder._fast.book_classes cimport CLASS_DIMENSIONS
 from bidder._fast.book_layout cimport *
-from bidder._fast.json_text cimport fold_ascii, short_text
+from bidder._fast.json_text cimport exact_words, fold_ascii, short_text
 from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport INVENTORY_NONE, Imp, Request, Str
 from bidder._fast.taxonomy cimport Codes, codes_of
 
+
+cdef enum:
+    FORMATS = 4                # that an imp can have
 
 cdef enum:                     # dimensions, as bits, by what the request has there
     NUMBERS = (1 << D_EXCHANGE | 1 << D_COUNTRY | 1 << D_DEVICE_TYPE | 1 << D_CONNECTION_TYPE | 1 << D_INVENTORY
@@ -131,9 +135,8 @@ cdef inline void words_of(uint32_t dimension, const void* p, size_t n, uint64_t*
     """Of 1 to SHORT_TEXT bytes; categories may lie where nothing is to be read behind them."""
     if dimension != D_CAT:
         short_text(<const char*>p, n, False, words)
-        return
-    words[0] = words[1] = 0
-    memcpy(words, p, n)
+    else:
+        exact_words(<const char*>p, n, words)
 
 
 cdef class Asker:
@@ -142,6 +145,7 @@ cdef class Asker:
         for i in range(n):
             self.gather(numbers[i])
 
+    @final
     cdef void gather(self, uint32_t number) noexcept nogil:
         """Asks for every value that the request has in this dimension."""
         cdef const Request* req = self.req
@@ -149,6 +153,8 @@ cdef class Asker:
         cdef uint32_t i, dimension = self.known.molds[number].dimension
         self.asking = number
         fetch_line(self.known.molds[number].base)
+        if not self.room(1 if dimension != D_SEGMENT else req.segments.n):
+            return
         if self.known.ways[number] == WAY_FOLDED:
             self.ask_folded(dimension, text)
         elif self.known.ways[number] == WAY_TEXT:
@@ -172,16 +178,19 @@ cdef class Asker:
         for i in range(n):
             self.gather_of_imp(numbers[i], imp)
 
+    @final
     cdef void gather_of_imp(self, uint32_t number, const Imp* imp) noexcept nogil:
         """The same for a dimension of the imp."""
         cdef uint32_t i, dimension = self.known.molds[number].dimension
         self.asking = number
         fetch_line(self.known.molds[number].base)
+        if not self.room(imp.deals.n if dimension == D_DEAL else imp.sizes.n if dimension == D_SIZE else FORMATS):
+            return
         if dimension == D_DEAL:
             for i in range(imp.deals.at, imp.deals.at + imp.deals.n):
                 self.ask(dimension, self.deals[i].id.p, self.deals[i].id.n)
         elif dimension == D_FORMAT:
-            for i in range(4):                     # bit n of media is mtype n + 1
+            for i in range(<uint32_t>FORMATS):     # bit n of media is mtype n + 1
                 if imp.media >> i & 1:
                     self.ask_number(dimension, i + 1)
         elif dimension == D_SIZE:
@@ -191,28 +200,39 @@ cdef class Asker:
             if imp.secure:
                 self.ask_number(dimension, 1)
 
-    cdef Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil:
-        """NULL: no memory."""
-        cdef Question* question
-        if self.question_n == self.known.question_cap:
-            question = <Question*>realloc(self.known.questions, 2 * self.known.question_cap * sizeof(Question))
-            if question == NULL:
-                self.broken = True
-                return NULL
-            self.known.questions = question
-            self.known.question_cap *= 2
-        question = &self.known.questions[self.question_n]
+    @final
+    cdef bint room(self, uint32_t n) noexcept nogil:
+        """For so many questions more; False: no memory."""
+        cdef uint32_t cap = self.known.question_cap
+        cdef Question* more
+        if cap - self.question_n >= n:
+            return True
+        while cap - self.question_n < n:
+            cap *= 2
+        more = <Question*>realloc(self.known.questions, cap * sizeof(Question))
+        if more == NULL:
+            self.broken = True
+            return False
+        self.known.questions = more
+        self.known.question_cap = cap
+        return True
+
+    cdef inline Question* open_question(self, uint32_t dimension, size_t n) noexcept nogil:
+        """In the `room` that there is."""
+        cdef Question* question = &self.known.questions[self.question_n]
         self.question_n += 1
         question.dimension = dimension
         question.n = <uint32_t>n
         question.plan = self.asking
         return question
 
+    @final
     cdef void hash_question(self, Question* question, const void* p) noexcept nogil:
         question.value = UNKNOWN
         question.hash = book_hash(self.head.seed, question.dimension, p, question.n)
         fetch_line(&self.index[question.hash & (self.head.table[S_INDEX].count - 1)])
 
+    @final
     cdef void ask(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         cdef uint64_t[2] words
         if p == NULL:
@@ -223,13 +243,13 @@ cdef class Asker:
                 return
         self.ask_hashed(dimension, p, n)
 
+    @final
     cdef void ask_hashed(self, uint32_t dimension, const void* p, size_t n) noexcept nogil:
         cdef Question* question = self.open_question(dimension, n)
-        if question != NULL:
-            question.p = p
-            self.hash_question(question, p)
+        question.p = p
+        self.hash_question(question, p)
 
-    cdef bint ask_known(self, uint32_t dimension, const uint64_t* words, size_t n) noexcept nogil:
+    cdef inline bint ask_known(self, uint32_t dimension, const uint64_t* words, size_t n) noexcept nogil:
         """False: the text is not remembered. One that the book does not name needs no answer."""
         cdef const TextId* known = text_id(self.known, dimension, words, n)
         cdef Question* question
@@ -238,18 +258,19 @@ cdef class Asker:
             return False
         if known.found >= 2:
             question = self.open_question(dimension, n)
-            if question != NULL:
-                question.p = known
-                question.value = known.found - 2
-                fetch_line(&self.values[question.value])
+            question.p = known
+            question.value = known.found - 2
+            fetch_line(&self.values[question.value])
         return True
 
+    @final
     cdef void ask_number(self, uint32_t dimension, int64_t number) noexcept nogil:
         """Negative: the request has none."""
-        cdef Question* question = self.open_question(dimension, sizeof(number)) if number >= 0 else NULL
         cdef const NumberId* known = &self.known.numbers[dimension * NUMBER_IDS + (number & (NUMBER_IDS - 1))]
-        if question == NULL:
+        cdef Question* question
+        if number < 0:
             return
+        question = self.open_question(dimension, sizeof(number))
         question.p = NULL
         question.number = number
         if known.found and known.number == number:
@@ -273,21 +294,31 @@ cdef class Asker:
             text.words[0], text.words[1], text.n, text.dimension = words[0], words[1], question.n, question.dimension
             text.found = id + 2
 
+    @final
     cdef void ask_folded(self, uint32_t dimension, const Str* text) noexcept nogil:
         """Text compared without case. ASCII is folded here; the rest by Python, as the compiler of the book did."""
+        cdef uint64_t[2] words
+        if text.p == NULL:
+            return
+        if 0 < text.n <= SHORT_TEXT and short_text(text.p, text.n, True, words) \
+                and self.ask_known(dimension, words, text.n):
+            return
+        self.ask_refolded(dimension, text[0])
+
+    @final
+    cdef void ask_refolded(self, uint32_t dimension, Str text) noexcept nogil:
+        """The same for text that is not remembered."""
         cdef char* out = self.known.folded + self.folded_n
         cdef Py_ssize_t n = text.n
-        cdef uint64_t[2] words
-        if text.p == NULL or n > FOLD_MAX:
-            return
-        if 0 < n <= SHORT_TEXT and short_text(text.p, n, True, words) and self.ask_known(dimension, words, n):
+        if n > FOLD_MAX:
             return
         if not fold_ascii(out, text.p, n):
-            n = self.casefold(text[0], out)
+            n = self.casefold(text, out)
         if n >= 0:
             self.folded_n += <uint32_t>n
             self.ask_hashed(dimension, out, n)
 
+    @final
     cdef Py_ssize_t casefold(self, Str text, char* out) noexcept with gil:
         """Writes the folded text and returns its length, or -1."""
         cdef bytes folded
@@ -300,6 +331,7 @@ cdef class Asker:
         memcpy(out, <const char*>folded, len(folded))
         return len(folded)
 
+    @final
     cdef void ask_region(self) noexcept nogil:
         """`CA-QC` as it is; `QC` only together with the country, as the book spells that pair too."""
         cdef Str region = self.req.region
@@ -315,6 +347,7 @@ cdef class Asker:
             self.folded_n += <uint32_t>sizeof(country) + region.n
             self.ask(D_REGION, out, sizeof(country) + region.n)
 
+    @final
     cdef void ask_codes(self, Str cat) noexcept nogil:
         """A category of the request, in whatever taxonomy, as ours."""
         cdef Codes ours
@@ -323,11 +356,12 @@ cdef class Asker:
         for i in range(ours.n):
             self.ask_above(D_CAT, ours.code[i])
 
+    @final
     cdef void ask_above(self, uint32_t dimension, Str text) noexcept nogil:
         """This and all above it: IAB9-30 is in IAB9; outdoor.billboards in outdoor, or 30101 in 301 and 3 (OpenOOH)."""
         cdef uint32_t n, digits = 0
         cdef char mark = c'-' if dimension == D_CAT else c'.'
-        if text.p == NULL:
+        if text.p == NULL or not self.room(1 + min(text.n, <uint32_t>CATEGORY_MAX)):
             return
         if text.n <= CATEGORY_MAX:
             self.ask(dimension, text.p, text.n)

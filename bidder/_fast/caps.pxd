@@ -1,5 +1,6 @@
 """Caps of a decision: the user of a request becomes keys of the table, once a campaign with caps asks."""
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport FrequencyRec
 from bidder._fast.frequency cimport FrequencyTable
@@ -14,6 +15,7 @@ cdef enum:                     # TokenFields.user_stamp
     STAMP_PERIOD = 3           # the lowest bits of the period; above them the second of the minute of the bid
     STAMP_SHIFT = 2
 
+@final
 cdef class Caps:
     """Of one decision: not for two threads at once."""
     cdef FrequencyTable table

@@ -4,6 +4,7 @@ Keys are numbers of business things only (the allow-list of DESIGN "Events"): th
 no place for a string, so nothing of a request can leave by this door.
 """
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has the same numbers
@@ -14,8 +15,9 @@ cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has 
     COUNT_CAP = 5              # of the tracker; `reason` = CapEvent
     COUNT_FALLBACK = 6         # a request of an arm that the stable build answered; `reason` = Fallback
     COUNT_LINT = 7             # `reason` = LintResult
-    COUNT_NOTICE = 8           # of the tracker; `reason` = NoticeKind, amount: its price in nano-USD
+    COUNT_NOTICE = 8           # of the tracker, for bids of arms; `reason` = NoticeKind, amount: what it books in nano-USD
     COUNT_SHADOW = 9           # `reason` = Shadow
+    COUNT_GROUP = 10           # a request of an arm; `reason` = its bucket mod 64, and once more with 64 to it if it got a bid
 
 cdef struct CounterKey:        # 32 bytes, compared as such: zero it before filling it
     uint8_t kind
@@ -53,6 +55,7 @@ cdef struct CounterRow:        # first page of a worker's part of the file; its 
     uint32_t opened            # not 0: some worker has had this row
     CounterTable table[2]
 
+@final
 cdef class Counters:
     """One worker's pair of tables: it writes into one while the supervisor reads the other."""
     cdef CounterRow* row       # mapped

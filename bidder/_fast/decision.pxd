@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.auction cimport Candidate, Terms
 from bidder._fast.board cimport Board
-from bidder._fast.book cimport Book
+from bidder._fast.book cimport ArmRec, Book
 from bidder._fast.clock cimport Clock
 from bidder._fast.counters cimport Counters
 from bidder._fast.desk cimport Desk
@@ -23,6 +23,8 @@ cdef class Decider(BidHandler):
     cdef list desks            # DESKS for those, and one more for any other request
     cdef int taken             # desks of this batch
     cdef Book book             # None until the first book
+    cdef const ArmRec* arms    # of its experiments
+    cdef uint32_t arm_count
     cdef SegmentTable segments # of our own; None: there are none
     cdef Purses purses
     cdef Board board

@@ -15,7 +15,7 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
-from bidder._fast.book cimport CampaignRec, CreativeRec, RateRec
+from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
 from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
 from bidder._fast.currency cimport write_currency
 from bidder._fast.outcome cimport (
@@ -25,7 +25,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
-from bidder._fast.slice cimport arm_of
+from bidder._fast.slice cimport arm_of, experiment_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -67,6 +67,7 @@ cdef class Decider(BidHandler):
         if self.segments is not None:
             self.segments.look_at(book)
         self.book = book
+        self.arms, self.arm_count = book.arms, book.arm_count
 
     def answer(self, bytes exchange not None, bytes body not None):
         cdef const char* out = NULL
@@ -151,6 +152,8 @@ cdef class Decider(BidHandler):
 
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
         cdef const Request* req = &desk.reader.req
+        cdef const ArmRec* experiment
+        cdef uint32_t off
         cdef int read
         desk.row = row
         desk.body = body
@@ -182,8 +185,14 @@ cdef class Decider(BidHandler):
             desk.key.country = <uint16_t>req.country
             desk.key.os = os_key(req.os)
             desk.key.arm = arm_of(self.board.page, req, row.key)
-            if self.board.page.features_off:
-                desk.do_without(self.board.page.features_off)
+            off = self.board.page.features_off
+            if self.arm_count and desk.key.arm == 0:
+                experiment = experiment_of(self.arms, self.arm_count, req)
+                if experiment is not NULL:
+                    desk.key.arm = <uint8_t>experiment.arm
+                    off |= experiment.features_off
+            if off:
+                desk.do_without(off)
             if self.admission.too_late(row.key, req.tmax_ms):
                 desk.reason = REASON_OVERLOAD
             else:

@@ -96,8 +96,8 @@ cdef class Explainer(Decider):
                 left -= 64
             for n in range(matcher.plan_count):
                 memcpy(before, accept, sizeof(accept))
-                block_narrow(accept, &matcher.plans[n], &matcher.plans[n] + 1, matcher.incs.items, matcher.excs.items,
-                             block, &near)
+                block_narrow(accept, NULL, NULL, &matcher.plans[n], &matcher.plans[n] + 1,
+                             matcher.incs.items, matcher.excs.items, block, &near)
                 why = lost_reason(matcher.plans[n].dimension)
                 for i in range(BLOCK_WORDS):
                     bits = before[i] & ~accept[i]

@@ -68,6 +68,33 @@ cdef extern from *:
         return ((words[0] | words[1]) & EACH(0x80)) == 0;
     }
 
+    /* The same of 1 to 16 bytes as they are, reading nothing behind them. */
+    static inline void exact_words(const char* p, size_t n, uint64_t* words)
+    {
+        uint32_t low, high;
+        words[0] = words[1] = 0;
+        if (n >= 8) {
+            memcpy(&words[0], p, 8);
+            if (n == 8) return;
+            memcpy(&words[1], p + n - 8, 8);
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+            words[1] <<= 8 * (16 - n);
+        } else {
+            memcpy(words, p, n);
+        }
+    #else
+            words[1] >>= 8 * (16 - n);
+        } else if (n >= 4) {
+            memcpy(&low, p, 4);
+            memcpy(&high, p + n - 4, 4);
+            words[0] = low | (uint64_t)high << 8 * (n - 4);
+        } else {
+            words[0] = (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n >> 1] << 8 * (n >> 1)
+                | (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
+        }
+    #endif
+    }
+
     /* Copies n bytes and PAD zeros; 1 where all are ASCII. Reads nothing behind the n. */
     static inline int copy_text(char* to, const char* from, size_t n)
     {
@@ -157,6 +184,7 @@ cdef extern from *:
     enum: PAD
     bint fold_ascii(char* to, const char* text, size_t n) noexcept nogil
     bint short_text(const char* p, size_t n, bint fold, uint64_t* words) noexcept nogil
+    void exact_words(const char* p, size_t n, uint64_t* words) noexcept nogil
     bint copy_text(char* to, const char* text, size_t n) noexcept nogil
     size_t ascii_length(const char* p) noexcept nogil
     size_t short_length(const char* p) noexcept nogil

@@ -1,5 +1,6 @@
 """Which campaigns of a book accept a request: all of `targeting`, nothing else."""
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book, CampaignRec
 from bidder._fast.book_layout cimport Filter, Multiplier, Point, When
@@ -14,6 +15,7 @@ cdef enum:                     # Matcher.near: why no campaign was left, from th
     NEAR_SIZE = 4,             # by their sizes,
     NEAR_SECURE = 8            # by what is insecure in all of them
 
+@final
 cdef class Matcher(Probe):
     """Finds the campaigns of one book that accept a request; keeps its working memory between requests.
 

@@ -196,6 +196,9 @@ cdef class Matcher(Probe):
         if self.request_window != window:
             self.request_window = window
             self.request_open = self.open_of_class(window)
+            for n in range(self.pair_count):
+                self.request_open &= (self.summary_of(self.pairs[n].base)[window]
+                                      | self.summary_of(self.pairs[n].more)[window])
             for n in range(self.request_plans):
                 if self.request_open:
                     self.request_open &= self.open_of(&self.plans[n], self.incs.items, self.excs.items, window)
@@ -253,11 +256,11 @@ cdef class Matcher(Probe):
         if self.accepted_at[block] != self.serial:
             self.accepted_at[block] = self.serial
             self.enter_class(accept, block)
-            block_narrow(accept, &self.plans[0], &self.plans[self.request_plans], self.incs.items, self.excs.items, block,
-                         &self.near)
+            block_narrow(accept, &self.pairs[0], &self.pairs[self.pair_count], &self.plans[0],
+                         &self.plans[self.request_plans], self.incs.items, self.excs.items, block, &self.near)
         memcpy(self.now, accept, sizeof(self.now))
-        return block_narrow(self.now, &self.plans[self.request_plans], &self.plans[self.plan_count], self.incs.items,
-                            self.excs.items, block, &self.near)
+        return block_narrow(self.now, NULL, NULL, &self.plans[self.request_plans], &self.plans[self.plan_count],
+                            self.incs.items, self.excs.items, block, &self.near)
 
     cdef void enter_class(self, uint64_t* accept, int64_t block) noexcept nogil:
         """What the request's class accepts of a block."""
@@ -270,7 +273,7 @@ cdef class Matcher(Probe):
         for i in range(BLOCK_WORDS):
             accept[i] = 0 if left <= 0 else <uint64_t>-1 if left >= 64 else (<uint64_t>1 << left) - 1
             left -= 64
-        block_narrow(accept, &cls.plans[0], &cls.plans[cls.plan_n], cls.incs, cls.excs, block, &self.near)
+        block_narrow(accept, NULL, NULL, &cls.plans[0], &cls.plans[cls.plan_n], cls.incs, cls.excs, block, &self.near)
         if block < CLASS_BLOCKS:
             memcpy(cls.accepted[block], accept, BLOCK_WORDS * sizeof(uint64_t))
             cls.known |= <uint32_t>1 << block
@@ -361,7 +364,10 @@ cdef class Matcher(Probe):
 
     @property
     def postings(self):
-        return self.cls.inc_n + self.cls.exc_n + self.incs.count + self.excs.count
+        cdef uint32_t i, n = self.cls.inc_n + self.cls.exc_n + self.incs.count + self.excs.count
+        for i in range(self.pair_count):
+            n += self.pairs[i].more != self.pairs[i].base
+        return n
 
     def matches(self, Reader reader not None, int exchange_key, int64_t now_s, uint32_t imp_index):
         return self.matches_each(reader, exchange_key, now_s, [(imp_index, None)])[0]

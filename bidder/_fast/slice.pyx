@@ -9,6 +9,7 @@ an id as well (it is invalid) has the bucket of the empty string; one that was n
 
 from libc.string cimport memcpy
 from bidder._fast.board cimport ArmRow, BASELINE, CANARY
+from bidder._fast.book cimport ArmRec, BUCKETS
 from bidder._fast.strings cimport Str
 
 cdef enum:
@@ -80,6 +81,17 @@ cdef uint8_t arm_in(const BoardPage* page, const Request* req, uint8_t exchange)
                 return 0
             return arm
     return 0
+
+
+cdef const ArmRec* experiment_of(const ArmRec* arms, uint32_t count, const Request* req) noexcept nogil:
+    cdef uint32_t bucket = bucket_of(req), low = 0, high = count, middle
+    while low < high:
+        middle = (low + high) // 2
+        if arms[middle].end <= bucket:
+            low = middle + 1
+        else:
+            high = middle
+    return &arms[low] if low < count and arms[low].first <= bucket else NULL
 
 
 def hash32(bytes text not None):

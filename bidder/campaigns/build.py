@@ -133,6 +133,7 @@ def build(job: Job) -> tuple[BookSummary, list[Override]]:
             revision=job.generation,
             exchanges=manifest.exchanges,
             rates=manifest.rates,
+            arms=manifest.arms,
             purse_of=purses.slot_of,
             path=snapshot.path_of(state, job.generation),
         )

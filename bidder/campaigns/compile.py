@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bidder._fast.book_merge import Merger
 from bidder._fast.book_part import Part
+from bidder.campaigns.arms import ArmRange, packed_arms
 from bidder.campaigns.entry import RecordReader
 from bidder.campaigns.rates import Rates, packed
 from bidder.campaigns.record import CampaignRecord
@@ -48,6 +49,7 @@ def compile_part(records: Iterable[CampaignRecord], exchanges: Mapping[str, int]
     for record in sorted(records, key=lambda record: record.key):
         body = record.body
         part.name(record.key, body["id"])
+        part.advertiser(record.advertiser, body["advertiser"])
         for creative in body["creatives"]:
             key = record.creatives.get(creative["id"])
             if key is not None:
@@ -71,20 +73,22 @@ def merge_parts(
     purse_of: Callable[[int], int],
     path: Path,
     rates: Rates | None = None,
+    arms: Sequence[ArmRange] = (),
 ) -> BookSummary:
     """Writes the book of these parts to `path`; whoever maps the file that was there keeps that one."""
     merger = Merger(parts, (revision + 1) * SEED_STEP % 2**64)
     campaigns, creatives, values, left_out = merger.facts()
     if left_out and not campaigns:
         raise BookCompileError(f"no campaign can be served; the first: {left_out[0]}")
-    header, length = merger.header(exchanges, packed(rates), revision)
+    rate_rows, arm_rows = packed(rates), packed_arms(arms)
+    header, length = merger.header(exchanges, rate_rows, arm_rows, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".tmp", delete=False) as file:
         try:
             # A full disk must say so here: in the map it would be a signal.
             os.posix_fallocate(file.fileno(), 0, length)
             with mmap.mmap(file.fileno(), length) as out:
-                merger.write(out, header, exchanges, packed(rates), purse_of)
+                merger.write(out, header, exchanges, rate_rows, arm_rows, purse_of)
                 out.flush()
             os.fsync(file.fileno())
             Path(file.name).rename(path)
@@ -112,10 +116,13 @@ def compile_book(
     purse_of: Callable[[int], int],
     path: Path,
     rates: Rates | None = None,
+    arms: Sequence[ArmRange] = (),
 ) -> BookSummary:
     """A book of one part."""
     part = compile_part(records, exchanges, public_url)
-    return merge_parts([part], revision=revision, exchanges=exchanges, purse_of=purse_of, path=path, rates=rates)
+    return merge_parts(
+        [part], revision=revision, exchanges=exchanges, purse_of=purse_of, path=path, rates=rates, arms=arms
+    )
 
 
 def sync_directory(directory: Path) -> None:

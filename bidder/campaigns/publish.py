@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bidder.campaigns.arms import ArmRange
 from bidder.campaigns.rates import Rates
 from bidder.campaigns.record import CampaignRecord
 
@@ -27,6 +28,7 @@ class Manifest(msgspec.Struct, frozen=True):
     exchanges: dict[str, int]  # name -> key
     shards: list[str]  # SHA-256 in hex, each of a blob under SHARD_PREFIX
     rates: Rates | None = None  # None: USD alone
+    arms: list[ArmRange] = []  # of experiments
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def publication(
     exchanges: Mapping[str, int],
     now_ms: int,
     rates: Rates | None = None,
+    arms: Sequence[ArmRange] = (),
 ) -> Publication:
     """Everything that has to be stored for this revision."""
     count = shard_count(len(records))
@@ -79,7 +82,9 @@ def publication(
             name = hashlib.sha256(blob).hexdigest()
             names.append(name)
             blobs[SHARD_PREFIX + name] = blob
-    manifest = Manifest(revision=revision, created_ms=now_ms, exchanges=dict(exchanges), shards=names, rates=rates)
+    manifest = Manifest(
+        revision=revision, created_ms=now_ms, exchanges=dict(exchanges), shards=names, rates=rates, arms=list(arms)
+    )
     key = f"{MANIFEST_PREFIX}{revision}"
     blobs[key] = msgspec.msgpack.encode(manifest)
     return Publication(manifest=manifest, manifest_key=key, blobs=blobs)

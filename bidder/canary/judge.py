@@ -2,42 +2,26 @@
 
 a second of both arms -> Judge.hear() -> Judge.verdict() -> go on | promote | rollback | inconclusive, with its numbers
 
-Two things decide. **Guards** look at the last seconds alone and act at once: crashes, errors, late answers, memory,
-what is offered and spent. **Measures** are compared by a sequential test (bidder/canary/sequential.py), all of them
-together wrong in at most `alpha` of equal builds: each gets its share, the bid rate the largest. A measure that is
-certainly worse rolls back; when all of those that must be are certainly not worse than their margin, the build may be
-promoted. What is neither by `most_s` is inconclusive, and a person decides.
+Two things decide. **Guards** (bidder/canary/guards.py) look at the last seconds alone and act at once. **Measures**
+(bidder/canary/measures.py) are compared by a sequential test (bidder/canary/sequential.py), all of them together wrong
+in at most `alpha` of equal builds. A measure that is certainly worse rolls back; when all of those that must be are
+certainly not worse than their margin, the build may be promoted. What is neither by `most_s` is inconclusive, and a
+person decides.
 
 Both arms get equally small slices of the same traffic, so that like is compared with like. Pure: no clock, no I/O.
 Times: seconds since the canary began. Money: int nano-USD.
 """
 
 import math
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, NamedTuple, Self
 
+from bidder.canary.guards import Guard, Limits
+from bidder.canary.measures import MEASURES, SHADOW_MEASURES, Measure, Worse
+from bidder.canary.second import Second
 from bidder.canary.sequential import Sums, bound, difference
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """What one arm did in one second; a request counts in the arm of its hash, whoever answered it."""
-
-    requests: int = 0
-    bids: int = 0
-    wins: int = 0  # of bids made in any second
-    linted: int = 0
-    invalid: int = 0  # of the linted
-    errors: int = 0  # answered 5xx, reset or broken
-    late: int = 0  # not answered in the arm's part of the deadline
-    slow: int = 0  # answered above the latency aim
-    offered: int = 0  # nano-USD: sum of the prices of bids
-    offered_squares: float = 0.0  # sum of the squared prices
-    spent: int = 0  # nano-USD billed
-    crashes: int = 0  # workers that died unasked
-    memory: int = 0  # bytes: resident set of the arm's largest worker
+from bidder.settings import Canary
 
 
 class Word(StrEnum):
@@ -49,70 +33,39 @@ class Word(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Worse(StrEnum):
-    """In which direction a measure is harmed."""
-
-    LESS = "less"
-    MORE = "more"
-    EITHER = "either"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One thing that is compared: what a trial brought on average."""
-
-    name: str
-    second: Callable[[Second], tuple[int, float, float | None]]  # trials, hits, squares: see Sums.add
-    worse: Worse
-    margin: float  # of the baseline's mean: no worse than that is as good
-    share: float  # of alpha
-    least: float = 0.0  # a difference smaller than this, in the measure's own unit, matters to nobody
-    must: bool = True  # promotion waits for it
-
-
-MEASURES = (
-    Measure("bid rate", lambda s: (s.requests, s.bids, None), Worse.EITHER, 0.1, 0.4),
-    Measure("win rate", lambda s: (s.bids, s.wins, None), Worse.LESS, 0.25, 0.1, must=False),
-    Measure("offered per request", lambda s: (s.requests, s.offered, s.offered_squares), Worse.EITHER, 0.2, 0.2),
-    Measure("invalid answers", lambda s: (s.linted, s.invalid, None), Worse.MORE, 0.0, 0.05, least=0.02),
-    Measure("errors", lambda s: (s.requests, s.errors, None), Worse.MORE, 0.0, 0.1, least=0.005),
-    Measure("late answers", lambda s: (s.requests, s.late, None), Worse.MORE, 0.0, 0.1, least=0.005),
-    Measure("slow answers", lambda s: (s.requests, s.slow, None), Worse.MORE, 0.5, 0.05, least=0.01),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Guards:
-    """Limits that end a canary within a look or two. Shares are of the last `window_s` seconds."""
-
-    window_s: int = 3
-    least: int = 20  # trials before a share says anything
-    errors: float = 0.05
-    late: float = 0.05
-    slow: float = 0.25
-    invalid: int = 3  # answers that an exchange would refuse
-    offered_factor: float = 3.0  # of what the baseline offers for a request
-    crashes: int = 2  # in the last `crash_s`
-    crash_s: int = 60
-    memory_factor: float = 1.5  # of the baseline's memory ...
-    memory_slack: int = 64 << 20  # ... and this much, in bytes
-    max_spend: int | None = None  # nano-USD that the slice may spend or have on offer unbilled
-
-
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How sure, how long."""
 
     alpha: float = 0.05  # of equal builds that may be told apart, over all measures and looks together
-    least_s: int = 10  # how much seconds scatter is not known before: no measure speaks
     tau: float = 0.05  # difference that the test is sharpest for, as a part of the baseline's mean
+    least_s: int = 10  # how much seconds scatter is not known before: no measure speaks
     min_s: int = 300  # no promotion before
     most_s: int = 3_600  # then it is inconclusive
-    guards: Guards = field(default_factory=Guards)
+    shadow: bool = False  # its answers are compared, not sent
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, settings: Canary, min_s: int, *, shadow: bool = False, max_spend: int | None = None) -> Self:
+        """As the settings say; `min_s` of all steps, `max_spend` in nano-USD."""
+        limits = Limits(
+            errors=settings.errors,
+            late=settings.late,
+            slow=settings.slow,
+            invalid=settings.invalid,
+            p99_us=settings.p99_ms * 1_000,
+            offered_factor=settings.offered_factor,
+            crashes=settings.crashes,
+            memory_factor=settings.memory_factor,
+            memory_slack=settings.memory_mb << 20,
+            max_spend=max_spend,
+            unbilled_s=settings.unbilled_s,
+        )
+        most_s = max(settings.most_s, 2 * min_s)
+        return cls(settings.alpha, settings.tau, min_s=min_s, most_s=most_s, shadow=shadow, limits=limits)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One measure as it stands: the true difference lies within low..high, a trial, at the test's level."""
 
     measure: str
@@ -137,112 +90,88 @@ class Verdict:
 class Judge:
     """Of one canary."""
 
-    def __init__(self, rules: Rules | None = None, measures: tuple[Measure, ...] = MEASURES) -> None:
+    def __init__(self, rules: Rules | None = None, measures: tuple[Measure, ...] | None = None) -> None:
         """ValueError where the measures' shares are more than the whole of alpha."""
-        if not 0.0 < math.fsum(measure.share for measure in measures) <= 1.0 + 1e-9:
-            raise ValueError("the shares of the measures add up to more than 1, or to nothing")
         self.rules = rules or Rules()
-        self.measures = measures
+        self.measures = measures or (SHADOW_MEASURES if self.rules.shadow else MEASURES)
+        if not 0.0 < math.fsum(measure.share for measure in self.measures) <= 1.0 + 1e-9:
+            raise ValueError("the shares of the measures add up to more than 1, or to nothing")
         self.at_s = 0
-        self._sums = {measure.name: (Sums(), Sums()) for measure in measures}  # canary, baseline
-        self._recent: deque[tuple[Second, Second]] = deque(maxlen=self.rules.guards.window_s)
-        self._crashes: deque[int] = deque()  # second of each
-        self._spent = 0
-        self._invalid = 0
-        self._tripped: str | None = None
+        self.guard = Guard(self.rules.limits)
+        self._sums = {measure.name: (Sums(), Sums()) for measure in self.measures}  # canary, baseline
 
     def hear(self, canary: Second, baseline: Second) -> None:
         """The next second of both arms."""
         self.at_s += 1
         for measure in self.measures:
-            of_canary, of_baseline = self._sums[measure.name]
-            of_canary.add(*measure.second(canary))
-            of_baseline.add(*measure.second(baseline))
-        self._recent.append((canary, baseline))
-        self._crashes.extend([self.at_s] * canary.crashes)
-        while self._crashes and self._crashes[0] <= self.at_s - self.rules.guards.crash_s:
-            self._crashes.popleft()
-        self._spent += canary.spent
-        self._invalid += canary.invalid
-        self._tripped = self._tripped or self._guard()
+            for sums, second in zip(self._sums[measure.name], (canary, baseline), strict=True):
+                sums.add(*measure.second(second))
+                if measure.groups is not None and second.groups:
+                    for group in measure.groups(second):
+                        sums.add_group(*group)
+        self.guard.hear(canary, baseline)
 
     def verdict(self) -> Verdict:
         """As of the seconds heard."""
         findings = tuple(self._finding(measure) for measure in self.measures)
-        if self._tripped:
-            return Verdict(Word.ROLLBACK, self._tripped, self.at_s, findings)
+        word, because = self._decide(findings)
+        return Verdict(word, because, self.at_s, findings)
+
+    def _decide(self, findings: tuple[Finding, ...]) -> tuple[Word, str]:
+        rules = self.rules
+        if self.guard.tripped:
+            return Word.ROLLBACK, self.guard.tripped
         worse = [finding for finding in findings if finding.says == "worse"]
         if worse:
-            return Verdict(Word.ROLLBACK, "; ".join(map(_in_words, worse)), self.at_s, findings)
+            return Word.ROLLBACK, "; ".join(map(in_words, worse))
         open_ = [f.measure for f, m in zip(findings, self.measures, strict=True) if m.must and f.says == "open"]
-        if not open_ and self.at_s >= self.rules.min_s:
-            return Verdict(Word.PROMOTE, "no measure is worse than its margin", self.at_s, findings)
-        if self.at_s >= self.rules.most_s:
-            why = f"not enough seen in {self.at_s} s of {', '.join(open_)}" if open_ else "it may be promoted"
-            return Verdict(Word.INCONCLUSIVE, why, self.at_s, findings)
-        waits = f"open: {', '.join(open_)}" if open_ else f"as good so far; {self.rules.min_s - self.at_s} s to go"
-        return Verdict(Word.GO_ON, waits, self.at_s, findings)
+        if self.at_s >= rules.min_s and not open_:
+            return Word.PROMOTE, "no measure is worse than its margin"
+        if self.at_s >= rules.most_s:
+            return Word.INCONCLUSIVE, f"not enough seen in {self.at_s} s of {', '.join(open_)}"
+        if open_:
+            return Word.GO_ON, f"open: {', '.join(open_)}"
+        return Word.GO_ON, f"as good so far; {rules.min_s - self.at_s} s to go"
 
     def _finding(self, measure: Measure) -> Finding:
         canary, baseline = self._sums[measure.name]
-        found = difference(canary, baseline)
-        if found is None:
-            return Finding(measure.name, canary.mean, baseline.mean, canary.trials, -math.inf, math.inf, "open")
-        tau = max(self.rules.tau * abs(found.base), measure.least)
-        if tau <= 0.0 or self.at_s < self.rules.least_s:  # without either there is no scale yet to measure by
+        found = None
+        if self.at_s >= self.rules.least_s:
+            like = self._sums.get(measure.like)
+            found = difference(canary, baseline, (like[0].dispersion, like[1].dispersion) if like else (1.0, 1.0))
+        tau = 0.0 if found is None else max(self.rules.tau * abs(found.base), measure.least)
+        if found is None or tau <= 0.0 or found.variance <= 0.0:  # there is no scale yet to measure by
             return Finding(measure.name, canary.mean, baseline.mean, canary.trials, -math.inf, math.inf, "open")
         half = bound(found.variance, self.rules.alpha * measure.share, tau)
         low, high = found.delta - half, found.delta + half
-        margin = max(measure.margin * abs(found.base), measure.least)
+        base = abs(found.base)
+        slight, margin = measure.slight * base, max(measure.margin * base, measure.least)
         says = "open"
-        if (low > 0 and measure.worse is not Worse.LESS) or (high < 0 and measure.worse is not Worse.MORE):
+        if (low > slight and measure.worse is not Worse.LESS) or (high < -slight and measure.worse is not Worse.MORE):
             says = "worse"
         elif (high <= margin or measure.worse is Worse.LESS) and (low >= -margin or measure.worse is Worse.MORE):
             says = "not worse"
         return Finding(measure.name, canary.mean, baseline.mean, canary.trials, low, high, says)
 
-    def _guard(self) -> str | None:
-        """What must not wait for a test, in words; None: nothing."""
-        guards = self.rules.guards
-        canary, baseline = _together([pair[0] for pair in self._recent]), _together([pair[1] for pair in self._recent])
-        if len(self._crashes) >= guards.crashes:
-            return f"guard: {len(self._crashes)} workers of the canary died within {guards.crash_s} s"
-        if guards.max_spend is not None and self._spent > guards.max_spend:
-            return f"guard: the canary has spent {self._spent} nano-USD; {guards.max_spend} were allowed"
-        if self._invalid >= guards.invalid:
-            return f"guard: {self._invalid} answers of the canary would be refused by an exchange"
-        if canary.requests >= guards.least:
-            for name, count, usual, most in (
-                ("errors", canary.errors, baseline.errors, guards.errors),
-                ("late answers", canary.late, baseline.late, guards.late),
-                ("slow answers", canary.slow, baseline.slow, guards.slow),
-            ):
-                share, their_share = count / canary.requests, usual / max(1, baseline.requests)
-                if share > most and share > 2 * their_share:  # where the stable build fails too, it is not the build
-                    return f"guard: {name} {share:.1%} of {canary.requests} requests, {their_share:.1%} in the baseline"
-        if canary.bids >= guards.least and baseline.bids >= guards.least:
-            times = canary.offered * baseline.requests / (baseline.offered * canary.requests)
-            if times > guards.offered_factor:
-                return f"guard: the canary offers {times:.1f} times what the baseline does for a request"
-        ceiling = guards.memory_factor * baseline.memory + guards.memory_slack
-        if baseline.memory and canary.memory > ceiling:
-            ours, theirs = canary.memory >> 20, baseline.memory >> 20
-            return f"guard: a worker of the canary holds {ours} MB, one of the baseline {theirs} MB"
-        return None
+    def as_dict(self) -> dict[str, Any]:
+        """All that was heard, for a file: `recall` goes on from it."""
+        sums = {name: [arm.as_dict() for arm in both] for name, both in self._sums.items()}
+        return {"at_s": self.at_s, "sums": sums, "guard": self.guard.as_dict()}
+
+    def recall(self, document: dict[str, Any]) -> None:
+        """Go on from what another process heard; KeyError, TypeError or ValueError where it is of other measures."""
+        ours, theirs = self._sums.keys(), document["sums"].keys()
+        if ours != theirs:
+            raise ValueError(f"sums of {', '.join(sorted(theirs))}; wanted are those of {', '.join(sorted(ours))}")
+        self._sums = {name: (Sums.of(both[0]), Sums.of(both[1])) for name, both in document["sums"].items()}
+        self.at_s = document["at_s"]
+        self.guard.recall(document["guard"])
 
 
-_SUMMED = ("requests", "bids", "errors", "late", "slow", "offered")
-
-
-def _together(seconds: list[Second]) -> Second:
-    """What guards look at, of several seconds."""
-    sums = {name: sum(getattr(second, name) for second in seconds) for name in _SUMMED}
-    return replace(Second(), **sums, memory=max((second.memory for second in seconds), default=0))
-
-
-def _in_words(finding: Finding) -> str:
-    relative = (finding.canary / finding.baseline - 1) * 100 if finding.baseline else math.inf
+def in_words(finding: Finding) -> str:
+    """One finding, with its figures."""
+    relative = "" if not finding.baseline else f"{(finding.canary / finding.baseline - 1) * 100:+.1f} %; "
     return (
-        f"{finding.measure} is {finding.canary:.4g} against {finding.baseline:.4g} ({relative:+.1f} %; "
+        f"{finding.measure} is {finding.canary:.4g} against {finding.baseline:.4g} ({relative}"
         f"difference {finding.low:+.3g} to {finding.high:+.3g}, {finding.trials} trials)"
     )

@@ -6,18 +6,19 @@ Under "no difference" the chance that the sequence ever leaves 0, however often 
 most alpha (Johari, Koomen, Pekelis, Walsh: "Always valid inference", 2017; Robbins 1970 for the mixture). A z test
 looked at each second misfires on half of all equal builds.
 
-Rates come in seconds, and seconds differ by more than chance (bursts, users who come again): what the seconds of an arm
-scatter beyond binomial widens the variance, it never narrows it.
-No clock, no I/O. Rates: 0 to 1. Amounts: as they are given.
+Trials are not independent: seconds differ by more than chance (bursts), and so do people, who come again and get
+what they got before. The scatter is measured between seconds and between groups of buckets of the arm's hash, and
+whichever is more widens the variance; it never narrows it. No clock, no I/O. Rates: 0 to 1. Amounts: as they are given.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 
 @dataclass(slots=True)
 class Sums:
-    """One measure of one arm: `hits` of `trials`, where a hit may weigh any amount, and how its seconds scattered.
+    """One measure of one arm: `hits` of `trials`, where a hit may weigh any amount, and how parts of it scattered.
 
     Add a second at a time; `squares` is of what one trial brought (equal to `hits` for a rate).
     """
@@ -26,17 +27,28 @@ class Sums:
     hits: float = 0.0
     squares: float = 0.0
     seconds: int = 0
-    by_trials: float = 0.0  # sum of hits^2 / trials over the seconds: their scatter, see dispersion
+    by_seconds: float = 0.0  # sum of hits^2 / trials over the seconds: their scatter, see dispersion
+    by_groups: float = 0.0  # likewise over groups
+    groups: dict[int, tuple[int, float]] = field(default_factory=dict)  # trials, hits
 
     def add(self, trials: int, hits: float, squares: float | None = None) -> None:
-        """One second. Seconds without a trial say nothing."""
-        if trials <= 0:
-            return
-        self.trials += trials
+        """One second. Seconds without a trial say nothing of the scatter."""
         self.hits += hits
         self.squares += hits if squares is None else squares
-        self.seconds += 1
-        self.by_trials += hits * hits / trials
+        if trials > 0:
+            self.trials += trials
+            self.seconds += 1
+            self.by_seconds += hits * hits / trials
+
+    def add_group(self, group: int, trials: int, hits: float) -> None:
+        """What one group of those whom the arm has met brought since it was added last."""
+        before, brought = self.groups.get(group, (0, 0.0))
+        if before:
+            self.by_groups -= brought * brought / before
+        trials, hits = before + trials, brought + hits
+        self.groups[group] = trials, hits
+        if trials:
+            self.by_groups += hits * hits / trials
 
     @property
     def mean(self) -> float:
@@ -50,11 +62,31 @@ class Sums:
 
     @property
     def dispersion(self) -> float:
-        """How many times more the seconds scatter than independent trials would; at least 1."""
-        if self.seconds < 2 or self.spread <= 0.0:
+        """How many times more seconds, or groups, scatter than independent trials would; at least 1."""
+        spread = self.spread
+        if spread <= 0.0:
             return 1.0
-        between = (self.by_trials - self.hits * self.mean) / (self.seconds - 1)
-        return max(1.0, between / self.spread)
+        most = 1.0
+        if self.seconds > 1:
+            most = max(most, (self.by_seconds - self.hits * self.mean) / (self.seconds - 1) / spread)
+        if len(self.groups) > 1:
+            trials = sum(group[0] for group in self.groups.values())
+            hits = sum(group[1] for group in self.groups.values())
+            if trials:
+                most = max(most, (self.by_groups - hits * hits / trials) / (len(self.groups) - 1) / spread)
+        return most
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a file; `of` reads it."""
+        numbers = (self.trials, self.hits, self.squares, self.seconds, self.by_seconds, self.by_groups)
+        return {"numbers": numbers, "groups": {str(group): both for group, both in self.groups.items()}}
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Self:
+        """What `as_dict` gave."""
+        groups = {int(group): (int(trials), float(hits)) for group, (trials, hits) in document["groups"].items()}
+        trials, hits, squares, seconds, by_seconds, by_groups = document["numbers"]
+        return cls(trials, hits, squares, seconds, by_seconds, by_groups, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +97,9 @@ class Difference:
     variance: float
     base: float  # mean of the baseline
 
-    @property
-    def relative(self) -> float:
-        """Of the baseline's mean; infinite where that is 0 and the canary's is not."""
-        if self.base:
-            return self.delta / abs(self.base)
-        return math.copysign(math.inf, self.delta) if self.delta else 0.0
 
-
-def difference(canary: Sums, baseline: Sums) -> Difference | None:
-    """None until both have trials.
+def difference(canary: Sums, baseline: Sums, dispersions: tuple[float, float] = (1.0, 1.0)) -> Difference | None:
+    """None until both have trials. `dispersions`: of canary and baseline, as far as others know of more.
 
     Both variances are taken from the two arms together, as they are equal if the builds are; so an arm that has
     seen no hit yet does not look certain. One hit and one miss more than were seen keep it from being 0.
@@ -86,7 +111,8 @@ def difference(canary: Sums, baseline: Sums) -> Difference | None:
     size = squares / hits if hits > 0 else 1.0  # of a hit
     mean = (hits + size) / (trials + 2)
     spread = (squares + size * size) / (trials + 2) - mean * mean
-    variance = spread * (canary.dispersion / canary.trials + baseline.dispersion / baseline.trials)
+    ours, theirs = max(canary.dispersion, dispersions[0]), max(baseline.dispersion, dispersions[1])
+    variance = spread * (ours / canary.trials + theirs / baseline.trials)
     return Difference(canary.mean - baseline.mean, variance, baseline.mean)
 
 

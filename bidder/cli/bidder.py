@@ -9,7 +9,8 @@ HELP = "Run the bidder of this host: a supervisor and its workers, on the bid po
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """It takes nothing but --state and --settings."""
+    """What only the code before knows."""
+    parser.add_argument("--handover", type=int, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
 
     state = make_state(args.state)
     try:
-        supervisor.run(state, role_settings(state, args.settings), host_id(state), args.settings)
+        supervisor.run(state, role_settings(state, args.settings), host_id(state), args.settings, args.handover)
     except (supervisor.StartError, ControlError) as error:
         raise CliError(str(error)) from None
     return 0

@@ -25,7 +25,9 @@ VERBS = (
     "sql",
     "status",
     "build",
+    "restart",
     "switch",
+    "experiment",
     "segment",
     "keys",
     "explain",
@@ -107,7 +109,7 @@ def main(argv: list[str]) -> int:
         return WRONG_USAGE
     try:
         freshness.check()
-        if args.verb in ROLES:
+        if args.verb in ROLES and not getattr(args, "check", False):  # a check looks, says, and goes
             return _run_role(args)
         code: int = args.run(args)
     except (CliError, SettingsError, freshness.NotBuiltError) as error:

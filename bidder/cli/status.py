@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,12 @@ def _table(status: dict[str, Any]) -> None:
             state = f"refused: {override['error']}" if override["error"] else "in force"
             print(f"override {override['file']} ({override['campaign']}): {state}")
         switches = row.get("switches") or {}
-        off = [*(["everything"] if switches.get("everything") else []), *switches.get("exchanges", [])]
-        off += [f"campaign key {key}" for key in switches.get("campaigns", [])]
+        off = [flip for flip in switches.get("flips", []) if flip["off"]]
         if row.get("held"):
             print(f"no bids: notices could not be acknowledged: {row['held']}")
-        if off:
-            print(f"switched off: {', '.join(off)}")
+        for flip in off:
+            what = "everything" if flip["kind"] == "all" else f"{flip['kind']} {flip['name']}"
+            since = f"{datetime.fromtimestamp(flip['at_ms'] / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            print(f"switched off: {what}, since {since} by {flip['who']}")
+        if switches.get("refused"):
+            print(f"switches refused: {switches['refused']}")

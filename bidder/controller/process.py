@@ -72,9 +72,9 @@ class Database:
     def read(self, rates: Rates | None) -> Publication:
         """All campaigns, ready to be published with these rates."""
         now = datetime.now(UTC)
-        revision, records = store.read_records(self._open(), now)
+        revision, records, arms = store.read_records(self._open(), now)
         exchanges = {name: row.key for name, row in self._settings.exchanges.items()}
-        return publication(revision, records, exchanges, int(now.timestamp() * 1000), rates)
+        return publication(revision, records, exchanges, int(now.timestamp() * 1000), rates, arms)
 
     def learn(self) -> None:
         """When traffic comes, from one more hour that is over."""

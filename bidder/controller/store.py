@@ -13,6 +13,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
+from bidder.campaigns.arms import ArmRange
 from bidder.campaigns.model import CampaignFileError, normalise, read_lines
 from bidder.campaigns.record import CampaignRecord
 from bidder.money.units import nano_from_usd
@@ -33,7 +34,7 @@ class Change:
     updated: int = 0
 
 
-def _next_revision(cursor: Any) -> int:
+def raise_revision_in(cursor: Any) -> int:
     """Raise the revision; the row lock makes changes queue up, so revisions are visible in order."""
     cursor.execute("UPDATE config.revision SET revision = revision + 1 RETURNING revision")
     revision: int = cursor.fetchone()[0]
@@ -43,7 +44,7 @@ def _next_revision(cursor: Any) -> int:
 def raise_revision(db: Connection) -> int:
     """For a change that Postgres knows nothing of; the revision from which on books have it."""
     with db, db.cursor() as cursor:
-        return _next_revision(cursor)
+        return raise_revision_in(cursor)
 
 
 def newest_revision(cursor: Any) -> int:
@@ -96,7 +97,7 @@ def terms(bodies: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
 def import_campaigns(db: Connection, bodies: Sequence[Mapping[str, Any]], *, confirm: bool = False) -> Change:
     """Create or replace campaigns (normalised bodies) in one transaction: all of them or none."""
     with db, db.cursor() as cursor:
-        revision = _next_revision(cursor)
+        revision = raise_revision_in(cursor)
         columns = {body["id"]: _budget_columns(body) for body in bodies}
         if not confirm:
             _refuse_absurd(cursor, columns)
@@ -151,7 +152,7 @@ def _checked(cursor: Any, body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changed(cursor: Any, campaign: str, assignments: str, values: Sequence[Any]) -> int:
     """One campaign, one revision; StoreError where there is none of that id."""
-    revision = _next_revision(cursor)
+    revision = raise_revision_in(cursor)
     cursor.execute(
         f"UPDATE config.campaign SET {assignments}, revision = %s, updated_at = now() WHERE id = %s",
         (*values, revision, campaign),
@@ -229,8 +230,8 @@ def revision(db: Connection) -> int:
         return newest_revision(cursor)
 
 
-def read_records(db: Connection, now: datetime) -> tuple[int, list[CampaignRecord]]:
-    """All campaigns of one instant, with the revision that they reflect."""
+def read_records(db: Connection, now: datetime) -> tuple[int, list[CampaignRecord], list[ArmRange]]:
+    """All campaigns and arms of one instant, with the revision that they reflect."""
     with db, db.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         newest = newest_revision(cursor)
@@ -255,4 +256,9 @@ def read_records(db: Connection, now: datetime) -> tuple[int, list[CampaignRecor
                     body=body,
                 )
             )
-    return newest, records
+        cursor.execute(
+            "SELECT a.key, a.first_bucket, a.buckets, a.features_off FROM config.experiment_arm a"
+            " JOIN config.experiment e ON e.id = a.experiment WHERE e.ended IS NULL ORDER BY a.key"
+        )
+        arms = [ArmRange(*row) for row in cursor.fetchall()]
+    return newest, records, arms

@@ -1,6 +1,7 @@
 """The bus: counters from each host to whoever wants them, over zmq.
 
-Publisher (one a host, XPUB) -> [DELTAS_TOPIC, Deltas] -> Subscribers (XSUB). A subscriber that sees a gap
+Publisher (one a host, XPUB) -> [DELTAS_TOPIC, Deltas] -> Subscribers (XSUB). Supervisors also tell each other
+switches: [SWITCHES_TOPIC, flips] (bidder/ops/switches.py). A subscriber that sees a gap
 in `seq` asks upstream: 0x02 + `Resend`; the publisher sends what its outbox has, on the topic that was asked for.
 Nothing waits: what a slow subscriber has no room for, zmq drops for that subscriber alone, which sees the gap and asks.
 Frames that cannot be read are counted and passed over: a broken peer harms nobody else.
@@ -67,7 +68,7 @@ class Publisher:
     def publish(self, deltas: Deltas) -> bool:
         """Hand it to every subscriber that has room; False if there was none. Never waits."""
         heard = any(count and DELTAS_TOPIC.startswith(topic) for topic, count in self._subscriptions.items())
-        self._send(DELTAS_TOPIC, msgspec.msgpack.encode(deltas))
+        self.send(DELTAS_TOPIC, msgspec.msgpack.encode(deltas))
         self.unheard += not heard
         return heard
 
@@ -81,7 +82,8 @@ class Publisher:
         """At once; what is still queued is in the outbox."""
         self._context.destroy(linger=0)
 
-    def _send(self, topic: bytes, message: bytes) -> None:
+    def send(self, topic: bytes, message: bytes) -> None:
+        """To every subscriber of this topic that has room. Never waits."""
         _send_now(self._socket, [topic, message])
 
     async def _listen(self) -> None:
@@ -119,7 +121,7 @@ class Publisher:
         while True:
             wanted = await self._wanted.get()
             for i, message in enumerate(self._outbox.messages(wanted.epoch, wanted.first, wanted.last), 1):
-                self._send(wanted.topic, message)
+                self.send(wanted.topic, message)
                 if i % BURST == 0:
                     await asyncio.sleep(BURST_PAUSE_S)
 
@@ -149,10 +151,18 @@ class Subscriber:
         Always have one of these waiting: zmq subscribes anew at a host that came back only while somebody receives.
         """
         while True:
+            topic, message = await self.message()
+            try:
+                return topic, msgspec.msgpack.decode(message, type=Deltas)
+            except msgspec.DecodeError:
+                self.unreadable += 1
+
+    async def message(self) -> tuple[bytes, bytes]:
+        """The next message, whatever it holds, and the topic it came on."""
+        while True:
             frames = await self._socket.recv_multipart()
             if len(frames) == 2:
-                with contextlib.suppress(msgspec.DecodeError):
-                    return frames[0], msgspec.msgpack.decode(frames[1], type=Deltas)
+                return frames[0], frames[1]
             self.unreadable += 1
 
     def ask(self, resend: Resend) -> None:

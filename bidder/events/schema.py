@@ -11,6 +11,7 @@ from enum import IntEnum, IntFlag
 import msgspec
 
 DELTAS_TOPIC = b"deltas"  # first frame of a counters message; the second is `Deltas`
+SWITCHES_TOPIC = b"switches"  # first frame of what a host knows of switches; the second: bidder.ops.switches
 BOOK_TOPIC = b"book"  # first frame of an announcement; the second is `BookAnnouncement`
 
 
@@ -24,8 +25,11 @@ class Kind(IntEnum):
     CAP = 5  # of trackers: what became of a bid that counts under caps
     FALLBACK = 6  # a request of this arm that the stable build answered
     LINT = 7  # an answer that was held against the linter
-    NOTICE = 8  # of trackers: what was told of a bid; amount: its price
+    NOTICE = 8  # of trackers: what was told of a bid of an arm; amount: what it books
     SHADOW = 9  # an answer that was compared, and not sent
+    GROUP = (
+        10  # requests of an arm, by group of their bucket (reason); from 64 on those with a bid, and what they offer
+    )
 
 
 class CapEvent(IntEnum):
@@ -83,7 +87,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     inventory: int
     minute: int  # UTC minutes since 1970, of the request
     n: int
-    amount: int  # nano-USD: sum of the prices of BID or NOTICE
+    amount: int  # nano-USD: sum of the prices of BID, of what NOTICE books, of what GROUP offers
 
 
 class Deltas(msgspec.Struct, array_like=True, frozen=True):

@@ -2,7 +2,7 @@
 
 `<state>/run/<name>.sock`, mode 0600: one JSON object a line in, one a line out.
 ask(path, {"do": "flush"}, timeout_s) -> handlers["flush"](request) -> {...}
-An answer {"error": "..."} is raised by `ask` as ControlError, in one line that says where.
+An answer {"error": "..."} is raised by `ask` as Refused, a ControlError, in one line that says where.
 Addresses of Unix sockets end at 107 bytes and state directories do not, so both
 sides go through /proc/self/fd/<directory>/<name>.
 """
@@ -15,6 +15,7 @@ import inspect
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,6 +33,10 @@ Handler = Callable[[dict[str, Any]], Answer | Awaitable[Answer]]
 
 class ControlError(Exception):
     """The other process cannot be asked, or says no; the message is one line for an operator."""
+
+
+class Refused(ControlError):
+    """The other process has heard, and says no."""
 
 
 @contextlib.contextmanager
@@ -80,23 +85,39 @@ class ControlServer:
         self._log = get(path.stem)
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._inode = 0
 
-    async def start(self) -> None:
-        listener = _listen(self._path)
+    async def start(self, listener: socket.socket | None) -> None:
+        if listener is None:
+            listener = _listen(self._path)
+        listener.setblocking(False)
+        self._listener = listener
         self._inode = self._path.stat().st_ino
-        self._server = await asyncio.start_unix_server(self._converse, sock=listener, limit=MAX_REQUEST)
+        # Python 3.13 would remove the file by itself, also where a successor goes on listening.
+        kept: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._server = await asyncio.start_unix_server(self._converse, sock=listener, limit=MAX_REQUEST, **kept)
 
     async def close(self) -> None:
         """Stop listening, let answers under way finish for a moment, remove the socket."""
         if self._server is None:
             return
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:  # a successor may already have put its own there
+                self._path.unlink()
+        await self._end()
+
+    async def hand_over(self) -> int:
+        """Stop answering; a descriptor of the socket, which goes on listening: who asks now waits for a successor."""
+        assert self._listener is not None
+        kept = os.dup(self._listener.fileno())
+        await self._end()
+        return kept
+
+    async def _end(self) -> None:
+        assert self._server is not None
         self._server.close()
         self._server = None
-        # Python 3.13 removes the file by itself; a successor may already have put its own there.
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._inode:
-                self._path.unlink()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_S)
             for task in late:
@@ -140,11 +161,14 @@ class ControlServer:
         return answer
 
 
-async def serve(path: Path, handlers: Mapping[str, Handler]) -> ControlServer:
+async def serve(path: Path, handlers: Mapping[str, Handler], listener: socket.socket | None = None) -> ControlServer:
     """Answer at `path` on the running loop. A handler gets the request and returns (or awaits) the answer;
-    it says no by raising ControlError. ControlError also if a living process has the socket."""
+    it says no by raising ControlError. ControlError also if a living process has the socket.
+
+    `listener`: listens at `path` already, as `ControlServer.hand_over` left it.
+    """
     server = ControlServer(path, handlers)
-    await server.start()
+    await server.start(listener)
     return server
 
 
@@ -178,5 +202,5 @@ def ask(path: Path, request: Mapping[str, Any], timeout_s: float) -> Answer:
     if not isinstance(answer, dict):
         raise ControlError(f"{path}: {path.stem} answered with something other than a JSON object")
     if "error" in answer:
-        raise ControlError(f"{path.stem}: {answer['error']}")
+        raise Refused(f"{path.stem}: {answer['error']}")
     return answer

@@ -58,6 +58,11 @@ class Presence:
             self._path.unlink(missing_ok=True)
             self._let_go()
 
+    def hand_over(self) -> int:
+        """The descriptor of the lock: while a successor (of the same pid) holds it, this file tells of the living."""
+        kept, self._descriptor = self._descriptor, -1
+        return kept
+
     def __enter__(self) -> Self:
         return self
 

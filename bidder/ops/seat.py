@@ -4,17 +4,60 @@ look_after(now) is called often; the first two deaths are made good at once, tho
 a child that keeps dying young ever later, up to a second. Times: monotonic seconds.
 """
 
+import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from bidder.ops import log as logs
 
 BACK_S = (0.0, 0.0, 0.2, 0.5, 1.0)  # wait before the nth start of a child that dies young
 YOUNG_S = 10.0
 
-Process = subprocess.Popen[bytes]
+
+class Process(Protocol):
+    """A child: `subprocess.Popen`, or one that was adopted."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Adopted:
+    """A child that an earlier program of this process has started: `exec` keeps children, and forgets about them."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it lives."""
+        return self._reap(os.WNOHANG)
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        code = self._reap(0)
+        assert code is not None
+        return code
+
+    def send_signal(self, sig: int, /) -> None:
+        """Where it lives: a child that nobody has waited for keeps its pid."""
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        """With SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def _reap(self, options: int) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, options)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
 
 
 class Seat:
@@ -55,6 +98,12 @@ class Seat:
         if self.wanted:
             self.deaths += 1
             self._log.error(f"{self.role} {how}", failures=self._failures, **why, **self._fields)
+
+    def adopt(self, pid: int) -> None:
+        """The child is there already. ChildProcessError where it is not ours."""
+        self.process = Adopted(pid)
+        self.process.poll()
+        self._started = time.monotonic()
 
     def ask_to_go(self) -> None:
         """No longer wanted: SIGTERM, and it is not brought back."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bidder.events.schema import NoticeFlag, NoticeKind
+from bidder.events.schema import Notice, NoticeFlag, NoticeKind
 from bidder.events.stream import Stream, StreamError
 from bidder.money.tokens import Keys, Opener, Sealer, Token, TokenClass, click_id, kid_of
 from bidder.ops.log import Log
@@ -67,6 +67,7 @@ class Desk:
         self._sealer: Sealer | None = None
         self.price_keys: Mapping[int, tuple[PriceKeys, ...]] = {}  # by key of the exchange
         self.settle: Callable[[NoticeKind, Token], None] = lambda kind, token: None  # the caps of its bid
+        self.count: Callable[[Notice], None] = lambda notice: None  # one that was booked, of a bid of an arm
         self.draining = False  # the process ends: no connection is kept
         self.closed = False  # nor anything taken that could not be answered any more
         self.underway = 0  # notices that came and are not answered yet
@@ -124,6 +125,8 @@ class Desk:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
             self.settle(kind, token)
+            if notice.arm:
+                self.count(notice)
         if notice.flags:
             for flag, name in FLAGS:
                 if notice.flags & flag:

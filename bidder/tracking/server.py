@@ -25,6 +25,7 @@ from bidder.ops import control
 from bidder.ops.log import Log, get
 from bidder.ops.presence import Presence
 from bidder.settings import Settings, address
+from bidder.tracking.counted import TrackerCounters
 from bidder.tracking.desk import Desk
 from bidder.tracking.door import Door
 from bidder.tracking.handlers import Shared, application
@@ -52,8 +53,10 @@ class Tracker:
         self._landings = Landings(state, log)
         lives = Lives.of(settings.tracking, settings.money.release_after_s)
         self._desk = Desk(stream, settings.exchanges, lives, log, renew=self._keys.refresh)
-        self._users = TrackedUsers(state, settings, log)
+        self._counters = TrackerCounters(state, settings.exchanges)
+        self._users = TrackedUsers(state, settings, log, self._counters.cap)
         self._desk.settle = self._users.settlement.notice
+        self._desk.count = self._counters.notice
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until SIGTERM or SIGINT; then everything acknowledged is on the disk and all doors are closed."""
@@ -101,6 +104,7 @@ class Tracker:
             self._desk.use(keys)
         self._desk.price_keys = self._price_keys.refresh()
         await self._landings.refresh()
+        self._counters.refresh()
         self._users.refresh(self._landings.book)
 
     async def _watch(self) -> None:

@@ -5,15 +5,14 @@ Made by the tracker, refreshed with its book once a second, run beside its serve
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tornado.web import RequestHandler
 
 from bidder._fast.acquaintances import Acquaintances
-from bidder._fast.counters import CounterFile
-from bidder.events.outbox import KEY, TRACKER_ROW
-from bidder.events.schema import CapEvent, Kind
+from bidder.events.schema import CapEvent
 from bidder.money.tokens import Token
 from bidder.ops.followed import Followed
 from bidder.ops.log import Log
@@ -31,14 +30,12 @@ from bidder.users.tables import caps_table
 class TrackedUsers:
     """`settlement.notice` is what the desk tells."""
 
-    def __init__(self, state: Path, settings: Settings, log: Log) -> None:
+    def __init__(self, state: Path, settings: Settings, log: Log, count: Callable[[Token, CapEvent], None]) -> None:
         self._log = log
         self._store = open_store(settings)
         shm = state / "shm"
-        # It would be another's file if we made it: that of the bidder's supervisor, if there is one on this host.
-        self._counters = Followed(shm / "counters", lambda: CounterFile(shm / "counters").open_worker(TRACKER_ROW))
         self._acquaintances = Followed(shm / "frequency", lambda: Acquaintances(caps_table(state, settings)))
-        self.settlement = Settlement(state, settings, self._store, count=self._cap)
+        self.settlement = Settlement(state, settings, self._store, count=count)
         self._people = People(self._store, user_keys(state), settings.users)
         self._counts: Counter[str] = Counter()
         self._doors = visit.Doors(
@@ -51,16 +48,6 @@ class TrackedUsers:
             tell=self._count,
         )
 
-    def _cap(self, token: Token, event: CapEvent) -> None:
-        """Onto the bus with the counters of the bidder of this host, if there is one."""
-        counters = self._counters.now
-        if counters is None:
-            return
-        ours = token.campaign, token.creative
-        key = KEY.pack(Kind.CAP, token.exchange, token.arm, event, 0, 0, 0, 0, 0, *ours, 0, 0, token.minute)
-        with counters:
-            counters.count(key, 1)
-
     def _count(self, what: str) -> None:
         self._counts[what] += 1
 
@@ -71,7 +58,6 @@ class TrackedUsers:
     def refresh(self, book: object) -> None:
         """The newest book, and the table that this host's bidder has now."""
         self.settlement.refresh(book)
-        self._counters.refresh()
         if self._acquaintances.refresh():
             there = self._acquaintances.now
             self._people.learn = (lambda digest: None) if there is None else there.ask

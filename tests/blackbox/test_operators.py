@@ -8,12 +8,15 @@ import itertools
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
+from bidder.ops import control
 from tests.blackbox.exchange import Bid
 from tests.blackbox.lines import all_bids, ask, campaign, everybody_bids, nobody_bids, request, workers
 from tests.conditions import wait_until
@@ -138,6 +141,77 @@ def test_a_campaign_that_is_off_gets_no_bids_and_the_others_do(host: Host, deal:
     assert everybody_bids(host, deal)
 
 
+@pytest.mark.parametrize("feature", ["deals", "shading"])
+def test_a_feature_that_is_off_is_off_in_every_worker(host: Host, deal: str, feature: str) -> None:
+    with within(SWITCHED_S):
+        host.verb("switch", "off", "--feature", feature)
+    try:
+        assert nobody_bids(host, deal) if feature == "deals" else everybody_bids(host, deal)
+    finally:
+        host.verb("switch", "on", "--feature", feature)
+    assert everybody_bids(host, deal)
+
+
+def test_an_advertiser_that_is_off_gets_no_bids_in_the_next_book_either(host: Host, deal: str) -> None:
+    host.campaigns(campaign("op-alien", advertiser="alien"))
+    with within(SWITCHED_S):
+        host.verb("switch", "off", "--advertiser", "alien")
+    try:
+        assert nobody_bids(host, "op-alien")
+        assert everybody_bids(host, deal)
+        host.campaigns(campaign("op-alien-2", advertiser="alien"))
+        assert nobody_bids(host, "op-alien-2")
+    finally:
+        host.verb("switch", "on", "--advertiser", "alien")
+    assert everybody_bids(host, "op-alien-2")
+
+
+def test_an_edited_file_is_taken_over_within_a_second_and_a_broken_one_is_not(host: Host, deal: str) -> None:
+    path = host.state / "switches.json"
+    try:
+        path.write_text(json.dumps({"switches": [{"kind": "campaign", "name": deal, "off": True}]}))
+        wait_until(lambda: nobody_bids(host, deal), SWITCHED_S, "the switch in every worker")
+        path.write_text('{"switches": [{"kind": "campaign", "name": "no-such", "off": true}]}')
+        wait_until(lambda: "no-such" in host.verb("switch"), SWITCHED_S, "its refusal")
+        assert "refused" in host.verb("status")
+        assert nobody_bids(host, deal)
+    finally:
+        host.verb("switch", "on", "--campaign", deal)
+    assert "refused" not in host.verb("status")
+    assert everybody_bids(host, deal)
+
+
+def test_requests_are_answered_while_switches_are_flipped(host: Host, deal: str) -> None:
+    """Each gets a bid or a prompt no-bid; none is lost, reset or an error."""
+    statuses: list[int] = []
+    done = threading.Event()
+
+    def send() -> None:
+        with contextlib.closing(host.connect()) as line:
+            while not done.is_set():
+                line.request("POST", "/bid/generic", request(deal), {"Content-Type": "application/json"})
+                answer = line.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+
+    with ThreadPoolExecutor(2) as senders:
+        sending = [senders.submit(send) for _ in range(2)]
+        try:
+            for _ in range(4):
+                for position in ("off", "on"):
+                    for what in ({}, {"exchange": "generic"}, {"campaign": deal}, {"feature": "deals"}):
+                        flip = {"do": "switch", "off": position == "off", **what}
+                        before = len(statuses)
+                        control.ask(host.state / "run" / "supervisor.sock", flip, 5.0)
+                        wait_until(lambda before=before: len(statuses) >= before + 4, 5.0, "requests")
+        finally:
+            done.set()
+        for sender in sending:
+            sender.result()
+    assert set(statuses) == {200, 204}
+    assert everybody_bids(host, deal)
+
+
 def test_switches_survive_the_supervisor(host: Host, deal: str) -> None:
     host.verb("switch", "off", "--campaign", deal)
     host.verb("switch", "off", "--exchange", "xandr")
@@ -149,8 +223,11 @@ def test_switches_survive_the_supervisor(host: Host, deal: str) -> None:
         wait_until(lambda: everybody_bids(host, "op-other"), 10.0, "bids")
         assert nobody_bids(host, deal)
         assert nobody_bids(host, "op-other", "xandr")
-        host.verb("switch", "off")
         host.verb("stop", "supervisor")
+        said = host.try_verb("switch", "off")
+        assert said.returncode == 3
+        assert "switches.json has it" in said.stderr
+        assert "everything" in host.verb("switch", "list")
         host.verb("start", "supervisor")
         assert nobody_bids(host, "op-other")
         switches = next(row for row in host.processes() if row["role"] == "supervisor")["switches"]
@@ -231,6 +308,8 @@ def test_a_lost_bid_gives_its_money_back(host: Host, cent: str) -> None:
         (["campaign", "pause", "no-such"], "no-such"),
         (["switch", "off", "--exchange", "no-such"], "no-such"),
         (["switch", "off", "--campaign", "no-such"], "no-such"),
+        (["switch", "off", "--advertiser", "no-such"], "no-such"),
+        (["switch", "off", "--feature", "no-such"], "there are shading"),
         (["stop", "no-such"], "no-such"),
         (["report", "spend", "--by", "no-such"], "no-such"),
         (["report", "spend", "--since", "yesterday"], "yesterday"),

@@ -80,6 +80,10 @@ def test_bids_go_on_while_everything_behind_the_bidder_is_stopped(host: Host, lo
     host.verb("switch", "off", "--campaign", DEAL)
     assert not any(ask(host, request(DEAL, test=1)))
     host.verb("switch", "on", "--campaign", DEAL)
+    for kind, name in (("advertiser", "acme"), ("feature", "deals"), ("exchange", "generic")):
+        host.verb("switch", "off", f"--{kind}", name)
+        assert not any(ask(host, request(DEAL, test=1)))
+        host.verb("switch", "on", f"--{kind}", name)
     for role in reversed(AWAY):
         host.verb("start", role)
     more_bids(load, 50)

@@ -126,7 +126,7 @@ def test_flipped_bit_is_refused_wherever_it_is(tmp_path: Path, good: bytes) -> N
 
 
 def test_other_format_version_is_refused_by_number(tmp_path: Path, good: bytes) -> None:
-    with pytest.raises(BookError, match="format version 9; this build reads 7"):
+    with pytest.raises(BookError, match="format version 9; this build reads 8"):
         opened(tmp_path, sealed(good[:12] + struct.pack("<I", 9) + good[16:]))
 
 

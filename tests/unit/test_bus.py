@@ -136,7 +136,7 @@ async def test_unreadable_frames_are_counted_and_passed_over(tmp_path: Path) -> 
         subscriber.ask(Resend(AGAIN, "h", host.outbox.epoch, 1, 1))
         assert (await subscriber.receive())[0] == AGAIN
         assert host.publisher.unreadable == 3
-        host.publisher._send(DELTAS_TOPIC, b"\xff")
+        host.publisher.send(DELTAS_TOPIC, b"\xff")
         deltas, _ = host.next()
         assert await subscriber.receive() == (DELTAS_TOPIC, deltas)
         assert subscriber.unreadable == 1

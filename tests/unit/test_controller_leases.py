@@ -208,9 +208,9 @@ def test_a_budget_that_rises_a_hundred_times_needs_confirmation(db: Connection) 
 def test_records_carry_the_keys_of_everything_that_counters_name(db: Connection) -> None:
     change = store.import_campaigns(db, [campaign(), campaign(id="c-2", status="paused")])
     assert (change.created, change.updated) == (2, 0)
-    revision, records = store.read_records(db, NOON)
+    revision, records, arms = store.read_records(db, NOON)
     assert revision == change.revision
-    assert [record.active for record in records] == [True, False]
+    assert ([record.active for record in records], arms) == ([True, False], [])
     assert list(records[0].deals) == ["d-7"]
     assert list(records[0].inventory) == ["bad.example"]
     assert list(records[0].creatives) == ["cr-1"]
