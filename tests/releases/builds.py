@@ -41,7 +41,12 @@ BROKEN = {
     "no-supervisor": Change(
         "has good workers, and a supervisor that does not start",
         "bidder/supervisor.py",
-        "def run(*what, **how):\n    raise SystemExit(3)\n",
+        "Supervisor.__init__ = lambda *what, **how: 1 / 0\n",
+    ),
+    "no-start": Change(
+        "has a supervisor that fails as it begins",
+        "bidder/supervisor.py",
+        "async def fail(supervisor):\n    raise ValueError('not today')\n\n\nSupervisor.run = fail\n",
     ),
 }
 

@@ -1,7 +1,7 @@
 """Releases under load, on real processes: `scripts/releases`. Nothing may be refused, reset, failed or late.
 
 outbid up -> campaigns -> capacity -> a steady open-loop load at a share of it -> restarts, slices, switches -> the sums
-Everything is on this machine, in a directory of its own, and ends by itself. The table tells what became of the requests
+Everything is on this machine, in a directory of its own, and ends by itself. The table tells what became of requests
 during each act; the exit code is 1 unless each was answered in time. docs/releases.md "How it is proven".
 """
 
