@@ -1,14 +1,17 @@
 """Builds that are made to be tried: this checkout's code, but for one changed module.
 
-make(place, "crashes") -> a directory for `outbid build add`: symlinks to what is as it was, and the changed module.
+make(place, "blue") -> a directory for `outbid build add`: symlinks to what is as it was, and the changed module.
 What is changed is appended to the module, so that it stays what it is in everything else.
 """
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from bidder.builds import PACKAGES
 from tests.bench.servers import CHECKOUT
+
+SPOILS = Path(__file__).with_name("spoils.py")
 
 
 class Change(NamedTuple):
@@ -50,12 +53,52 @@ BROKEN = {
     ),
 }
 
-ALL = GOOD | BROKEN
+
+class Bad(NamedTuple):
+    """A build that a canary has to find out. `within_s`: from its slice to the rollback."""
+
+    what: str
+    spoil: str
+    within_s: float
+
+
+GUARDED_S = 3.0  # two, and the second in which it is looked at
+TESTED_S = 30.0
+BAD = {
+    "crashes": Bad("dies at every 20th request", "crashes", TESTED_S),  # two deaths, and a start between them
+    "hangs": Bad("takes 100 ms for an answer", "hangs", GUARDED_S),
+    "bids-10x": Bad("bids ten times as much", "bids_10x", GUARDED_S),
+    "bids-more": Bad("bids half as much again", "bids_more", TESTED_S),
+    "lies": Bad("bids half as much again, and does not count it", "lies", TESTED_S),
+    "bids-0x": Bad("bids on nothing", "bids_0x", TESTED_S),
+    "no-json": Bad("answers what is not JSON", "no_json", GUARDED_S),
+    "wrong-imp": Bad("answers for an imp that is not there", "wrong_imp", TESTED_S),  # a few a second are looked at
+    "no-markup": Bad("answers without markup", "no_markup", TESTED_S),
+    "leaks": Bad("keeps 2 MB of every request", "leaks", TESTED_S),
+}
+SPOILED = """
+from bidder.canary import spoils
+
+_send = Answering._send
+Answering._send = lambda door, caller, packet: _send(door, caller, packet and spoils.{spoil}(packet))
+"""
+
+
+def bad(place: Path, name: str) -> Path:
+    """The bad build of this name, likewise."""
+    change = Change(BAD[name].what, "bidder/canary/answering.py", SPOILED.format(spoil=BAD[name].spoil))
+    home = changed(place / name, change)
+    shutil.copy(SPOILS, home / "bidder" / "canary" / SPOILS.name)
+    return home
 
 
 def make(place: Path, name: str) -> Path:
-    """The build of this name, as a new directory in `place`."""
-    change, home = ALL[name], place / name
+    """The good or broken build of this name, as a new directory in `place`."""
+    return changed(place / name, (GOOD | BROKEN)[name])
+
+
+def changed(home: Path, change: Change) -> Path:
+    """Such a directory."""
     home.mkdir(parents=True)
     for package in PACKAGES:
         (home / package).symlink_to(CHECKOUT / package)

@@ -14,14 +14,17 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests import haproxy
 from tests.bench import openloop, servers
 from tests.hosts import DOORS, EXAMPLES, Host, running
-from tests.releases import rolling
-from tests.releases.load import capacity, offering
+from tests.releases import builds, judged, rolling
+from tests.releases.load import Counts, capacity, offering
 from tests.releases.table import Table, say, verdict
 
+BAD_BUILDS_RATE = 2_000.0  # requests a second
+MANY = 100_000  # requests before the first comes again: a judge takes users for independent
 QUIET_S = 3.0  # of the load alone: what is late then is the machine's
 BEHIND = ("a", "b")  # names of hosts in docker/haproxy.cfg
 LATE_MS = 5.0  # what the generator cannot send by then it does not send: its own fault, and said
@@ -52,9 +55,28 @@ def door(place: Path, found: Sequence[Host], *, behind_haproxy: bool) -> Iterato
         yield balancer.url
 
 
+def plan_of(args: argparse.Namespace, url: str, bodies: Sequence[bytes]) -> openloop.Plan:
+    """What is offered: as the operator says, or a share of what fits."""
+    plan = openloop.Plan(args.rate or 1, 1, args.connections, deadline_ms=args.deadline_ms, late_ms=LATE_MS)
+    if args.rate:
+        return plan
+    fits = capacity(url, bodies, plan)
+    say(f"capacity {fits:,.0f} requests/s; {args.share:.0%} of it are offered")
+    return plan._replace(rate=fits * args.share)
+
+
+def told(args: argparse.Namespace, plan: openloop.Plan, table: Table, more: dict[str, Any]) -> Counts:
+    """End the load; say what came of it."""
+    table.act("nothing", lambda: threading.Event().wait(QUIET_S))
+    counts = table.end()
+    rows = [{"what": row.what, "took_s": row.took_s, **row.counts._asdict()} for row in table.rows]
+    found = {"rate": plan.rate, "acts": rows, "all": counts._asdict(), **more}
+    print(json.dumps(found) if args.json else verdict(counts))
+    return counts
+
+
 def under_load(args: argparse.Namespace, place: Path) -> bool:
     """Restarts, slices, switches; True where nobody felt them."""
-    plan = openloop.Plan(args.rate or 1, 1, args.connections, deadline_ms=args.deadline_ms, late_ms=LATE_MS)
     bodies = servers.bodies()
     with (
         hosts(place, len(BEHIND) if args.haproxy else 1, args.workers) as found,
@@ -62,26 +84,41 @@ def under_load(args: argparse.Namespace, place: Path) -> bool:
     ):
         for n, host in enumerate(found):
             rolling.prepare(host, place / f"builds-{n}")
-        if not args.rate:
-            fits = capacity(url, bodies, plan)
-            plan = plan._replace(rate=fits * args.share)
-            say(f"capacity {fits:,.0f} requests/s; {args.share:.0%} of it are offered")
+        plan = plan_of(args, url, bodies)
         with offering(url, bodies, plan) as load:
             table = Table(load)
             table.act("nothing", lambda: threading.Event().wait(QUIET_S))
             campaign = json.loads(EXAMPLES.read_text(encoding="utf-8").splitlines()[0])["id"]
             rolling.roll(table, found, rolling.Plan(args.restarts, args.slices, args.flips), campaign)
-            table.act("nothing", lambda: threading.Event().wait(QUIET_S))
-            counts = table.end()
-    rows = [{"what": row.what, "took_s": row.took_s, **row.counts._asdict()} for row in table.rows]
-    print(json.dumps({"rate": plan.rate, "acts": rows, "all": counts._asdict()}) if args.json else verdict(counts))
+            counts = told(args, plan, table, {})
     return counts.lost + counts.open == 0
+
+
+def bad_builds(args: argparse.Namespace, place: Path) -> bool:
+    """Every bad build rolled back, a good one promoted; True where all were, and nobody felt it."""
+    names = args.builds.split(",") if args.builds else [*builds.BAD, next(iter(builds.GOOD))]
+    bodies = servers.bodies(MANY)
+    with hosts(place, 1, args.workers) as (host,):
+        for name in names:
+            made = builds.bad(place, name) if name in builds.BAD else builds.make(place, name)
+            host.verb("build", "add", name, str(made))
+        url = f"http://127.0.0.1:{host.base}"
+        plan = plan_of(args, url, bodies)
+        with offering(url, bodies, plan) as load:
+            table = Table(load)
+            table.act("nothing", lambda: threading.Event().wait(QUIET_S))
+            found = judged.judge(table, host, names)
+            counts = told(args, plan, table, {"builds": [one._asdict() for one in found]})
+    return counts.lost + counts.open == 0 and all(one.held for one in found)
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="scripts/releases", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--haproxy", action="store_true", help="the same on two hosts behind docker/haproxy.cfg")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--haproxy", action="store_true", help="the same on two hosts behind docker/haproxy.cfg")
+    what.add_argument("--bad-builds", action="store_true", help="canaries of builds that have to be rolled back")
+    parser.add_argument("--builds", metavar="NAME,...", help=f"of --bad-builds: {', '.join(builds.BAD)}, blue")
     parser.add_argument("--rate", type=float, metavar="N", help="requests a second (default: a share of what fits)")
     parser.add_argument("--share", type=float, default=0.7, help="of the capacity that is measured (default: 0.7)")
     parser.add_argument("--deadline-ms", type=float, default=35, metavar="MS", help="of an answer (default: 35)")
@@ -98,8 +135,10 @@ def main(argv: Sequence[str]) -> int:
     """0 where the promise held, else 1."""
     args = arguments(argv)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # hosts are ended and erased then, too
+    if args.bad_builds:
+        args.rate = args.rate or BAD_BUILDS_RATE
     with tempfile.TemporaryDirectory(prefix="outbid-releases-") as place:
-        held = under_load(args, Path(place))
+        held = (bad_builds if args.bad_builds else under_load)(args, Path(place))
     if not held:
         say("releases: not every request was answered in time")
     return 0 if held else 1
