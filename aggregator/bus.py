@@ -42,6 +42,7 @@ class CounterIntake:
         self._clock = clock
         self._dropped = 0
         self._reached = False  # Postgres, last time
+        self._caught_up_at = clock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Receive and write; an error that is not Postgres's ends it."""
@@ -60,6 +61,16 @@ class CounterIntake:
         """Leave the bus and Postgres."""
         self._subscriber.close()
         self._link.broken()
+
+    @property
+    def age_s(self) -> float:
+        """Since everything that has come was in Postgres."""
+        return self._clock() - self._caught_up_at
+
+    @property
+    def waiting(self) -> int:
+        """Windows that are not in Postgres yet."""
+        return self._inbox.windows
 
     def health(self) -> dict[str, Any]:
         """For the control socket."""
@@ -90,6 +101,8 @@ class CounterIntake:
             self._log.info("counters are written again", waiting=self._inbox.windows)
         self._backoff.succeeded()
         self._reached = True
+        if not self._inbox.windows:
+            self._caught_up_at = self._clock()
         for ask in self._inbox.due(self._clock()):
             self._subscriber.ask(Resend(self._again, ask.producer, ask.epoch, ask.first, ask.last))
         if self._inbox.dropped > self._dropped:

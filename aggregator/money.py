@@ -50,6 +50,7 @@ class MoneyIntake:
         self._checked_at = -CHECK_EVERY_S
         self._booked = 0
         self._problem: str | None = "it has not begun"
+        self._caught_up_at = clock()
         self._standby = False  # another process books this stream; this one takes over when that one ends
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -66,6 +67,11 @@ class MoneyIntake:
         """Up to where all is booked; None while that is to be read from Postgres."""
         place = self._place
         return place.position if place else None
+
+    @property
+    def age_s(self) -> float:
+        """Since everything that was acknowledged was in Postgres, or another aggregator saw to it."""
+        return self._clock() - self._caught_up_at
 
     def health(self) -> dict[str, Any]:
         """For the control socket."""
@@ -85,6 +91,7 @@ class MoneyIntake:
             if not self._standby:
                 self._log.info("another aggregator books this stream; standing by", stream=str(busy))
             self._problem, self._standby = None, True
+            self._caught_up_at = self._clock()
             return STANDBY_S
         except (psycopg2.Error, StreamError, UnknownExchange, UnknownKind, StreamMoved) as error:
             if isinstance(error, psycopg2.Error):
@@ -100,6 +107,8 @@ class MoneyIntake:
         if self._standby:
             self._log.info("this aggregator books the stream now")
         self._problem, self._standby = None, False
+        if not more:
+            self._caught_up_at = self._clock()
         return 0.0 if more else POLL_S
 
     def step(self) -> bool:

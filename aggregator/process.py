@@ -32,6 +32,7 @@ from bidder.ops import log as logs
 from bidder.ops.control import ControlError, serve
 from bidder.ops.log import first_line
 from bidder.ops.presence import Presence
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings
 
 ROLE = "aggregator"
@@ -66,7 +67,14 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
             parts["spool"] = keeper.health()
         return {"healthy": parts["counters"]["postgres"] and parts["money"]["problem"] is None} | parts
 
-    with Presence(state, ROLE):
+    def facts() -> dict[str, Any]:
+        return {
+            "counters_age_s": round(counters.age_s, 1), "windows_waiting": counters.waiting,
+            "money_age_s": round(money.age_s, 1), "position": money.position,
+            "shards": settings.stream.backend != "spool",
+        }  # fmt: skip
+
+    with Presence(state, ROLE), Vitals(state, ROLE, facts):
         control = await serve(state / "run" / f"{ROLE}.sock", {"health": health})
         try:
             log.info("aggregator started")

@@ -224,6 +224,21 @@ def current(state: Path) -> Build | None:
     return load(state, name)
 
 
+def enter_current(state: Path, argv: list[str]) -> None:
+    """Become the process of `outbid ARGV...` of the current build, where that is another one than ours.
+
+    So a role that somebody else starts, as systemd does, runs what this host was last restarted to.
+    """
+    build = current(state)
+    if build is None or build.name == os.environ.get(VARIABLE) or build.path == here().path:
+        return
+    command = build.command(*argv)
+    try:
+        os.execve(command[0], command, build.environ())
+    except OSError as error:
+        raise BuildError(f"build {build.name}, the current one: {build.python}: {error.strerror}") from None
+
+
 def use(state: Path, name: str) -> Build:
     """Start new processes from this one. BuildError: it is not there, or not what it was."""
     build = load(state, name).verified()

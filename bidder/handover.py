@@ -35,7 +35,7 @@ class Handover(msgspec.Struct):
 
 def become(build: Build, handover: Handover) -> NoReturn:
     """Run that build's supervisor in this process from here on, or ours again where it cannot be executed at all."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    hold_back()
     try:
         _exec(build, handover)
     except OSError as error:
@@ -44,7 +44,7 @@ def become(build: Build, handover: Handover) -> NoReturn:
 
 def give_back(handover: Handover, why: str) -> NoReturn:
     """Back to the code that handed over."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    hold_back()
     handover.failure = why
     _exec(Build.of(handover.previous), handover)
 
@@ -66,6 +66,11 @@ def take(carrier: int) -> Handover:
     for descriptor in (handover.listening, handover.control, handover.presence):
         os.set_inheritable(descriptor, False)
     return handover
+
+
+def hold_back() -> None:
+    """Signals that come from here on wait."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
 def hear_again() -> None:

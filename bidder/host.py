@@ -11,10 +11,9 @@ import dataclasses
 import fcntl
 import os
 import signal
+import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 from bidder import builds
 from bidder.builds import Build, BuildError
+from bidder.doors import ask_supervisor, doors
 from bidder.embedded.child import EmbeddedError, spawn
 from bidder.embedded.memcached import Memcached
 from bidder.embedded.ports import is_free
@@ -29,7 +29,10 @@ from bidder.embedded.postgres import Postgres
 from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail, actor
+from bidder.ops.listening import StartError, listening
 from bidder.ops.seat import Process, Seat
+from bidder.ops.vitals import Vitals
+from bidder.reload import changed, refuse_fixed
 from bidder.settings import Settings, address
 
 WATCH_S = 0.05
@@ -66,7 +69,8 @@ def only_one(state: Path) -> Iterator[None]:
 class Host:
     """The children of `outbid up`.
 
-    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles.
+    `prepare(dsn)` brings the tables up to date; `save(settings, analyst_dsn)` leaves both for verbs and roles;
+    `read()`: the settings as they are written now.
     """
 
     def __init__(
@@ -76,7 +80,10 @@ class Host:
         prepare: Callable[[str], object],
         save: Callable[[Settings, str], None],
         progress: Callable[[str], None],
+        read: Callable[[], Settings] | None = None,
     ) -> None:
+        self._read = read
+        self._analyst_dsn = ""
         self._state = state
         self._settings = settings
         self._prepare = prepare
@@ -90,6 +97,8 @@ class Host:
             self._build = (builds.current(state) or builds.running()).verified()
         except BuildError as error:
             raise HostError(str(error)) from None
+        self._tracker_socket: socket.socket | None = None
+        self._settling: asyncio.Future[None] | None = None
         self._unwanted: set[str] = set()  # services that an operator has stopped
 
     def start_services(self) -> None:
@@ -112,21 +121,22 @@ class Host:
             settings = dataclasses.replace(settings, memcached=dataclasses.replace(settings.memcached, servers=servers))
         self._progress("bringing tables up to date")
         self._prepare(settings.postgres.dsn)
-        self._settings = settings
+        self._settings, self._analyst_dsn = settings, analyst_dsn
         self._save(settings, analyst_dsn)
 
     def _expect_free_ports(self) -> None:
         """HostError names the first door that another program has; children of a killed `up` get a moment to end."""
         settings, deadline = self._settings, time.monotonic() + PREDECESSOR_S
-        doors = {
+        addresses = {
             "bidder.listen": settings.bidder.listen,
             "bidder.bus_listen": settings.bidder.bus_listen,
+            "bidder.metrics_listen": settings.bidder.metrics_listen,
             "tracker.listen": settings.tracker.listen,
             "controller.listen": settings.controller.listen,
             "controller.announce_listen": settings.controller.announce_listen,
             "monitor.listen": settings.monitor.listen,
         }
-        for setting, door in doors.items():
+        for setting, door in ((setting, door) for setting, door in addresses.items() if door):
             host, port = address(door)
             while ":" not in host and not is_free(port, host):
                 if time.monotonic() >= deadline or not presence.present(self._state):
@@ -137,21 +147,38 @@ class Host:
                 time.sleep(WATCH_S)
 
     def start_roles(self) -> None:
-        """One seat a role; they come up by themselves and in any order."""
+        """One seat a role; they come up by themselves and in any order. HostError: the tracker's port is taken."""
+        try:
+            self._hold_tracker()
+        except StartError as error:
+            raise HostError(str(error)) from None
         for role in END_S:
             self._seats[role] = Seat(role, partial(self._start, role), self._log)
         self._look_after()
 
     def _start(self, role: str) -> Process:
         build = self._current_build()
+        held = [self._tracker_socket.fileno()] if role == "tracker" and self._tracker_socket is not None else []
+        given = [word for descriptor in held for word in ("--fd", str(descriptor))]
         return spawn(
-            build.command(COMMANDS.get(role, role), "--state", str(self._state)),
+            build.command(COMMANDS.get(role, role), "--state", str(self._state), *given),
             cwd=Path.cwd(),
             log=self._log_of(role),
             environ=build.environ() | {"OUTBID_LOG_FILE": str(self._log_of(role))},
             account=None,
             on_orphaned=signal.SIGTERM,
+            pass_fds=held,
         )
+
+    def _hold_tracker(self) -> None:
+        """Listen for the tracker: who comes while it is renewed, or comes back, waits instead of being refused."""
+        if self._tracker_socket is None:
+            self._tracker_socket = listening(self._settings.tracker.listen, "tracker")
+
+    def _let_tracker_go(self) -> None:
+        if self._tracker_socket is not None:
+            self._tracker_socket.close()
+            self._tracker_socket = None
 
     def _current_build(self) -> Build:
         """That roles are started from; the one of before where it cannot be read any more."""
@@ -201,7 +228,7 @@ class Host:
         """The ready line, when every process answers; HostError names those that do not."""
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + READY_S
-        waiting = dict(self._doors())
+        waiting = doors(self._state, self._settings)
         while waiting:
             for role, is_ready in list(waiting.items()):
                 if await loop.run_in_executor(None, is_ready):
@@ -225,28 +252,8 @@ class Host:
             "pids": pids,
         }
 
-    def _doors(self) -> Iterator[tuple[str, Callable[[], bool]]]:
-        settings = self._settings
-        yield "controller", lambda: _answers(f"http://{settings.controller.listen}/readyz")
-        yield "tracker", lambda: _answers(f"http://{settings.tracker.listen}/readyz")
-        yield "monitor", lambda: _answers(f"http://{settings.monitor.listen}/readyz")
-        yield "aggregator", lambda: self._healthy("aggregator")
-        yield "supervisor", self._all_workers_ready
-
     def _ask_supervisor(self, request: dict[str, Any]) -> dict[str, Any]:
-        return control.ask(self._state / "run" / "supervisor.sock", request, 20.0)
-
-    def _all_workers_ready(self) -> bool:
-        try:
-            return bool(self._ask_supervisor({"do": "serving"})["revision"] > 0)
-        except control.ControlError:
-            return False
-
-    def _healthy(self, role: str) -> bool:
-        try:
-            return bool(control.ask(self._state / "run" / f"{role}.sock", {"do": "health"}, 1.0)["healthy"])
-        except control.ControlError:
-            return False
+        return ask_supervisor(self._state, request)
 
     async def _stop_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
@@ -254,6 +261,8 @@ class Host:
         if role == "worker":
             await loop.run_in_executor(None, self._ask_supervisor, {"do": "stop_workers"})
         elif role in self._seats:
+            if role == "tracker":
+                self._let_tracker_go()
             await self._end([self._seats[role]])
         else:
             self._unwanted.add(role)
@@ -268,6 +277,11 @@ class Host:
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
+            if role == "tracker":
+                try:
+                    self._hold_tracker()
+                except StartError as error:
+                    raise control.ControlError(str(error)) from None
             self._seats[role].want_again()
         elif role in self._unwanted:
             self._unwanted.discard(role)
@@ -276,10 +290,57 @@ class Host:
         self._look_after()
         return {"started": role, "ready": await self._until_ready(role)}
 
+    async def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The settings as they are written now, for every process that begins from here on; the supervisor first."""
+        before = self._settings
+        try:
+            settings = before if self._read is None else self._read()
+            if "postgres" in self._services:
+                settings = dataclasses.replace(settings, postgres=before.postgres)
+            if "memcached" in self._services:
+                settings = dataclasses.replace(settings, memcached=before.memcached)
+            refuse_fixed(changed(before, settings))
+        except ValueError as error:
+            raise control.ControlError(str(error)) from None
+        self._save(settings, self._analyst_dsn)
+        question = {"do": "reload", "actor": request.get("actor", "unknown")}
+        try:
+            said = await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, question)
+        except control.ControlError:
+            self._save(before, self._analyst_dsn)
+            raise
+        self._settings = settings
+        self._settling = asyncio.ensure_future(self._settle(before, said["number"]))
+        return said
+
+    async def _settle(self, before: Settings, number: int) -> None:
+        """Where the bidder gives the new settings up after all, the ones of before are the host's again."""
+        record: dict[str, Any] = {"number": number, "done": not number, "failure": ""}
+        while not record["done"] and record["number"] == number:
+            await asyncio.sleep(WATCH_S)
+            with contextlib.suppress(control.ControlError):  # it may be between two programs
+                record = await asyncio.to_thread(self._ask_supervisor, {"do": "restarting"})
+        if record["failure"]:
+            self._settings = before
+            self._save(before, self._analyst_dsn)
+
+    async def _restart_role(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One process ends, and begins anew from the current build. A tracker's socket listens on meanwhile."""
+        role = self._role(request)
+        if role not in self._seats or role == "supervisor":
+            renewable = ", ".join(sorted(set(self._seats) - {"supervisor"}))
+            raise control.ControlError(f"{role} is not renewed like this; {renewable} are")
+        if not self._seats[role].wanted:
+            raise control.ControlError(f"{role} is stopped; start it: outbid start {role}")
+        await self._end([self._seats[role]])
+        self._seats[role].want_again()
+        self._look_after()
+        self._audit.record(request.get("actor", "unknown"), "restart", role, build=self._build.name)
+        return {"restarted": role, "build": self._build.name, "ready": await self._until_ready(role)}
+
     async def _until_ready(self, role: str) -> bool:
         """Can it do its job? Not waited for where what it needs has been stopped."""
-        doors = dict(self._doors())
-        door = doors.get("supervisor" if role == "worker" else role)
+        door = doors(self._state, self._settings).get("supervisor" if role == "worker" else role)
         deadline = time.monotonic() + (START_S if NEEDS.get(role) not in self._unwanted else 0.0)
         while door is not None and not await asyncio.get_running_loop().run_in_executor(None, door):
             if time.monotonic() >= deadline:
@@ -310,17 +371,25 @@ class Host:
             loop.add_signal_handler(number, stop.set)
         server = await control.serve(
             self._state / "run" / "up.sock",
-            {"stop": self._stop_role, "start": self._start_role, "pids": lambda request: self.pids()},
+            {
+                "stop": self._stop_role,
+                "start": self._start_role,
+                "restart": self._restart_role,
+                "reload": self._reload,
+                "pids": lambda request: self.pids(),
+            },
         )
         self._audit.record(actor(), "up", "host", argv=sys.argv[1:])
+        vitals = Vitals(self._state, "up", self._facts)
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(self._watch())
         ready = asyncio.create_task(self.wait_ready())
         try:
-            await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                announce(ready.result())
-                await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
+            with vitals:
+                await asyncio.wait([stopping, watching, ready], return_when=asyncio.FIRST_COMPLETED)
+                if ready.done():
+                    announce(ready.result())
+                    await asyncio.wait([stopping, watching], return_when=asyncio.FIRST_COMPLETED)
             if watching.done():  # it has no end of its own
                 watching.result()
         finally:
@@ -329,12 +398,20 @@ class Host:
             await asyncio.gather(stopping, watching, ready, return_exceptions=True)
             self._progress("stopping")
             self._audit.record(actor(), "down", "host")
+            self._let_tracker_go()
             await self._end(list(reversed(self._order())))
             await server.close()
 
     def _order(self) -> list[Seat]:
         """Started first, stopped last."""
         return [self._seats[role] for role in ("controller", "monitor", "aggregator", "tracker", "supervisor")]
+
+    def _facts(self) -> dict[str, Any]:
+        """For its vitals: how often each role died, and which should run and do not."""
+        services = [role for role, service in self._services.items() if role not in self._unwanted]
+        missing = [role for role, seat in self._seats.items() if seat.wanted and seat.pid is None]
+        missing += [role for role in services if self._services[role].pid is None]
+        return {"deaths": {role: seat.deaths for role, seat in self._seats.items()}, "missing": missing}
 
     async def _watch(self) -> None:
         while True:
@@ -348,11 +425,3 @@ class Host:
         """memcached and Postgres, last. Blocks."""
         for service in reversed(self._services.values()):
             service.stop()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1.0) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -21,6 +21,7 @@ from bidder.builds import Build, BuildError
 from bidder.ops import control
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
+from bidder.ops.notify import reloading
 from bidder.workers import STABLE, NoRowError, Post, WorkerPool
 
 READY_S = 20.0  # for a new worker, from its start
@@ -69,18 +70,30 @@ class Restart:
 
         ControlError: there is no such build, or a restart is under way.
         """
-        if self.is_under_way:
-            raise control.ControlError(f"a restart to build {self._record.build} is under way")
-        if self._pool.is_stopped:
-            raise control.ControlError("the workers are stopped; start them first: outbid start worker")
+        self._expect_rest()
         try:
             build = builds.load(self._state, name) if name is not None else builds.current(self._state)
             build = builds.here() if build is None else build.verified()
         except BuildError as error:
             raise control.ControlError(str(error)) from None
+        return self._begin(build, actor, "restart")
+
+    def begin_reload(self, names: list[str], actor: str) -> Record:
+        """To the code that runs: every process of it reads its settings again, of which these have changed."""
+        self._expect_rest()
+        return self._begin(builds.running(), actor, "reload", settings=names)
+
+    def _expect_rest(self) -> None:
+        if self.is_under_way:
+            raise control.ControlError(f"a restart to build {self._record.build} is under way")
+        if self._pool.is_stopped:
+            raise control.ControlError("the workers are stopped; start them first: outbid start worker")
+
+    def _begin(self, build: Build, actor: str, verb: str, **detail: object) -> Record:
         self._record = Record(self._record.number + 1, build.name, actor, done=False)
-        self._tell(f"to build {build.name}, digest {build.digest}")
-        self._audit.record(actor, "restart", build.name, digest=build.digest, number=self._record.number)
+        self._tell(f"{verb}: to build {build.name}, digest {build.digest}")
+        self._audit.record(actor, verb, build.name, digest=build.digest, number=self._record.number, **detail)
+        reloading()
         self._task = asyncio.ensure_future(self._run(build))
         return self._record
 

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from bidder.campaigns.keeper import BookKeeper, revision_of
 from bidder.events.bus import BusError, Publisher, Subscriber
 from bidder.events.outbox import TRACKER_ROW, Outbox, OutboxError
 from bidder.events.schema import SWITCHES_TOPIC
-from bidder.handover import Handover, argv_of, become, give_back, hear_again, take
+from bidder.handover import Handover, argv_of, become, give_back, hear_again, hold_back, take
 from bidder.money import keyfile
 from bidder.money.leases import LeaseKeeper
 from bidder.money.shading import Shading
@@ -38,40 +39,23 @@ from bidder.ops import control, presence
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditTrail
 from bidder.ops.audit_sender import AuditSender
+from bidder.ops.listening import StartError, listening
 from bidder.ops.switchboard import Switchboard
 from bidder.ops.switches import SwitchError
+from bidder.reload import changed, refuse_fixed
 from bidder.restart import Restart
-from bidder.settings import Settings, address
+from bidder.service import Service
+from bidder.settings import Settings
+from bidder.telemetry.process import Telemetry
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
 from bidder.workers import STABLE, NoRowError, WorkerPool
 
-BACKLOG = 4096
 WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384  # at first; the file grows with the book
 HEALTH_S = 1.0
-
-
-class StartError(Exception):
-    """A process cannot start; the message says why, in one line."""
-
-
-def listening_socket(text: str, what: str) -> socket.socket:
-    """Bound, listening, inheritable on demand; StartError names the address that is taken."""
-    host, port = address(text)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"{what}: cannot listen on {text}: {error.strerror}") from None
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
 
 
 class Supervisor:
@@ -84,9 +68,11 @@ class Supervisor:
         host: str,
         settings_file: Path | None = None,
         handover: Handover | None = None,
+        read: Callable[[], Settings] | None = None,
     ) -> None:
         """`settings_file`: that workers read theirs from; None: as verbs of this host do. `handover`: the sockets and
-        workers of the code that this process ran before."""
+        workers of the code that this process ran before. `read`: the settings as they are written now."""
+        self._read = read
         self._state = state
         self._settings_file = settings_file
         self._handover = handover
@@ -100,7 +86,7 @@ class Supervisor:
         except ValueError as error:
             raise StartError(str(error)) from None
         if handover is None:
-            self._socket = listening_socket(settings.bidder.listen, "bidder")
+            self._socket = listening(settings.bidder.listen, "bidder")
         else:  # the descriptor itself stays as it is until we have begun: it may have to go back
             self._socket = socket.socket(fileno=os.dup(handover.listening))
         self._board = Board(state / "shm" / "board", anew=True)
@@ -132,11 +118,13 @@ class Supervisor:
         )  # fmt: skip
         create_keys(state / keyfile.FILE)
         self._workers = WorkerPool(state, self._board, self._socket.fileno(), settings_file)
+        count = settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1)
         if handover is None:
-            build = builds.current(state) or builds.running()
-            self._workers.grow(STABLE, build, settings.bidder.workers or max(1, (os.cpu_count() or 1) - 1))
+            self._workers.grow(STABLE, builds.current(state) or builds.running(), count)
         else:
             self._workers.adopt(handover.posts, handover.deaths)
+            self._workers.resize(STABLE, builds.running(), count)
+        self._service = Service(self._workers, lambda: self._restart.is_under_way)
         self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
@@ -145,6 +133,7 @@ class Supervisor:
         )  # fmt: skip
         self._tracker_healthy = True
         self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
+        self._telemetry = Telemetry(state, settings, self._facts)
         self._serve(self._book.generation)
 
     def _serve(self, generation: int) -> None:
@@ -163,6 +152,7 @@ class Supervisor:
         counting = [*self._workers.rows, TRACKER_ROW]
         deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
+        self._telemetry.window(deltas)
         return self._outbox.busy == busy
 
     async def _flush(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +224,9 @@ class Supervisor:
         }
 
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._facts() | self._telemetry.facts()
+
+    def _facts(self) -> dict[str, Any]:
         posts = [(post, self._workers.on_board(post)) for post in self._workers.posts()]
         return {
             "pid": os.getpid(),
@@ -251,7 +244,17 @@ class Supervisor:
                 if row is not None
             ],
             "book_revision": revision_of(self._book.generation),
+            "book_age_s": self._book.age_s,
             "leases_revision": self._keeper.revision,
+            "leases": self._keeper.count,
+            "leases_age_s": self._leases.age_s,
+            "worker_deaths": self._workers.deaths(),
+            "outbox": {
+                "windows": self._outbox.windows,
+                "overflowed": self._outbox.overflowed,
+                "busy": self._outbox.busy,
+                "unheard": self._publisher.unheard,
+            },
             "tracker_healthy": self._tracker_healthy,
             "held": self._held,
             "users": self._frequency.statistics | dict(self._users.counts),
@@ -264,6 +267,20 @@ class Supervisor:
 
     def _begin_restart(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"number": self._restart.begin(request.get("build"), str(request.get("actor", "unknown"))).number}
+
+    def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Read the settings again; where they can be used, everything here is renewed with them."""
+        try:
+            settings = self._settings if self._read is None else self._read()
+            names = changed(self._settings, settings)
+            refuse_fixed(names)
+            exchange_rows(settings.exchanges, settings.tracking.public_url, state=self._state)
+        except ValueError as error:
+            raise control.ControlError(str(error)) from None
+        if not names:
+            return {"changed": [], "number": 0}
+        number = self._restart.begin_reload(names, str(request.get("actor", "unknown"))).number
+        return {"changed": names, "number": number}
 
     def _become(self, build: Build) -> None:
         """Hand this process over when the jobs have ended."""
@@ -285,8 +302,9 @@ class Supervisor:
         this process: workers go on, and this does not return."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGUSR2, self._restart_by_signal)
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGUSR2, self._by_signal, self._begin_restart, "SIGUSR2")
+        loop.add_signal_handler(signal.SIGHUP, self._by_signal, self._reload, "SIGHUP")
         server = await control.serve(
             self._state / "run" / "supervisor.sock",
             {
@@ -299,6 +317,7 @@ class Supervisor:
                 "start_workers": self._start_workers,
                 "restart": self._begin_restart,
                 "restarting": self._restart.answer,
+                "reload": self._reload,
             },
             None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
         )
@@ -307,11 +326,14 @@ class Supervisor:
         self._settle_in()
         try:
             await self._work_until(self._stop)
+            hold_back()  # a SIGTERM from here on is for the next code
+            await asyncio.sleep(0)  # and one that has come is heard
         except BaseException:
             self._successor = None
             raise
         finally:
             if self._successor is None:
+                self._service.stopping()
                 await self._restart.close()
                 await self._workers.stop()
                 self._close_window()
@@ -344,11 +366,16 @@ class Supervisor:
             self._restart.resume(given.restart, Build.of(given.previous), given.failure)
         hear_again()
 
-    def _restart_by_signal(self) -> None:
+    def _end(self) -> None:
+        """Also where another build was about to take over."""
+        self._successor = None
+        self._stop.set()
+
+    def _by_signal(self, do: Callable[[dict[str, Any]], object], name: str) -> None:
         try:
-            self._restart.begin(None, "SIGUSR2")
+            do({"actor": name})
         except control.ControlError as error:
-            self._log.error("no restart", error=str(error))
+            self._log.error(f"{name}: nothing is changed", error=str(error))
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
@@ -363,6 +390,8 @@ class Supervisor:
             self._hear_hosts(),
             self._users.run(),
             self._audit_sender.run(),
+            self._telemetry.run(),
+            self._service.run(),
         )
         stopping = asyncio.ensure_future(stop.wait())
         either: set[asyncio.Future[Any]] = {jobs, stopping}
@@ -375,7 +404,12 @@ class Supervisor:
 
 
 def run(
-    state: Path, settings: Settings, host: str, settings_file: Path | None = None, carrier: int | None = None
+    state: Path,
+    settings: Settings,
+    host: str,
+    settings_file: Path | None = None,
+    carrier: int | None = None,
+    read: Callable[[], Settings] | None = None,
 ) -> None:
     """The whole life of the process. StartError where it cannot begin.
 
@@ -386,7 +420,7 @@ def run(
 
     async def live() -> None:
         nonlocal begun
-        supervisor = Supervisor(state, settings, host, settings_file, handover)
+        supervisor = Supervisor(state, settings, host, settings_file, handover, read)
         begun = True
         await supervisor.run()
 

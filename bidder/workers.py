@@ -74,9 +74,9 @@ class WorkerPool:
         """Of the workers that live and are to stay."""
         return [post.seat.pid for post in self.posts(arm) if post.seat.pid is not None]
 
-    def deaths(self, arm: int) -> int:
-        """How many workers of this arm have died without being asked to, since the host's supervisor began."""
-        return self._deaths[arm]
+    def deaths(self, arm: int | None = None) -> int:
+        """How many workers of this arm (None: of all) have died without being asked to, since the supervisor began."""
+        return self._deaths.total() if arm is None else self._deaths[arm]
 
     def on_board(self, post: Post) -> Worker | None:
         """What the board says of its worker; None: nothing yet."""
@@ -99,6 +99,14 @@ class WorkerPool:
         self._posts += posts
         self._changed.set()
         return posts
+
+    def resize(self, arm: int, build: Build, count: int) -> None:
+        """So many workers: new ones of that build, or the last ones go."""
+        posts = self.posts(arm)
+        for post in posts[count:]:
+            self.retire(post)
+        if len(posts) < count:
+            self.grow(arm, build, count - len(posts))
 
     def shrink(self, arm: int) -> None:
         """No worker of this arm any more: each drains, and goes."""

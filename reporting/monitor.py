@@ -13,11 +13,12 @@ import tornado.httpserver
 import tornado.web
 
 from bidder.events.bus import Subscriber
+from bidder.events.live import Live
 from bidder.events.schema import DELTAS_TOPIC
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence, present
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings, address
-from reporting.live import Live
 
 PAGE = Path(__file__).parent / "page" / "index.html"
 
@@ -70,7 +71,7 @@ async def _serve(state: Path, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     listening = asyncio.create_task(_listen(subscriber, live))
-    with Presence(state, "monitor", f"http://{settings.monitor.listen}"):
+    with Presence(state, "monitor", f"http://{settings.monitor.listen}"), Vitals(state, "monitor"):
         logs.get("monitor").info("listening", address=settings.monitor.listen)
         await stop.wait()
     listening.cancel()

@@ -50,11 +50,17 @@ class Goal:
 class Reader:
     """One connection. ReportError, one line, where Postgres does not answer as it should."""
 
-    def __init__(self, dsn: str) -> None:
-        try:
-            self._db = psycopg2.connect(dsn, connect_timeout=5, application_name="outbid report", options=OPTIONS)
-        except psycopg2.OperationalError as error:
-            raise ReportError(f"cannot reach Postgres: {first_line(error)}") from None
+    def __init__(self, dsn: str, wait_s: float = 0.0) -> None:
+        """`wait_s`: that Postgres may take to come back."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                self._db = psycopg2.connect(dsn, connect_timeout=5, application_name="outbid report", options=OPTIONS)
+                break
+            except psycopg2.OperationalError as error:
+                if time.monotonic() >= deadline:
+                    raise ReportError(f"cannot reach Postgres: {first_line(error)}") from None
+            time.sleep(POLL_S)
         self._db.autocommit = True
 
     def __enter__(self) -> Self:

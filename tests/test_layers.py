@@ -15,11 +15,19 @@ PACKAGES = ("bidder", "aggregator", "reporting")
 
 # Who may import whom, from the ground up. A room is `bidder.<name>`, or a package of its own, but for these:
 INNER = {"bidder.openrtb.exchanges"}  # plain data, that the settings begin with
-GROUND = {"bidder.outcome", "bidder.features", "bidder.settings", "bidder.openrtb.exchanges", "bidder.builds"}
+GROUND = {
+    "bidder.outcome",
+    "bidder.features",
+    "bidder.settings",
+    "bidder.openrtb.exchanges",
+    "bidder.builds",
+    "bidder.reload",
+}
 LEAF = GROUND | {"bidder._fast"}
 SHARED = LEAF | {"bidder.ops", "bidder.money", "bidder.events", "bidder.openrtb"}
 DOMAIN = SHARED | {"bidder.cache", "bidder.users", "bidder.campaigns"}
 PARTS = DOMAIN | {
+    "bidder.telemetry",
     "bidder.tornado_bridge",
     "bidder.listener",
     "bidder.pipeline",
@@ -33,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.sections": {"bidder.openrtb.exchanges"},
     "bidder.settings": {"bidder.openrtb.exchanges", "bidder.sections"},
     "bidder.builds": set(),
+    "bidder.reload": {"bidder.settings"},
     "bidder.openrtb.exchanges": set(),
     "bidder._fast": {"bidder.outcome"},
     "bidder.embedded": set(),
@@ -48,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.canary": DOMAIN,
     "bidder.explain": DOMAIN,
     "bidder.gateway": DOMAIN,
+    "bidder.telemetry": SHARED,
     "bidder.tornado_bridge": LEAF,
     "bidder.admission": set(),
     "bidder.listener": LEAF | {"bidder.admission", "bidder.tornado_bridge", "bidder.ops"},
@@ -57,9 +67,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.readiness": PARTS,
     "bidder.restart": PARTS,
     "bidder.handover": GROUND,
+    "bidder.service": {"bidder.ops", "bidder.workers"},
     "bidder.worker": PARTS | {"bidder.canary"},
-    "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover"},
-    "bidder.host": GROUND | {"bidder.ops", "bidder.embedded"},
+    "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover", "bidder.service"},
+    "bidder.doors": GROUND | {"bidder.ops"},
+    "bidder.host": GROUND | {"bidder.ops", "bidder.embedded", "bidder.doors"},
     # It stands for an exchange: it meets the bidder on the wire and shares words with it, not rooms.
     "bidder.simulator": GROUND | {"bidder.ops", "bidder.money", "bidder.openrtb", "bidder.embedded"},
     "aggregator": GROUND | {"bidder.events", "bidder.money", "bidder.openrtb", "bidder.ops"},

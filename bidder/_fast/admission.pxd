@@ -42,6 +42,8 @@ cdef class Admission:
     # A connection has been read, which was read before at read_at[0]; `more`: perhaps not all that it says.
     # Since when that has waited at most: `since`, until another is read.
     cdef int64_t read_begins(self, int64_t* read_at, bint more) noexcept nogil
+    # A connection goes on that had to wait for an answer of ours; what it says next has not waited on its own account.
+    cdef void goes_on(self, uint64_t doors) noexcept nogil
     # Shall this request be served? Counted either way.
     cdef bint admits(self, int lane) noexcept nogil
     # Of an admitted request that has been read: does it ask for an answer sooner than we can give one? Then it is shed.

@@ -55,6 +55,11 @@ cdef class Admission:
             self.least = max(self.now - self.since, 0)
         return self.since
 
+    cdef void goes_on(self, uint64_t doors) noexcept nogil:
+        self.now = self.since = self.clock.monotonic_ns()
+        self.standing = IN_FAVOUR
+        self.doors = doors
+
     cpdef void turn_ends(self, int reads) noexcept:
         self.turned = self.clock.monotonic_ns()
         self.clear = self.clear_next

@@ -4,7 +4,6 @@ Keys are numbers of business things only (the allow-list of DESIGN "Events"): th
 no place for a string, so nothing of a request can leave by this door.
 """
 
-from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:                     # CounterKey.kind; bidder.events.schema.Kind has the same numbers
@@ -35,6 +34,16 @@ cdef struct CounterKey:        # 32 bytes, compared as such: zero it before fill
     uint32_t inventory         # key of a bundle or domain that the book names; 0: other
     uint32_t minute            # UTC minutes since 1970
 
+cdef extern from *:
+    int __builtin_clzll(unsigned long long) noexcept nogil
+
+cdef enum:
+    LATENCY_TOP = 31           # half an hour: nothing takes longer
+
+cdef inline uint8_t latency_bucket(int64_t ns) noexcept nogil:
+    """The smallest b with ns <= 2**b microseconds."""
+    return <uint8_t>min(64 - __builtin_clzll(<uint64_t>(ns - 1) // 1000), LATENCY_TOP) if ns > 1000 else 0
+
 cdef enum:
     TABLE_SLOTS = 16384        # of one table: keys of one worker and window, 7/8 of it in full detail
 
@@ -55,7 +64,6 @@ cdef struct CounterRow:        # first page of a worker's part of the file; its 
     uint32_t opened            # not 0: some worker has had this row
     CounterTable table[2]
 
-@final
 cdef class Counters:
     """One worker's pair of tables: it writes into one while the supervisor reads the other."""
     cdef CounterRow* row       # mapped

@@ -19,6 +19,9 @@ from bidder._fast.writer cimport Writer
 cdef enum:
     DESKS = 32                 # requests of one batch that are looked at ahead of time
 
+cdef enum:
+    HASHED = -1                # the arm of a request is asked of its hash
+
 cdef class Decider(BidHandler):
     cdef list desks            # DESKS for those, and one more for any other request
     cdef int taken             # desks of this batch
@@ -38,9 +41,19 @@ cdef class Decider(BidHandler):
     cdef readonly uint64_t requests, bids
     cdef bint keeps            # the next answer with bids is kept, for a spot check
     cdef tuple kept            # (exchange, request, answer), or None
-    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n) noexcept
+    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
+                   Py_ssize_t answer_n) noexcept
+    # The desk where this request lies, looked at; None: no such exchange.
+    cdef Desk desk_of(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n, int ticket)
+    # What lies there is decided on: status, and the answer as `decide` has it.
+    cdef int finish(self, Desk desk, const char* body, Py_ssize_t body_n, const char** out, Py_ssize_t* out_n) noexcept
     # The two halves of a decision: what can be said before campaigns are looked at, and the rest.
     cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil
+    cdef void clear(self, Desk desk, const Row* row, const char* body) noexcept nogil
+    # False: it is malformed. `arm`: of its bucket, where that is known; else HASHED.
+    cdef bint read(self, Desk desk, const char* body, Py_ssize_t n, int arm) noexcept nogil
+    # Shall another build answer this request, which has an arm of its own?
+    cdef bint leaves(self, Desk desk) noexcept nogil
     cdef int conclude(self, Desk desk) noexcept nogil
     cdef void open(self, Desk desk) noexcept nogil
     cdef uint8_t bid_all(self, Desk desk, int* written) noexcept nogil

@@ -16,7 +16,9 @@ from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
 from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
-from bidder._fast.counters cimport COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey
+from bidder._fast.counters cimport (
+    COUNT_BID, COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
+)
 from bidder._fast.currency cimport write_currency
 from bidder._fast.outcome cimport (
     closer, REASON_BROKEN, REASON_CURRENCY, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
@@ -29,13 +31,9 @@ from bidder._fast.slice cimport arm_of, experiment_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
-cdef extern from *:
-    int __builtin_clzll(unsigned long long) noexcept nogil
-
 cdef enum:
     NS_PER_S = 1_000_000_000
     NS_PER_MS = 1_000_000
-    LATENCY_TOP = 31           # half an hour: nothing takes longer
     OPENING_CHARS = 7          # {"id":"
     CLOSING_CHARS = 4          # ]}]}
     NBR_CHARS = 24
@@ -82,16 +80,23 @@ cdef class Decider(BidHandler):
 
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept:
+        cdef Desk desk = self.desk_of(exchange, exchange_n, body, body_n, ticket)
+        return 404 if desk is None else self.finish(desk, body, body_n, out, out_n)
+
+    cdef Desk desk_of(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n, int ticket):
         cdef Desk desk = <Desk>self.desks[ticket - 1 if ticket else DESKS]
         cdef const Row* row
-        cdef int status
         if not ticket or desk.body != body:
             row = self.rows.find(exchange, exchange_n)
             if row is NULL:
-                return 404
+                return None
             self.look(desk, row, body, body_n)
-            if desk.reason == REASON_NONE:
-                self.open(desk)
+        return desk
+
+    cdef int finish(self, Desk desk, const char* body, Py_ssize_t body_n, const char** out, Py_ssize_t* out_n) noexcept:
+        cdef int status
+        if desk.reason == REASON_NONE and not desk.begun:
+            self.open(desk)
         self.writer.begin(self.outbox, self.head_n)
         status = self.conclude(desk)
         self.packs = desk.row.gzip
@@ -99,18 +104,19 @@ cdef class Decider(BidHandler):
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
             if self.keeps:
-                self.keep(desk.row, body, body_n)
+                self.keep(desk.row, body, body_n, out[0], out_n[0])
         return status
 
     def sample(self):
         kept, self.kept, self.keeps = self.kept, None, True
         return kept
 
-    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n) noexcept:
+    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
+                   Py_ssize_t answer_n) noexcept:
         self.keeps = False
         try:
             # The name, not the path: that may hold the exchange's secret.
-            self.kept = (row.name.p[:row.name.n], body[:body_n], self.writer.p[:self.writer.n])
+            self.kept = (row.name.p[:row.name.n], body[:body_n], answer[:answer_n])
         except MemoryError:
             self.kept = None
 
@@ -133,7 +139,7 @@ cdef class Decider(BidHandler):
         # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
         for i in range(self.taken):
             desk = <Desk>self.desks[i]
-            if desk.reason == REASON_NONE:
+            if desk.reason == REASON_NONE and not desk.leaves:
                 self.open(desk)
                 if desk.opened >= 0:
                     desk.auction.fetch_campaigns()
@@ -150,22 +156,26 @@ cdef class Decider(BidHandler):
     cdef uint64_t doors(self, host) except? 0:
         return self.rows.doors(host)
 
-    cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
-        cdef const Request* req = &desk.reader.req
-        cdef const ArmRec* experiment
-        cdef uint32_t off
-        cdef int read
+    cdef void clear(self, Desk desk, const Row* row, const char* body) noexcept nogil:
         desk.row = row
         desk.body = body
         desk.opened = -1
         desk.status = 204
-        desk.test = desk.named = False
+        desk.test = desk.named = desk.begun = desk.leaves = desk.shadow = False
+        desk.fallback = 0
         desk.features_off = 0
+        desk.began_ns = self.admission.now
         desk.now_s = self.clock.wall_ns() // NS_PER_S
-        self.requests += 1
         memset(&desk.key, 0, sizeof(CounterKey))
         desk.key.exchange = row.key
         desk.key.minute = <uint32_t>(desk.now_s // 60)
+
+    cdef bint leaves(self, Desk desk) noexcept nogil:
+        return False
+
+    cdef void look(self, Desk desk, const Row* row, const char* body, Py_ssize_t n) noexcept nogil:
+        self.clear(desk, row, body)
+        self.requests += 1
         desk.reason = self.rows.refusal(row, self.admission, self.board) if row.guarded else REASON_NONE
         # Refused, switched off or shed, a body is not even read, so a test request counts then like any other.
         if desk.reason != REASON_NONE:
@@ -174,38 +184,46 @@ cdef class Decider(BidHandler):
             desk.reason = REASON_OFF
         elif not self.admission.admits(row.key):
             desk.reason = REASON_OVERLOAD
-        else:
-            read = desk.reader.read(body, <size_t>n)
-            if read == READ_MALFORMED:
-                desk.reason = REASON_MALFORMED
-                desk.status = 400
-                return
-            desk.test = req.test
-            desk.named = req.id_raw.p is not NULL
-            desk.key.country = <uint16_t>req.country
-            desk.key.os = os_key(req.os)
-            desk.key.arm = arm_of(self.board.page, req, row.key)
-            off = self.board.page.features_off
-            if self.arm_count and desk.key.arm == 0:
-                experiment = experiment_of(self.arms, self.arm_count, req)
-                if experiment is not NULL:
-                    desk.key.arm = <uint8_t>experiment.arm
-                    off |= experiment.features_off
-            if off:
-                desk.do_without(off)
-            if self.admission.too_late(row.key, req.tmax_ms):
+        elif self.read(desk, body, n, HASHED):
+            if self.admission.too_late(row.key, desk.reader.req.tmax_ms):
                 desk.reason = REASON_OVERLOAD
-            else:
-                desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else desk.gate()
+            elif desk.key.arm:
+                desk.leaves = self.leaves(desk)
+
+    cdef bint read(self, Desk desk, const char* body, Py_ssize_t n, int arm) noexcept nogil:
+        cdef const Request* req = &desk.reader.req
+        cdef uint32_t off = self.board.page.features_off
+        cdef const ArmRec* experiment
+        cdef int read = desk.reader.read(body, <size_t>n)
+        if read == READ_MALFORMED:
+            desk.reason = REASON_MALFORMED
+            desk.status = 400
+            return False
+        desk.test = req.test
+        desk.takes = not req.test
+        desk.named = req.id_raw.p is not NULL
+        desk.key.country = <uint16_t>req.country
+        desk.key.os = os_key(req.os)
+        desk.key.arm = arm_of(self.board.page, req, desk.row.key) if arm == HASHED else <uint8_t>arm
+        if self.arm_count and desk.key.arm == 0:
+            experiment = experiment_of(self.arms, self.arm_count, req)
+            if experiment is not NULL:
+                desk.key.arm = <uint8_t>experiment.arm
+                off |= experiment.features_off
+        if off:
+            desk.do_without(off)
+        desk.reason = REASON_INVALID_REQUEST if read == READ_INVALID else desk.gate()
+        return True
 
     cdef void open(self, Desk desk) noexcept nogil:
         """The auction of the first imp begins, if there can be one."""
         cdef Terms terms
+        desk.begun = True
         terms.row = desk.row
         terms.rate = desk.rate
         terms.now_s = desk.now_s
         self.seed += <uint64_t>0x9E3779B97F4A7C15
-        terms.seed = self.seed
+        terms.seed = desk.seed = self.seed
         terms.features_off = desk.features_off
         desk.open_user()
         desk.auction.open_request(&terms)
@@ -319,7 +337,9 @@ cdef class Decider(BidHandler):
             return REASON_BROKEN
         if not test and not purse_take(&self.purses.slots[campaign.purse], best.price, desk.key.minute, &take):
             return REASON_PURSE_EMPTY
-        if not test:
+        if not (test or desk.takes):           # a shadow: enough was there
+            purse_return(&self.purses.slots[campaign.purse], &take, desk.key.minute)
+        if desk.takes:
             why = desk.auction.count_caps(best)
             if why != REASON_NONE:
                 purse_return(&self.purses.slots[campaign.purse], &take, desk.key.minute)
@@ -333,12 +353,12 @@ cdef class Decider(BidHandler):
         key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
         self.counters.expect(&key)
         fill(&fields, &key, &take, best.price, asked, desk.rate, test)
-        if campaign.frequency_count and not test:
+        if campaign.frequency_count and desk.takes:
             desk.caps.sign(&fields.user, &fields.user_stamp)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
                 or self.sealer.seal(CLASS_NOTICE, bid_id, &fields, notice) != 0
                 or self.sealer.seal(CLASS_PAGE, bid_id, &fields, page) != 0):
-            if not test:
+            if desk.takes:
                 purse_return(&self.purses.slots[campaign.purse], &take, key.minute)
             return REASON_BROKEN
         splices.bid_id = bid_id
@@ -362,6 +382,7 @@ cdef class Decider(BidHandler):
     cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
         """One request, its reason if it got no bid, and how long it took."""
         cdef CounterKey key
+        cdef int64_t took_ns
         desk.key.kind = COUNT_REQUEST
         self.counters.add(&desk.key, 1, 0)
         if not bid:
@@ -374,13 +395,13 @@ cdef class Decider(BidHandler):
         key.arm = desk.key.arm
         key.minute = desk.key.minute
         self.admission.ended = self.clock.monotonic_ns()
-        key.reason = bucket_of(self.admission.ended - self.admission.now)
-        self.counters.add(&key, 1, 0)
-
-
-cdef inline uint8_t bucket_of(int64_t ns) noexcept nogil:
-    """The smallest b with ns <= 2**b microseconds."""
-    return <uint8_t>min(64 - __builtin_clzll(<uint64_t>(ns - 1) // 1000), LATENCY_TOP) if ns > 1000 else 0
+        took_ns = self.admission.ended - desk.began_ns
+        key.reason = latency_bucket(took_ns)
+        self.counters.add(&key, 1, took_ns)
+        if desk.fallback:
+            key.kind = COUNT_FALLBACK
+            key.reason = desk.fallback
+            self.counters.add(&key, 1, 0)
 
 
 cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,

@@ -1,6 +1,6 @@
 """A desk: where one request lies while it is worked on. Several are worked on side by side."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from bidder._fast.auction cimport Auction, Candidate, Terms
 from bidder._fast.book cimport Book, RateRec
 from bidder._fast.counters cimport CounterKey
@@ -22,7 +22,14 @@ cdef class Desk:
     cdef CounterKey key        # `kind` and `reason` aside
     cdef uint32_t features_off # bits of features.pxd, for this request
     cdef bint test
+    cdef bint takes            # a bid takes from its purse, and counts under caps
     cdef bint named            # the request was read and has an id
+    cdef bint leaves           # another build is to answer it
+    cdef bint shadow           # another build is to answer a copy of it
+    cdef bint begun            # its auction
+    cdef uint64_t seed         # from which that draws
+    cdef uint8_t fallback      # Fallback: why no other build answered it after all; 0: none should
+    cdef int64_t began_ns      # when it was about to be read; monotonic
     cdef int status            # of the answer, unless there is a bid
     cdef uint8_t reason        # REASON_NONE: it may be bid on
     cdef int opened            # number of the imp that the auction stands at; -1: none

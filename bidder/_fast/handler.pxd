@@ -3,6 +3,10 @@
 from libc.stdint cimport uint64_t
 from bidder._fast.admission cimport Admission
 from bidder._fast.answers cimport Outbox
+from bidder._fast.peer cimport Peer
+
+cdef enum:
+    AWAY_STATUS = 1             # of `decide`: the answer comes later
 
 cdef class BidHandler:
     """What the listener asks; `bidder._fast.decision.Decider` is the one in production."""
@@ -17,6 +21,8 @@ cdef class BidHandler:
     cdef int decide(self, const char* exchange, Py_ssize_t exchange_n,
                     const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept
+    # The last `decide` said AWAY_STATUS: whom its answer is for, what x-openrtb-version it has, may it be compressed?
+    cdef int leave(self, Peer peer, bytes version, bint takes_gzip) except -1
     # A batch of requests: begins; `decide` will be asked about this one, and its bytes stay where they are (a ticket,
     # or 0); all of them have been named. What can be fetched from memory for them is on its way meanwhile.
     cdef void batch_begins(self) noexcept

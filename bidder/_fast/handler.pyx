@@ -8,6 +8,7 @@ import logging
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from bidder._fast.admission cimport Admission
+from bidder._fast.peer cimport Peer
 
 cdef object log = logging.getLogger("bidder.http")
 
@@ -20,6 +21,9 @@ cdef class BidHandler:
                     const char* body, Py_ssize_t body_n, int ticket,
                     const char** out, Py_ssize_t* out_n) noexcept:
         return 204
+
+    cdef int leave(self, Peer peer, bytes version, bint takes_gzip) except -1:
+        raise NotImplementedError
 
     cdef void batch_begins(self) noexcept:
         pass

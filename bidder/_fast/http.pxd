@@ -19,7 +19,7 @@ cdef enum Phase:
     IDLE                         # between requests, no byte of the next one
     READING_HEAD
     READING_BODY
-    AWAY                         # the request is with Tornado; what follows it waits
+    AWAY                         # the request is with Tornado, or another build; what follows it waits
     LINGERING                    # refused and half closed: read and drop until the peer closes
     CLOSED
 
@@ -48,6 +48,7 @@ cdef class BidProtocol(Backlog):
     """One connection, as an asyncio BufferedProtocol."""
     cdef Connections shared
     cdef object guest            # the answer that Tornado is writing, while AWAY
+    cdef bint said_all           # the peer has closed its side while another build answered
     cdef Head head
     cdef Body body
     cdef int head_status         # what `head_read` said ahead of time; ASK: it was not asked
@@ -83,9 +84,10 @@ cdef class BidProtocol(Backlog):
     cdef Py_ssize_t exchange_n(self, const char* path) noexcept
     cdef int decide(self, const char* text, bint last) except -1
     cdef int decide_gzip(self, const char* text, Py_ssize_t exchange_n, const char** out, Py_ssize_t* out_n) except -1
+    cpdef int finish(self, bint close) except -1     # the answer of what was AWAY is written
     cdef int hand_over(self, const char* text) except -1
 
-    cdef int refuse(self, int status) except -1
+    cdef int refuse(self, int status) except -1      # of what cannot be read on behind: the connection ends
     cdef int flush(self) except -1
     cdef int linger(self) except -1
     cdef int close(self) except -1

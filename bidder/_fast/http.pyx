@@ -1,14 +1,13 @@
 """The listener's protocol: bytes in, answers out.
 
-reactor reads -> framing -> BidHandler.decide() -> answers of one read joined -> one write.
-`POST /bid/{exchange}` makes no Python object but the bytes that are written. Any other request goes,
-once it is whole, to `route` (Tornado), and what follows it on the connection waits.
+reactor reads -> framing -> BidHandler.decide() -> answers of one read joined -> one write. `POST /bid/{exchange}` makes
+no Python object but the bytes that are written. Any other request goes, once it is whole, to `route` (Tornado); that one and a
+bid that another build decides on (`away`) have what follows on their connection wait.
 
-Framing errors, sizes and timeouts end the connection after the answer; every other
-refusal leaves it open. Times are seconds of the loop's clock, looked at by `sweep` only.
-All connections of a worker are read into one buffer; one gets memory of its own only while a
-request is not whole, or waits behind one that Tornado answers. The protocol is asyncio's as well: any loop can
-drive it through `get_buffer` and `buffer_updated`, as tests do.
+Framing errors, sizes and timeouts end the connection after the answer; every other refusal leaves it open. Times are seconds
+of the loop's clock, looked at by `sweep` only. All connections of a worker are read into one buffer; one gets memory of its
+own only while a request is not whole, or waits behind one that is AWAY. Any loop can drive the protocol through `get_buffer`
+and `buffer_updated`, as tests do.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -22,7 +21,7 @@ from bidder._fast.fields cimport accepts_gzip
 from bidder._fast.framing cimport (
     DONE, GZIP, IDENTITY, MORE, OTHER, PREFIX_N, Head, body_begin, body_read, head_begin, head_read, is_bid, is_post,
 )
-from bidder._fast.handler cimport BidHandler
+from bidder._fast.handler cimport AWAY_STATUS, BidHandler
 from bidder._fast.heads cimport HEADS, KnownHead, head_known, head_remember
 from bidder._fast.packing cimport PACK_LEAST, pack, unpack
 from bidder._fast.peer cimport AHEAD, UNREAD, WRITING
@@ -48,17 +47,12 @@ cdef class Connections:
         self.handler = handler
         self.admission = handler.admission
         self.read_to = 1.0
-        self.route = route
-        self.on_empty = on_empty
+        self.route, self.on_empty = route, on_empty
         self.max_body_bytes = max_body_bytes
-        self.header_s = header_s
-        self.body_s = body_s
-        self.body_total_s = body_total_s
-        self.idle_s = idle_s
-        self.members = set()
-        self.peers = {}
-        self.room = Room()
-        self.out = Outbox()
+        self.header_s, self.idle_s = header_s, idle_s
+        self.body_s, self.body_total_s = body_s, body_total_s
+        self.members, self.peers = set(), {}
+        self.room, self.out = Room(), Outbox()
 
     @property
     def count(self):
@@ -75,10 +69,7 @@ cdef class Connections:
             (<BidProtocol>member).check(now)
 
     def close_idle(self):
-        idle = [member for member in self.members if (<BidProtocol>member).phase == IDLE]
-        for member in idle:
-            (<BidProtocol>member).close()
-        return len(idle)
+        return len([(<BidProtocol>member).close() for member in list(self.members) if (<BidProtocol>member).phase == IDLE])
 
     def abort(self):
         for member in list(self.members):
@@ -208,7 +199,9 @@ cdef class BidProtocol(Backlog):
         return 0
 
     def eof_received(self):
-        return False  # nothing that is not whole can become so: the loop closes, after what is still to be written
+        """True: not yet. Else the loop closes, after what is still to be written: what is not whole cannot become so."""
+        self.said_all = self.phase == AWAY and self.guest is None
+        return self.said_all
 
     def pause_writing(self):
         self.stop(WRITING)
@@ -219,14 +212,15 @@ cdef class BidProtocol(Backlog):
         if self.guest is not None:
             self.guest.resume_writing()
 
-    # --- called by the route, while its request is AWAY
+    # --- called by who answers while the request is AWAY
 
-    def finish(self, bint close):
+    cpdef int finish(self, bint close) except -1:
         if self.phase != AWAY:
-            return
+            return 0
         self.guest = None
         self.since = -1
         self.phase = IDLE
+        self.shared.admission.goes_on(self.doors)
         if not close:
             if self.own != NULL:
                 self.consume(self.own, self.own_n)
@@ -236,6 +230,9 @@ cdef class BidProtocol(Backlog):
             self.close()
         if self.phase != AWAY:
             self.start(AHEAD)
+            if self.said_all and self.phase < LINGERING:
+                self.close()
+        return 0
 
     @property
     def closing(self):
@@ -347,11 +344,16 @@ cdef class BidProtocol(Backlog):
             if self.head.coding == GZIP:
                 status = self.decide_gzip(text, exchange_n, &out, &out_n)
             else:
-                status = self.shared.handler.decide(text + self.head.path_at + PREFIX_N, exchange_n,
-                                                    text + self.body.at, self.body.n, self.ticket, &out, &out_n)
+                status = handler.decide(text + self.head.path_at + PREFIX_N, exchange_n, text + self.body.at,
+                                        self.body.n, self.ticket, &out, &out_n)
             handler.head_n = 0
             self.ticket = 0
             self.lane = self.shared.admission.lane
+        if status == AWAY_STATUS:
+            self.phase = AWAY
+            self.since = -1
+            return handler.leave(self, text[self.head.version_at:self.head.version_at + self.head.version_n],
+                                 accepts_gzip(text, self.head.next))
         if status == 200:
             if handler.packs and out_n >= PACK_LEAST and accepts_gzip(text, self.head.next):
                 packed = pack(out, out_n)
@@ -375,9 +377,8 @@ cdef class BidProtocol(Backlog):
         if isinstance(body, int):
             return body
         self.shared.plain = body
-        return self.shared.handler.decide(
-            text + self.head.path_at + PREFIX_N, exchange_n,
-            PyBytes_AS_STRING(self.shared.plain), PyBytes_GET_SIZE(self.shared.plain), 0, out, out_n)
+        return self.shared.handler.decide(text + self.head.path_at + PREFIX_N, exchange_n, PyBytes_AS_STRING(body),
+                                          PyBytes_GET_SIZE(body), 0, out, out_n)
 
     cdef int hand_over(self, const char* text) except -1:
         cdef Py_ssize_t fields_at = self.head.path_at + self.head.path_n + 11  # " HTTP/1.1\r\n"
@@ -388,14 +389,12 @@ cdef class BidProtocol(Backlog):
         self.flush()
         self.phase = AWAY
         self.since = -1
-        self.guest = self.shared.route(
-            self, method, target, self.head.minor, fields, body, not self.head.close)
+        self.guest = self.shared.route(self, method, target, self.head.minor, fields, body, not self.head.close)
         return 0
 
     # --- answers
 
     cdef int refuse(self, int status) except -1:
-        """Answer what cannot be read on behind; the connection ends."""
         self.shared.refused += 1
         self.shared.out.empty(status, CLOSES)
         self.flush()

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from array import array
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -59,10 +60,16 @@ class BookKeeper:
         self._overrides_seen: Mapping[Path, object] | None = None  # that the book reflects
         self._overrides_asked: Mapping[Path, object] | None = None  # that the builder was started for
         self._complaint = ""
+        self._newest_at = time.monotonic()
         self.generation = snapshot.current_generation(state) or 0
         self._built = False  # in this run
         self.campaigns = array("I")  # keys of those that are active
         self.overrides: list[Override] = []
+
+    @property
+    def age_s(self) -> float:
+        """Since this book was last known to be the newest."""
+        return time.monotonic() - self._newest_at
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -81,6 +88,7 @@ class BookKeeper:
                     if job is not None:
                         await self._build(job)
                     self._complain("")
+                    self._newest_at = time.monotonic()
                 except (FetchError, ValueError, OSError) as error:
                     self._complain(str(error))
                 announced = await self._announcement(socket)

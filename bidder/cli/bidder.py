@@ -17,10 +17,16 @@ def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from bidder import supervisor
     from bidder.ops.control import ControlError
+    from bidder.ops.listening import StartError
+    from bidder.settings import Settings
 
     state = make_state(args.state)
+
+    def read() -> Settings:
+        return role_settings(state, args.settings)
+
     try:
-        supervisor.run(state, role_settings(state, args.settings), host_id(state), args.settings, args.handover)
-    except (supervisor.StartError, ControlError) as error:
+        supervisor.run(state, read(), host_id(state), args.settings, args.handover, read)
+    except (StartError, ControlError) as error:
         raise CliError(str(error)) from None
     return 0

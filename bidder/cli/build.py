@@ -5,8 +5,9 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from bidder.cli.context import CliError, make_state
+from bidder.cli.context import CliError, host_id, make_state
 
 NAME = "build"
 HELP = "Know builds of outbid by name: a checkout, an environment, or a wheel; see also `outbid restart`."
@@ -33,19 +34,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 where it is done, 1 where it is refused: the line on stderr says why."""
     from bidder.builds import BuildError
+    from bidder.ops.audit import AuditTrail, actor
 
     state = make_state(args.state)
-    run_it: Callable[[argparse.Namespace, Path], object] = args.run_build
+    host_id(state)  # the trail names it
+    run_it: Callable[[argparse.Namespace, Path], dict[str, Any]] = args.run_build
     try:
         said = run_it(args, state)
     except BuildError as error:
         raise CliError(str(error)) from None
+    if args.what in ("add", "use", "remove"):
+        digest = said.get("digest", "")
+        AuditTrail(state).record(actor(), f"build {args.what}", args.name, digest=digest, path=said.get("path", ""))
     if args.json:
         print(json.dumps(said))
     return 0
 
 
-def _add(args: argparse.Namespace, state: Path) -> object:
+def _add(args: argparse.Namespace, state: Path) -> dict[str, Any]:
     from bidder import builds
 
     build = builds.add(state, args.name, args.path)
@@ -54,7 +60,7 @@ def _add(args: argparse.Namespace, state: Path) -> object:
     return build.as_dict()
 
 
-def _list(args: argparse.Namespace, state: Path) -> object:
+def _list(args: argparse.Namespace, state: Path) -> dict[str, Any]:
     from bidder import builds
 
     found, current = builds.listed(state), builds.current(state)
@@ -66,7 +72,7 @@ def _list(args: argparse.Namespace, state: Path) -> object:
     return {"current": name, "builds": [build.as_dict() for build in found]}
 
 
-def _use(args: argparse.Namespace, state: Path) -> object:
+def _use(args: argparse.Namespace, state: Path) -> dict[str, Any]:
     from bidder import builds
 
     build = builds.use(state, args.name)
@@ -75,7 +81,7 @@ def _use(args: argparse.Namespace, state: Path) -> object:
     return build.as_dict()
 
 
-def _remove(args: argparse.Namespace, state: Path) -> object:
+def _remove(args: argparse.Namespace, state: Path) -> dict[str, Any]:
     from bidder import builds
     from bidder.ops.presence import present
 
@@ -88,7 +94,7 @@ def _remove(args: argparse.Namespace, state: Path) -> object:
     return {"removed": args.name}
 
 
-def _check(args: argparse.Namespace, state: Path) -> object:
+def _check(args: argparse.Namespace, state: Path) -> dict[str, Any]:
     from bidder import builds
 
     build = builds.load(state, args.name).verified()

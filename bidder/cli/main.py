@@ -26,6 +26,7 @@ VERBS = (
     "status",
     "build",
     "restart",
+    "reload",
     "switch",
     "experiment",
     "segment",
@@ -110,7 +111,7 @@ def main(argv: list[str]) -> int:
     try:
         freshness.check()
         if args.verb in ROLES and not getattr(args, "check", False):  # a check looks, says, and goes
-            return _run_role(args)
+            return _run_role(args, argv)
         code: int = args.run(args)
     except (CliError, SettingsError, freshness.NotBuiltError) as error:
         print(f"outbid {args.verb}: {error}", file=sys.stderr)
@@ -123,11 +124,18 @@ def main(argv: list[str]) -> int:
     return code
 
 
-def _run_role(args: argparse.Namespace) -> int:
+def _run_role(args: argparse.Namespace, argv: list[str]) -> int:
     """A process that stays; why it cannot is said to the terminal, and kept in its log."""
+    from bidder import builds
     from bidder.ops import log as logs
 
     role = ROLES[args.verb]
+    # A worker's build is its supervisor's choice, one that takes a process over is who was chosen.
+    if args.verb != "worker" and getattr(args, "handover", None) is None:
+        try:
+            builds.enter_current(args.state, argv)
+        except builds.BuildError as error:
+            raise CliError(str(error)) from None
     begin_role(role, args.state, args.settings)
     try:
         code: int = args.run(args)

@@ -25,6 +25,7 @@ HELP = "Spend, delivery and no-bids from Postgres; budgets, balances, freshness.
 FLUSH_S = 60.0
 ASK_S = 10.0  # for a process to close its window or sync its spool
 RESTART_S = 3.0  # for `outbid up` to bring back a role that has just died
+RECOVERY_S = 10.0  # for Postgres that has, and reads its log first
 NOT_REACHED = 3
 
 _LISTS = {
@@ -90,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         zone_name = zone(args.tz)
         question = _question(args, zone_name) if args.report not in _LISTS else None
-        with Reader(context.analyst_dsn or context.dsn) as reader:
+        patience = min(args.timeout, RECOVERY_S) if args.flush else 0.0
+        with Reader(context.analyst_dsn or context.dsn, patience) as reader:
             if args.flush and not _flush(args.state, context.settings, reader, args.timeout):
                 return NOT_REACHED
             columns, rows = reader.listing(args.report) if question is None else reader.answer(question)

@@ -3,42 +3,73 @@
 import argparse
 import contextlib
 import json
+import shutil
 import sys
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import Any
 
 from bidder.cli.context import load as load_context
 from bidder.cli.context import no_host
+from bidder.cli.status_page import fit, head, page, redraw
 from bidder.settings import address
 
 NAME = "status"
-HELP = "Show every process of this host: role, pid, address, build, book revision, health."
+HELP = "Show how this host is: alerts and what to do, traffic, switches, and every process."
 ASK_S = 2.0
+EVERY_S = 1.0
 WORKER_FACTS = ("arm", "book_revision", "connections", "unread_connections")
 SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "held", "users")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print JSON")
+    how.add_argument(
+        "--watch", action="store_true", help="draw it anew each second until Ctrl-C; one page where that is no terminal"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where everything is healthy, 1 where something is not, or nothing runs."""
+    if args.watch and sys.stdout.isatty():
+        return _watch(args.state)
     status = _status(args.state)
     if args.json:
         print(json.dumps(status))
     elif status["processes"]:
-        _table(status)
+        print("\n".join(page(status, time.time())))
     else:
         print(f"outbid status: nothing runs in {args.state}", file=sys.stderr)
+    return _code(status)
+
+
+def _code(status: dict[str, Any]) -> int:
     return 0 if status["processes"] and all(row["healthy"] for row in status["processes"]) else 1
+
+
+def _watch(state: Path) -> int:
+    """Until Ctrl-C; how things were at the end is the exit code."""
+    code = 1
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.stdout.write("\x1b[2J")
+        while True:
+            due = time.monotonic() + EVERY_S
+            status = _status(state)
+            code = _code(status)
+            width, height = shutil.get_terminal_size()
+            lines = [head(str(state), time.time()), "", *page(status, time.time())]
+            sys.stdout.write(redraw(fit(lines, width, height - 1)))
+            sys.stdout.flush()
+            time.sleep(max(0.0, due - time.monotonic()))
+    return code
 
 
 def _status(state: Path) -> dict[str, Any]:
     from bidder.ops.control import ControlError, ask
     from bidder.ops.presence import present
+    from bidder.ops.vitals import read_all
 
     if not (state / "run").is_dir():
         raise no_host(state)
@@ -58,13 +89,29 @@ def _status(state: Path) -> dict[str, Any]:
             for pid in pids[role]
         ]
     workers = {row["pid"]: row for row in details.get("workers", [])}
+    vitals = {said["pid"]: said for said in read_all(state)}
     for row in rows:
         row["healthy"] = _healthy(row, workers, state, dsn)
+        row["vitals"] = vitals.get(row["pid"])
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}
         if row["role"] == "supervisor":
             row |= {key: details.get(key) for key in SUPERVISOR_FACTS}
-    return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
+    return {
+        "processes": sorted(rows, key=lambda row: (row["role"], row["pid"])),
+        "alerts": details.get("alerts", []),
+        "live": details.get("live"),
+        "canary": _canary(state),
+        "metrics": details.get("metrics"),
+    }
+
+
+def _canary(state: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((state / "canary.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _healthy(row: dict[str, Any], workers: dict[int, Any], state: Path, dsn: str) -> bool:
@@ -92,27 +139,3 @@ def _healthy(row: dict[str, Any], workers: dict[int, Any], state: Path, dsn: str
             return bool(answer.status == 200)
     except (OSError, ControlError, psycopg2.OperationalError):
         return False
-
-
-def _table(status: dict[str, Any]) -> None:
-    print(f"{'role':<12} {'pid':>8}  {'healthy':<8} {'book':>8}  {'build':<12} {'digest':<12}  address")
-    for row in status["processes"]:
-        print(
-            f"{row['role']:<12} {row['pid']:>8}  {'yes' if row['healthy'] else 'NO':<8} "
-            f"{row.get('book_revision') or '':>8}  {row.get('build') or '':<12} {(row.get('digest') or '')[:12]:<12}  "
-            f"{row.get('address') or ''}"
-        )
-    for row in status["processes"]:
-        for override in row.get("overrides") or []:
-            state = f"refused: {override['error']}" if override["error"] else "in force"
-            print(f"override {override['file']} ({override['campaign']}): {state}")
-        switches = row.get("switches") or {}
-        off = [flip for flip in switches.get("flips", []) if flip["off"]]
-        if row.get("held"):
-            print(f"no bids: notices could not be acknowledged: {row['held']}")
-        for flip in off:
-            what = "everything" if flip["kind"] == "all" else f"{flip['kind']} {flip['name']}"
-            since = f"{datetime.fromtimestamp(flip['at_ms'] / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-            print(f"switched off: {what}, since {since} by {flip['who']}")
-        if switches.get("refused"):
-            print(f"switches refused: {switches['refused']}")

@@ -9,7 +9,8 @@ HELP = "Run the tracker: win, billing and loss notices, impressions, clicks."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """It takes nothing but --state and --settings."""
+    """What only `outbid up` knows."""
+    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
 
     state = make_state(args.state)
     try:
-        server.run(state, role_settings(state, args.settings))
+        server.run(state, role_settings(state, args.settings), args.fd)
     except ControlError as error:
         raise CliError(str(error)) from None
     return 0

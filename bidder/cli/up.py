@@ -27,15 +27,20 @@ def run(args: argparse.Namespace) -> int:
     from bidder.embedded.child import EmbeddedError
     from bidder.host import Host, HostError, only_one
     from bidder.ops.control import ControlError
-    from bidder.settings import load
+    from bidder.settings import Settings, load
 
-    settings = load(args.settings)
-    if args.port_base is not None:
-        settings = with_port_base(settings, args.port_base)
-    if args.workers is not None:
-        if not 1 <= args.workers <= 126:
-            raise CliError(f"--workers {args.workers}: 1 to 126 is wanted")
-        settings = dataclasses.replace(settings, bidder=dataclasses.replace(settings.bidder, workers=args.workers))
+    if args.workers is not None and not 1 <= args.workers <= 126:
+        raise CliError(f"--workers {args.workers}: 1 to 126 is wanted")
+
+    def read() -> Settings:
+        settings = load(args.settings)
+        if args.port_base is not None:
+            settings = with_port_base(settings, args.port_base)
+        if args.workers is not None:
+            settings = dataclasses.replace(settings, bidder=dataclasses.replace(settings.bidder, workers=args.workers))
+        return settings
+
+    settings = read()
     state = make_state(args.state)
     host_id(state)
 
@@ -44,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         with only_one(state):
-            host = Host(state, settings, migrate, lambda final, analyst: save(state, final, analyst), progress)
+            host = Host(state, settings, migrate, lambda final, analyst: save(state, final, analyst), progress, read)
             try:
                 host.start_services()
                 host.start_roles()

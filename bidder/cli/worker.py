@@ -3,11 +3,13 @@
 import argparse
 import json
 import signal
+import sys
 
 from bidder.builds import CHECK_S
 from bidder.cli.context import role_settings
 
 NAME = "worker"
+ARMS = (1, 2)  # that have workers of their own
 HELP = "Run one bid worker; the supervisor starts it."
 
 
@@ -18,12 +20,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--check", action="store_true", help="bid in private, say in a line of JSON whether it can, and end"
     )
-    parser.add_argument("--fd", type=int, help="of the listening socket")
+    parser.add_argument("--fd", type=int, help="of the listening socket; without one, the worker answers for --arm")
+    parser.add_argument("--arm", type=int, default=0, help="1 (canary) or 2 (baseline), of a worker without --fd")
 
 
 def run(args: argparse.Namespace) -> int:
     """Bid until told to stop."""
     settings = role_settings(args.state, args.settings)
+    if not args.check and (args.fd is None) == (args.arm not in ARMS):
+        print("outbid worker: either --fd, or --arm 1 or 2", file=sys.stderr)
+        return 2
     if args.check:
         signal.alarm(CHECK_S)
         from bidder import supervisor, worker  # noqa: F401 - what it would run is imported, whatever that does
@@ -35,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
 
     from bidder import worker
 
-    worker.run(args.state, settings, args.row, args.fd)
+    worker.run(args.state, settings, args.row, args.fd, args.arm)
     return 0

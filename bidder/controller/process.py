@@ -31,6 +31,7 @@ from bidder.money.wire import LeaseState, LeaseSync
 from bidder.ops import log as logs
 from bidder.ops.audit import AuditRecord
 from bidder.ops.presence import Presence
+from bidder.ops.vitals import Vitals
 from bidder.settings import Settings, address
 
 RECONNECT_S = 1.0
@@ -114,6 +115,10 @@ class Controller:
     def ready(self) -> bool:
         """Has a book, and could reach Postgres last time."""
         return self.published is not None and self._healthy
+
+    def facts(self) -> dict[str, int]:
+        """For its vitals."""
+        return {"published": self.published.manifest.revision if self.published else 0, "healthy": int(self._healthy)}
 
     def bind(self) -> None:
         """Open the announcements' door."""
@@ -218,7 +223,8 @@ async def _serve(state: Path, settings: Settings, dsn: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     watching = asyncio.create_task(controller.watch())
-    with Presence(state, "controller", f"http://{settings.controller.listen}"):
+    shown = Presence(state, "controller", f"http://{settings.controller.listen}")
+    with shown, Vitals(state, "controller", controller.facts):
         controller.log.info("listening", address=settings.controller.listen)
         await stop.wait()
     watching.cancel()

@@ -87,6 +87,11 @@ class Outbox:
         self.seq = max((message.seq for message in self._stored if self._is_ours(message)), default=0)
         self._recovered = False
 
+    @property
+    def windows(self) -> int:
+        """That are kept."""
+        return len(self._stored)
+
     def close_window(self, counters: CounterFile, workers: Collection[int], now_ms: int) -> Deltas:
         """Everything counted since the last window, as one stored message (without rows where nothing was).
 

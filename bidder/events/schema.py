@@ -25,11 +25,9 @@ class Kind(IntEnum):
     CAP = 5  # of trackers: what became of a bid that counts under caps
     FALLBACK = 6  # a request of this arm that the stable build answered
     LINT = 7  # an answer that was held against the linter
-    NOTICE = 8  # of trackers: what was told of a bid of an arm; amount: what it books
+    NOTICE = 8  # of trackers: what was told of a bid; amount: what it books
     SHADOW = 9  # an answer that was compared, and not sent
-    GROUP = (
-        10  # requests of an arm, by group of their bucket (reason); from 64 on those with a bid, and what they offer
-    )
+    GROUP = 10  # requests of an arm, by group of their bucket (reason); from 64 on those with a bid, and their offers
 
 
 class CapEvent(IntEnum):
@@ -87,7 +85,9 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     inventory: int
     minute: int  # UTC minutes since 1970, of the request
     n: int
-    amount: int  # nano-USD: sum of the prices of BID, of what NOTICE books, of what GROUP offers
+    amount: (
+        int  # nano-USD: sum of the prices of BID, of what NOTICE books, of what GROUP offers; of LATENCY: nanoseconds
+    )
 
 
 class Deltas(msgspec.Struct, array_like=True, frozen=True):

@@ -41,6 +41,12 @@ class LeaseSyncer:
         self._shading = shading
         self._shades = ""  # version of what `shading` has
         self._away = False
+        self._renewed_at = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Since the controller last said what leases there are."""
+        return time.monotonic() - self._renewed_at
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -85,6 +91,7 @@ class LeaseSyncer:
         if self._away:
             self._log.info("leases are renewed again")
         self._away = False
+        self._renewed_at = time.monotonic()
         self._keeper.apply(state, time.monotonic(), complete=healthy)
         self._keeper.tick(time.monotonic())
         if state.shades is not None:

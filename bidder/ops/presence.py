@@ -21,7 +21,8 @@ from bidder.builds import running
 _HELD: "weakref.WeakSet[Presence]" = weakref.WeakSet()
 
 
-def _lock_is_free(descriptor: int) -> bool:
+def lock_is_free(descriptor: int) -> bool:
+    """Does nobody hold it: is the process dead whose file this is?"""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: readers do not take each other for life
     except BlockingIOError:
@@ -108,7 +109,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:
-            if _lock_is_free(descriptor):
+            if lock_is_free(descriptor):
                 with contextlib.suppress(FileNotFoundError):
                     # Free may also mean: replaced since it was opened. Its name shows which.
                     if path.stat().st_ino != os.fstat(descriptor).st_ino:

@@ -1,7 +1,7 @@
 """What a tracker counts: onto the bus with the counters of the bidder of this host, if there is one.
 
-Of bids that count under caps what became of them; of bids of an arm every notice that was booked, so that whoever
-judges a canary hears of wins and spend within a second. The money itself goes by the stream.
+Of bids that count under caps what became of them; every notice that was booked, so that metrics and whoever judges a
+canary hear of wins and spend within a second. The money itself goes by the stream.
 """
 
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ class TrackerCounters:
         self._count(Kind.CAP, token.exchange, token.arm, event, 0, 0, 0, 0, 0, *ours, 0, 0, token.minute)
 
     def notice(self, notice: Notice) -> None:
-        """One that was booked; of a bid of an arm."""
+        """One that was booked. Of bids of arm 0, whom nobody compares, without their campaign."""
         exchange = self._exchanges.get(notice.exchange)
         books = exchange is not None and needs_price(NoticeKind(notice.kind), exchange)
         self._count(
-            Kind.NOTICE, notice.exchange, notice.arm, notice.kind, 0, 0, 0, 0, 0, notice.campaign, 0, 0, 0,
-            notice.minute, amount=notice.price if books else 0,
+            Kind.NOTICE, notice.exchange, notice.arm, notice.kind, 0, 0, 0, 0, 0, notice.campaign if notice.arm else 0,
+            0, 0, 0, notice.minute, amount=notice.price if books else 0,
         )  # fmt: skip
 
     def _count(self, *fields: int, amount: int = 0) -> None:

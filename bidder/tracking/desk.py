@@ -67,7 +67,7 @@ class Desk:
         self._sealer: Sealer | None = None
         self.price_keys: Mapping[int, tuple[PriceKeys, ...]] = {}  # by key of the exchange
         self.settle: Callable[[NoticeKind, Token], None] = lambda kind, token: None  # the caps of its bid
-        self.count: Callable[[Notice], None] = lambda notice: None  # one that was booked, of a bid of an arm
+        self.count: Callable[[Notice], None] = lambda notice: None  # one that was booked
         self.draining = False  # the process ends: no connection is kept
         self.closed = False  # nor anything taken that could not be answered any more
         self.underway = 0  # notices that came and are not answered yet
@@ -125,8 +125,7 @@ class Desk:
             self._booked.add(key)
             self._notices[kind, "booked"] += 1
             self.settle(kind, token)
-            if notice.arm:
-                self.count(notice)
+            self.count(notice)
         if notice.flags:
             for flag, name in FLAGS:
                 if notice.flags & flag:

@@ -16,15 +16,17 @@ from typing import Any
 
 import uvloop
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
 from bidder.events.opening import open_stream
 from bidder.events.stream import Stream, StreamError
 from bidder.money.keyfile import FILE, KeyFile
 from bidder.ops import control
+from bidder.ops.listening import StartError, listening
 from bidder.ops.log import Log, get
+from bidder.ops.notify import notify
 from bidder.ops.presence import Presence
-from bidder.settings import Settings, address
+from bidder.ops.vitals import Vitals
+from bidder.settings import Settings
 from bidder.tracking.counted import TrackerCounters
 from bidder.tracking.desk import Desk
 from bidder.tracking.door import Door
@@ -35,6 +37,7 @@ from bidder.tracking.users import TrackedUsers
 
 REFRESH_S = 1.0  # how old keys and book may be as we know them
 WATCH_S = 0.5  # how often we look whether notices can be taken
+ARRIVING_S = 0.2  # for the requests of connections that were accepted last: each is answered, and told to close
 DRAIN_S = 5.0  # that notices under way may take at the end
 MAX_HEADER = 16_384
 MAX_BODY = 65_536  # some exchanges post their notices with a body, which says nothing to us
@@ -79,10 +82,13 @@ class Tracker:
             server.add_sockets(sockets)
             host, port = sockets[0].getsockname()[:2]
             where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            with Presence(self._state, "tracker", where, stream=self._stream.id):
+            shown = Presence(self._state, "tracker", where, stream=self._stream.id)
+            with shown, Vitals(self._state, "tracker", self._facts):
                 self._log.info("listening", address=where, stream=self._stream.id, position=self._stream.durable)
                 writing = asyncio.ensure_future(self._users.run())
+                notify("READY=1")
                 await self._until(stop)
+                notify("STOPPING=1")
                 await self._drain(server)
                 await self._users.close()
                 writing.cancel()
@@ -120,11 +126,13 @@ class Tracker:
                     keys=bool(self._desk.kids),
                 )
             was_ready = ready
+            notify("WATCHDOG=1")
             await asyncio.sleep(WATCH_S)
 
     async def _drain(self, server: HTTPServer) -> None:
         self._desk.draining = True
         server.stop()
+        await asyncio.sleep(ARRIVING_S)
         deadline = time.monotonic() + DRAIN_S
         while self._desk.underway and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -137,6 +145,12 @@ class Tracker:
         position = await asyncio.wrap_future(self._stream.flush())
         reached = {shard: str(at) for shard, at in self._stream.reached.items()}
         return {"stream": self._stream.id} | ({"shards": reached} if reached else {"position": position})
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "position": self._stream.position, "durable": self._stream.durable, "underway": self._desk.underway,
+            "commits": self._stream.commits,
+        }  # fmt: skip
 
     def _health(self, request: dict[str, Any]) -> control.Answer:
         return {
@@ -152,21 +166,16 @@ class Tracker:
         }
 
 
-def _bind(where: str) -> list[socket.socket]:
-    host, port = address(where)
-    try:
-        return bind_sockets(port, host)
-    except OSError as error:
-        sys.exit(f"outbid tracker: cannot listen on {where} (tracker.listen): {error.strerror}")
-
-
-def run(state: Path, settings: Settings) -> None:
-    """The whole life of the process; returns after SIGTERM or SIGINT.
+def run(state: Path, settings: Settings, descriptor: int | None = None) -> None:
+    """The whole life of the process; returns after SIGTERM or SIGINT. `descriptor`: a socket that listens already.
 
     SystemExit with one line for an address or a spool that another process has; ControlError for a second tracker.
     """
     log = get("tracker")
-    sockets = _bind(settings.tracker.listen)
+    try:
+        sockets = [listening(settings.tracker.listen, "tracker", descriptor)]
+    except StartError as error:
+        sys.exit(f"outbid tracker: {error}")
     try:
         stream = open_stream(state, settings, log)
     except StreamError as error:

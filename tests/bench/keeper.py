@@ -22,8 +22,9 @@ from bidder.campaigns import snapshot
 from bidder.cli.context import role_settings
 from bidder.events.bus import Publisher
 from bidder.events.outbox import Outbox
+from bidder.ops.listening import listening
 from bidder.settings import Users
-from bidder.supervisor import WINDOW_S, listening_socket
+from bidder.supervisor import WINDOW_S
 from bidder.workers import STABLE, WorkerPool
 
 
@@ -32,7 +33,7 @@ async def keep(state: Path, count: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = role_settings(state, None)
-    socket = listening_socket(settings.bidder.listen, "bench")
+    socket = listening(settings.bidder.listen, "bench")
     board = Board(state / "shm" / "board")
     board.book_revision = snapshot.current_generation(state) or 0
     frequency = FrequencyTable(state / "shm" / "frequency", Users().capped, now_s=int(time.time()))

@@ -122,6 +122,7 @@ def test_wrong_usage_is_refused_by_name_in_one_line(
         ["sql", "-c", "SELECT 1"],
         ["status"],
         ["status", "--json"],
+        ["experiment", "list"],
         ["switch"],
         ["switch", "off"],
         ["switch", "on", "--campaign", "c"],

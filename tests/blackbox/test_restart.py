@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +49,8 @@ Done = tuple[int, dict[str, Any], str]  # exit code, what --json says, stderr
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     place = tmp_path_factory.mktemp("restart")
-    with running(place / "state") as host:
+    (place / "outbid.toml").write_text("")
+    with running(place / "state", settings=place / "outbid.toml") as host:
         host.campaigns(CAMPAIGN)
         for name, changes in {
             "next": {},
@@ -65,6 +67,14 @@ def bidders(host: Host) -> dict[int, tuple[str, str, str]]:
     """By pid: role, build, digest of supervisor and workers."""
     rows = [row for row in host.processes() if row["role"] in ("supervisor", "worker")]
     return {row["pid"]: (row["role"], row["build"], row["digest"]) for row in rows}
+
+
+def bid(host: Host, exchange: str) -> int:
+    connection = host.connect()
+    connection.request("POST", f"/bid/{exchange}", BODY, {"Content-Type": "application/json"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def requests(host: Host) -> int:
@@ -125,6 +135,47 @@ def test_a_build_whose_supervisor_does_not_start_is_given_up_and_its_workers_go_
     assert code == 1
     assert "its supervisor does not start: ValueError: no purses today" in said
     assert sorted(bidders(host).values()) == sorted(before.values())
+
+
+def test_settings_are_read_again_and_bad_ones_change_nothing(host: Host) -> None:
+    assert host.settings is not None
+    before = bidders(host)
+    for text, why in (
+        ("[bidder]\nwait_budget_ms = 'soon'\n", "wait_budget_ms: int is wanted, not 'soon'"),
+        ("[tracker]\nlisten = '127.0.0.1:5'\n[bidder]\nwait_budget_ms = 30\n", "tracker.listen: cannot change while"),
+    ):
+        host.settings.write_text(text)
+        refused = host.try_verb("reload")
+        assert (refused.returncode, why in refused.stderr) == (1, True), refused.stderr
+    assert bidders(host) == before
+    host.settings.write_text("[bidder]\nwait_budget_ms = 30\n[exchanges.acme]\nkey = 40\n")
+
+    async def live() -> str:
+        async with steady(host.base, BODY) as load:
+            said = await asyncio.to_thread(host.verb, "reload")
+        assert load.failures == []
+        return said
+
+    assert asyncio.run(live()) == "changed: bidder.wait_budget_ms, exchanges.acme\n"
+    assert bid(host, "acme") in (200, 204), "an exchange that was not there before"
+    assert {facts[1:] for facts in bidders(host).values()} == {facts[1:] for facts in before.values()}
+
+
+def test_a_tracker_is_renewed_without_a_notice_that_is_refused(host: Host) -> None:
+    (before,) = host.pids("tracker")
+
+    async def live() -> Counter[int]:
+        got: Counter[int] = Counter()
+        renewing = asyncio.ensure_future(asyncio.to_thread(host.verb, "restart", "tracker"))
+        while not renewing.done():
+            got[(await asyncio.to_thread(host.get, "tracker", "/healthz"))[0]] += 1  # a connection each; 0: none
+        await renewing
+        return got
+
+    got = asyncio.run(live())
+    assert set(got) == {200}, got
+    (after,) = host.pids("tracker")
+    assert after != before
 
 
 def test_a_supervisor_that_is_killed_in_the_middle_of_a_restart_comes_back_whole(host: Host) -> None:

@@ -80,7 +80,7 @@ def test_bids_go_on_while_everything_behind_the_bidder_is_stopped(host: Host, lo
     host.verb("switch", "off", "--campaign", DEAL)
     assert not any(ask(host, request(DEAL, test=1)))
     host.verb("switch", "on", "--campaign", DEAL)
-    for kind, name in (("advertiser", "acme"), ("feature", "deals"), ("exchange", "generic")):
+    for kind, name in (("advertiser", "acme"), ("feature", "deals")):
         host.verb("switch", "off", f"--{kind}", name)
         assert not any(ask(host, request(DEAL, test=1)))
         host.verb("switch", "on", f"--{kind}", name)

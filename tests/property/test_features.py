@@ -48,7 +48,7 @@ def bids_of(answer: Answer) -> list[tuple[Any, ...]]:
     return [(bid["impid"], bid["cid"], bid["crid"], bid["price"], bid.get("dealid")) for bid in answer.bids]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(bodies, min_size=4, max_size=8),
     st.lists(requests, min_size=4, max_size=8),

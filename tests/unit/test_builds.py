@@ -1,6 +1,7 @@
 """Builds: which code a process is started from, and whether that can serve."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -135,3 +136,20 @@ def test_a_build_is_described_in_json_that_later_builds_may_extend(tmp_path: Pat
     build = builds.add(tmp_path, "next", linked(tmp_path / "next"))
     said = json.loads((tmp_path / "builds" / "next" / "build.json").read_text())
     assert Build.of(said | {"signed_by": "somebody"}) == build
+
+
+def test_a_role_that_somebody_else_starts_becomes_the_current_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[tuple[list[str], str]] = []
+    monkeypatch.delenv(builds.VARIABLE, raising=False)
+    monkeypatch.setattr(os, "execve", lambda path, argv, environ: became.append((argv, environ[builds.VARIABLE])))
+    builds.enter_current(tmp_path, ["tracker"])
+    assert became == [], "nobody has chosen a build"
+    build = builds.add(tmp_path, "next", linked(tmp_path / "next"))
+    builds.use(tmp_path, "next")
+    builds.enter_current(tmp_path, ["tracker", "--state", "s"])
+    assert became == [(build.command("tracker", "--state", "s"), "next")]
+    monkeypatch.setenv(builds.VARIABLE, "next")
+    builds.enter_current(tmp_path, ["tracker"])
+    assert len(became) == 1, "it is that build already"

@@ -90,7 +90,7 @@ def test_answers_against_the_linter_groups_and_shadows() -> None:
     assert (baseline.more, baseline.fewer, baseline.invalid) == (2**Shadow.BID, 2**Shadow.NO_BID, 2**Shadow.INVALID)
 
 
-def test_a_tracker_counts_what_is_booked_of_an_arm_once_with_the_money_where_it_is_booked(tmp_path: Path) -> None:
+def test_a_tracker_counts_what_is_booked_once_with_the_money_where_it_is_booked(tmp_path: Path) -> None:
     file = CounterFile(tmp_path / "shm" / "counters")
     counters = TrackerCounters(tmp_path, SHIPPED_EXCHANGES)
     counters.refresh()
@@ -111,6 +111,7 @@ def test_a_tracker_counts_what_is_booked_of_an_arm_once_with_the_money_where_it_
     assert {(r.kind, r.arm, r.reason, r.n, r.amount, r.minute) for r in deltas.rows} == {
         (Kind.NOTICE, 1, NoticeKind.WIN, 1, 0, MINUTE),
         (Kind.NOTICE, 1, NoticeKind.BILL, 1, 1_500_000, MINUTE),
+        (Kind.NOTICE, 0, NoticeKind.BILL, 1, 1_500_000, MINUTE),
     }
 
 

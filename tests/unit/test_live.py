@@ -1,7 +1,7 @@
 """What the live page makes of the bus."""
 
+from bidder.events.live import Live
 from bidder.events.schema import Deltas, Kind, Row
-from reporting.live import Live
 
 
 def row(kind: Kind, n: int, reason: int = 0, amount: int = 0) -> Row:

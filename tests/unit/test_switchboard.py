@@ -1,22 +1,17 @@
 """The switchboard: verbs, an edited file and other hosts flip; board and purses show it at once, the file keeps it."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bidder.events.bus import Publisher, Subscriber
-from bidder.events.outbox import Outbox
-from bidder.events.schema import SWITCHES_TOPIC
 from bidder.features import Feature
 from bidder.ops.audit import AuditTrail
 from bidder.ops.control import ControlError
 from bidder.ops.switchboard import Switchboard
 from bidder.ops.switches import Flip, SwitchError, SwitchFile, encode
 from bidder.outcome import Reason
-from tests.free_ports import free_port
 from tests.worlds import EXCHANGES, World, campaign, imp, request
 
 HOST = "0123456789ab"
@@ -225,45 +220,3 @@ def test_what_another_host_says_holds_here_and_is_not_audited_twice(desk: Desk) 
     desk.flip("on", campaign="c-1")
     desk.board.hear(encode([theirs]))
     assert desk.winner() == "c-1", "the later flip wins"
-
-
-def test_two_hosts_that_were_apart_agree_over_the_bus(tmp_path: Path) -> None:
-    """Real sockets: each has a publisher, and hears the other once that is there."""
-
-    async def live() -> None:
-        ports = {name: f"127.0.0.1:{free_port()}" for name in ("a", "b")}
-        desks = {name: Desk(tmp_path / name, host=name * 12) for name in ports}
-        desks["a"].flip("off", campaign="c-1")
-        desks["b"].flip("off", exchange="pubmatic")
-        desks["b"].flip("on", campaign="c-1")  # later: it wins
-        tasks, publishers, hearing = [], [], []
-        for name, desk in desks.items():
-            publisher = Publisher(ports[name], Outbox(tmp_path / name, name, 10))
-            hosts = Subscriber(ports.values(), [SWITCHES_TOPIC])
-            publishers.append(publisher)
-            hearing.append(hosts)
-            desk.board._publish = lambda message, to=publisher: to.send(SWITCHES_TOPIC, message)
-
-            async def hear(hosts: Subscriber = hosts, desk: Desk = desk) -> None:
-                while True:
-                    desk.board.hear((await hosts.message())[1])
-
-            tasks += [asyncio.create_task(job) for job in (publisher.run(), desk.board.run(), hear())]
-        boards = [desk.board for desk in desks.values()]
-        try:
-            async with asyncio.timeout(10):
-                while not (boards[0].switches.flips == boards[1].switches.flips and len(boards[0].switches.flips) == 2):
-                    await asyncio.sleep(0.02)
-                assert [desk.winner() for desk in desks.values()] == ["c-1", "c-1"]
-                desks["a"].flip("off")
-                while desks["b"].winner() is not Reason.OFF:
-                    await asyncio.sleep(0.02)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for end in (*publishers, *hearing):
-                end.close()
-        assert desks["a"].started().switches.flips == desks["b"].started().switches.flips
-
-    asyncio.run(live())

@@ -1,0 +1,196 @@
+"""Offers: what an answer that somebody else made says: whose bids, at which prices.
+
+The whole text is checked against JSON's grammar, so that what goes on to an exchange can be read there.
+"""
+
+from libc.string cimport memcmp
+from bidder._fast.errand cimport (
+    SHADOW_BID, SHADOW_CAMPAIGN, SHADOW_NO_BID, SHADOW_PRICE, SHADOW_SAME,
+)
+from bidder._fast.json cimport blank, skip_container, skip_key, skip_scalar
+from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
+from bidder._fast.json_text cimport utf8_ok
+from bidder._fast.request cimport UNREADABLE_CURRENCY, pack3, str_equal
+
+cdef enum:
+    CPM_TO_NANO = 6            # powers of ten: CPM in units -> nano for one impression
+    MOST = 1_000_000_000_000_000_000
+
+
+cdef inline bint is_key(const char* p, const char* name, size_t n) noexcept nogil:
+    """Does the key that begins at the quote `p` read so? `name` has its quotes."""
+    return memcmp(p, name, n) == 0
+
+
+cdef inline const char* skip_any(const char* p, int depth) noexcept nogil:
+    return skip_container(p, depth) if p[0] == c'{' or p[0] == c'[' else skip_scalar(p)
+
+
+cdef inline const char* behind(const char* p, char closing) noexcept nogil:
+    """From behind a member or item to the next one, or to the closing bracket; NULL: neither."""
+    if p == NULL:
+        return NULL
+    p = blank(p)
+    if p[0] == c',':
+        p = blank(p + 1)
+        if p[0] != closing:
+            return p
+    elif p[0] == closing:
+        return p
+    return NULL
+
+
+cdef inline const char* read_text(const char* p, Str* out) noexcept nogil:
+    """A string, as it stands between its quotes; anything else is none."""
+    cdef const char* end
+    if p[0] != c'"':
+        return skip_any(p, 5)
+    end = skip_scalar(p)
+    if end != NULL:
+        out.p = p + 1
+        out.n = <uint32_t>(end - p - 2)
+    return end
+
+
+cdef const char* read_offer(const char* p, Offers* out) noexcept nogil:
+    cdef Offer* offer = &out.offers[out.n]
+    cdef const char* key
+    cdef Decimal price
+    if out.n == OFFERS or p[0] != c'{':
+        return NULL
+    offer.imp.p = offer.campaign.p = NULL
+    offer.imp.n = offer.campaign.n = 0
+    offer.price = 0
+    p = blank(p + 1)
+    while p[0] != c'}':
+        key = p
+        p = skip_key(p)
+        if p == NULL:
+            return NULL
+        if is_key(key, b'"impid"', 7):
+            p = read_text(p, &offer.imp)
+        elif is_key(key, b'"cid"', 5):
+            p = read_text(p, &offer.campaign)
+        elif is_key(key, b'"price"', 7):
+            p = scan_decimal(p, &price)
+            if p == NULL or price.negative:
+                return NULL
+            offer.price = max(to_int(&price, CPM_TO_NANO, True, MOST), offer.price)
+        else:
+            p = skip_any(p, 4)
+        p = behind(p, c'}')
+        if p == NULL:
+            return NULL
+    out.n += 1
+    return p + 1 if offer.imp.p != NULL and offer.price > 0 else NULL
+
+
+cdef const char* read_seat(const char* p, Offers* out) noexcept nogil:
+    cdef const char* key
+    if p[0] != c'{':
+        return NULL
+    p = blank(p + 1)
+    while p[0] != c'}':
+        key = p
+        p = skip_key(p)
+        if p == NULL:
+            return NULL
+        if is_key(key, b'"bid"', 5):
+            p = read_list(p, out, read_offer)
+        else:
+            p = skip_any(p, 2)
+        p = behind(p, c'}')
+        if p == NULL:
+            return NULL
+    return p + 1
+
+
+ctypedef const char* (*ReadItem)(const char* p, Offers* out) noexcept nogil
+
+cdef const char* read_list(const char* p, Offers* out, ReadItem read) noexcept nogil:
+    if p[0] != c'[':
+        return NULL
+    p = blank(p + 1)
+    while p[0] != c']':
+        p = behind(read(p, out), c']')
+        if p == NULL:
+            return NULL
+    return p + 1
+
+
+cdef bint read_offers(const char* text, Py_ssize_t n, Offers* out) noexcept nogil:
+    cdef const char* p = blank(text)
+    cdef const char* key
+    cdef Str currency
+    out.id.p = NULL
+    out.id.n = out.n = out.currency = 0
+    if p[0] != c'{' or not utf8_ok(text, <size_t>n):
+        return False
+    p = blank(p + 1)
+    while p[0] != c'}':
+        key = p
+        p = skip_key(p)
+        if p == NULL:
+            return False
+        if is_key(key, b'"id"', 4):
+            p = read_text(p, &out.id)
+        elif is_key(key, b'"cur"', 5):
+            currency.p = NULL
+            currency.n = 0
+            p = read_text(p, &currency)
+            out.currency = pack3(currency.p, currency.n)
+            if out.currency == 0:
+                out.currency = UNREADABLE_CURRENCY
+        elif is_key(key, b'"seatbid"', 9):
+            p = read_list(p, out, read_seat)
+        else:
+            p = skip_any(p, 1)
+        p = behind(p, c'}')
+        if p == NULL:
+            return False
+    return blank(p + 1) == text + n
+
+
+cdef int compared(const Offers* ours, const Offers* theirs) noexcept nogil:
+    cdef const Offer* mine
+    cdef const Offer* other
+    cdef uint32_t i, j
+    cdef int found = SHADOW_SAME
+    if ours.n == 0 or theirs.n == 0:
+        return SHADOW_SAME if ours.n == theirs.n else SHADOW_BID if ours.n == 0 else SHADOW_NO_BID
+    if ours.n != theirs.n:
+        return SHADOW_CAMPAIGN
+    for i in range(ours.n):
+        mine = &ours.offers[i]
+        for j in range(theirs.n):
+            other = &theirs.offers[j]
+            if str_equal(mine.imp, other.imp) and str_equal(mine.campaign, other.campaign):
+                break
+        else:
+            return SHADOW_CAMPAIGN
+        if mine.price != other.price:
+            found = SHADOW_PRICE
+    return found
+
+
+cdef bytes padded(bytes text):
+    return text + bytes(64)
+
+
+def offers(bytes text not None):
+    cdef Offers found
+    cdef bytes room = padded(text)
+    cdef uint32_t i
+    if not read_offers(<const char*>room, len(text), &found):
+        return None
+    return [(found.offers[i].imp.p[:found.offers[i].imp.n], found.offers[i].campaign.p[:found.offers[i].campaign.n]
+             if found.offers[i].campaign.p != NULL else b"", found.offers[i].price) for i in range(found.n)]
+
+
+def compare(bytes ours not None, bytes theirs not None):
+    cdef Offers mine, others
+    cdef bytes my_room = padded(ours), other_room = padded(theirs)
+    if not (read_offers(<const char*>my_room, len(ours), &mine)
+            and read_offers(<const char*>other_room, len(theirs), &others)):
+        raise ValueError("one of the answers cannot be read")
+    return compared(&mine, &others)

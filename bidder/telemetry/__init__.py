@@ -1,0 +1,1 @@
+"""What a host says of itself to those who watch it: /metrics, StatsD, alerts."""
