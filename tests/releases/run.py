@@ -7,24 +7,27 @@ during each act; the exit code is 1 unless each was answered in time. docs/relea
 
 import argparse
 import contextlib
+import functools
 import json
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests import haproxy
 from tests.bench import openloop, servers
+from tests.conditions import wait_until
 from tests.hosts import DOORS, EXAMPLES, Host, running
-from tests.releases import builds, judged, rolling
-from tests.releases.load import Counts, capacity, offering
+from tests.releases import builds, judged, killed, rolling
+from tests.releases.load import Counts, Load, capacity, offering
 from tests.releases.table import Table, say, verdict
 
 BAD_BUILDS_RATE = 2_000.0  # requests a second
 MANY = 100_000  # requests before the first comes again: a judge takes users for independent
+LOOK_S = 0.2
 QUIET_S = 3.0  # of the load alone: what is late then is the machine's
 BEHIND = ("a", "b")  # names of hosts in docker/haproxy.cfg
 LATE_MS = 5.0  # what the generator cannot send by then it does not send: its own fault, and said
@@ -94,6 +97,37 @@ def under_load(args: argparse.Namespace, place: Path) -> bool:
     return counts.lost + counts.open == 0
 
 
+def canary_killed(args: argparse.Namespace, place: Path) -> bool:
+    """A canary's worker killed in the middle; True where nobody felt it, and the sums are right."""
+    build = next(iter(builds.GOOD))
+    everybody = killed.people(round(args.requests * 1.2))
+    bodies = [killed.request(ifa) for ifa in everybody]
+    with hosts(place, 1, args.workers) as (host,):
+        host.verb("build", "add", build, str(builds.make(place, build)))
+        url = f"http://127.0.0.1:{host.base}"
+        plan = plan_of(args, url, bodies)
+        killed.begin(host, build)
+        before = killed.counted(host)
+        with offering(url, bodies, plan) as load:
+            table = Table(load)
+            reached = functools.partial(reach, load, wait_s=args.requests / plan.rate * 2 + 60)
+            table.act("a slice of 5 %", lambda: reached(args.requests // 2))
+            table.act("kill -9 of the canary's worker", lambda: killed.kill(host))
+            table.act("a slice of 5 %", lambda: reached(args.requests))
+            counts = told(args, plan, table, {})
+        found = killed.sums(host, before, everybody, counts.sent)
+    say(f"{found.canary:,} of {found.sent:,} requests were the canary's ({found.share:.2%}), {found.baseline:,} the"
+        f" baseline's, {found.stable:,} of the stable build's own")  # fmt: skip
+    for line in found.wrong:
+        say(f"releases: {line}")
+    return counts.lost + counts.open == 0 and not found.wrong
+
+
+def reach(load: Load, sent: int, wait_s: float) -> None:
+    """Wait until so many requests have been sent."""
+    wait_until(lambda: threading.Event().wait(LOOK_S) or load.counts().sent >= sent, wait_s, f"{sent:,} requests")
+
+
 def bad_builds(args: argparse.Namespace, place: Path) -> bool:
     """Every bad build rolled back, a good one promoted; True where all were, and nobody felt it."""
     names = args.builds.split(",") if args.builds else [*builds.BAD, next(iter(builds.GOOD))]
@@ -118,6 +152,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--haproxy", action="store_true", help="the same on two hosts behind docker/haproxy.cfg")
     what.add_argument("--bad-builds", action="store_true", help="canaries of builds that have to be rolled back")
+    what.add_argument(
+        "--canary-kill", action="store_true", help="kill -9 of a canary in the middle of 200,000 requests"
+    )
+    parser.add_argument("--requests", type=int, default=200_000, metavar="N", help="of --canary-kill (default: 200000)")
     parser.add_argument("--builds", metavar="NAME,...", help=f"of --bad-builds: {', '.join(builds.BAD)}, blue")
     parser.add_argument("--rate", type=float, metavar="N", help="requests a second (default: a share of what fits)")
     parser.add_argument("--share", type=float, default=0.7, help="of the capacity that is measured (default: 0.7)")
@@ -131,14 +169,20 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def mode(args: argparse.Namespace) -> Callable[[argparse.Namespace, Path], bool]:
+    """What is to be proven."""
+    if args.bad_builds:
+        args.rate = args.rate or BAD_BUILDS_RATE
+        return bad_builds
+    return canary_killed if args.canary_kill else under_load
+
+
 def main(argv: Sequence[str]) -> int:
     """0 where the promise held, else 1."""
     args = arguments(argv)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # hosts are ended and erased then, too
-    if args.bad_builds:
-        args.rate = args.rate or BAD_BUILDS_RATE
     with tempfile.TemporaryDirectory(prefix="outbid-releases-") as place:
-        held = (bad_builds if args.bad_builds else under_load)(args, Path(place))
+        held = mode(args)(args, Path(place))
     if not held:
         say("releases: not every request was answered in time")
     return 0 if held else 1
