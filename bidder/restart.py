@@ -65,6 +65,11 @@ class Restart:
         """Workers are being renewed, or about to be."""
         return not self._record.done
 
+    @property
+    def failure(self) -> str:
+        """Of the last one; empty: it did what it was to do, or there was none."""
+        return self._record.failure
+
     def begin(self, name: str | None, actor: str) -> Record:
         """To the build of this name; None: the current one, or else the code of this process as it is on the disk now.
 

@@ -22,6 +22,7 @@ from bidder._fast.counters import CounterFile
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
+from bidder.arms import Arms, Canaries
 from bidder.builds import Build, BuildError
 from bidder.campaigns import snapshot
 from bidder.campaigns.keeper import BookKeeper, revision_of
@@ -126,6 +127,8 @@ class Supervisor:
             self._workers.resize(STABLE, builds.running(), count)
         self._service = Service(self._workers, lambda: self._restart.is_under_way)
         self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
+        arms = Arms(state, settings, self._workers, self._board, self._restart, settings_file)
+        self._canaries = Canaries(state, arms, self._audit, settings)
         self._book = BookKeeper(state, settings, self._serve)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
@@ -153,6 +156,7 @@ class Supervisor:
         deltas = self._outbox.close_window(self._counters, counting, int(time.time() * 1000))
         self._publisher.publish(deltas)
         self._telemetry.window(deltas)
+        self._canaries.hear(deltas.rows)
         return self._outbox.busy == busy
 
     async def _flush(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -172,6 +176,7 @@ class Supervisor:
                 self._close_window()
             except OutboxError as error:
                 self._log.error("counters wait in shared memory", error=str(error))
+            self._canaries.step()
             self._keeper.pace(time.monotonic())
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -318,6 +323,7 @@ class Supervisor:
                 "restart": self._begin_restart,
                 "restarting": self._restart.answer,
                 "reload": self._reload,
+                **self._canaries.handlers(),
             },
             None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
         )
@@ -335,6 +341,7 @@ class Supervisor:
             if self._successor is None:
                 self._service.stopping()
                 await self._restart.close()
+                self._canaries.close()
                 await self._workers.stop()
                 self._close_window()
                 await server.close()
@@ -364,6 +371,7 @@ class Supervisor:
             for descriptor in (given.listening, given.control, given.presence):
                 os.close(descriptor)
             self._restart.resume(given.restart, Build.of(given.previous), given.failure)
+        self._canaries.recall()
         hear_again()
 
     def _end(self) -> None:

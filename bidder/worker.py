@@ -31,6 +31,8 @@ from bidder._fast.sender import Sender
 from bidder._fast.shading import Shading
 from bidder.campaigns import snapshot
 from bidder.canary.answering import Answering, door_path
+from bidder.events.outbox import KEY
+from bidder.events.schema import Kind, LintResult
 from bidder.listener import BidServer, Listener
 from bidder.money.keyfile import FILE, KeyFile
 from bidder.money.tokens import BidIds, Sealer, load_keys
@@ -204,15 +206,17 @@ class Worker(BookWorker):
 
     def __init__(self, state: Path, settings: Settings, row: int, listening_fd: int) -> None:
         super().__init__(state, settings, row, arm=0)
-        counters = CounterFile(state / "shm" / "counters").open_worker(row)
-        self._sender = self._decider = Sender(doors=state / "run", counters=counters, **self._parts())
+        self._counters = CounterFile(state / "shm" / "counters").open_worker(row)
+        self._sender = self._decider = Sender(doors=state / "run", counters=self._counters, **self._parts())
         application = tornado.web.Application(
             [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],
             default_handler_class=_Unknown,
             log_function=lambda handler: None,
         )
         self._server = BidServer(self._decider, application, max_body_bytes=settings.bidder.max_body_bytes)
-        self._spot_check = SpotCheck(self._decider, settings.exchanges, settings.bidder.lint_per_s, self._log)
+        self._spot_check = SpotCheck(
+            self._decider, settings.exchanges, settings.bidder.lint_per_s, self._log, self._count_lint
+        )
         self._per_peer = settings.bidder.connections_per_peer
         self._socket = socket.socket(fileno=os.dup(listening_fd))
 
@@ -224,6 +228,12 @@ class Worker(BookWorker):
 
     def _load(self) -> tuple[int, int]:
         return self._server.connections, self._server.unread
+
+    def _count_lint(self, exchange: int, arm: int, valid: bool) -> None:
+        result = LintResult.VALID if valid else LintResult.INVALID
+        minute = int(time.time()) // 60
+        with self._counters:
+            self._counters.count(KEY.pack(Kind.LINT, exchange, arm, result, *[0] * 9, minute), 1)
 
     def _check(self) -> None:
         """Hold a bid against the linter, if one is due."""

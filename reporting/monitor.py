@@ -7,7 +7,9 @@ a page that is watched costs the bidders one more subscriber.
 import asyncio
 import contextlib
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import tornado.httpserver
 import tornado.web
@@ -16,8 +18,9 @@ from bidder.events.bus import Subscriber
 from bidder.events.live import Live
 from bidder.events.schema import DELTAS_TOPIC
 from bidder.ops import log as logs
+from bidder.ops.alert_rules import RULES
 from bidder.ops.presence import Presence, present
-from bidder.ops.vitals import Vitals
+from bidder.ops.vitals import Vitals, read_all
 from bidder.settings import Settings, address
 
 PAGE = Path(__file__).parent / "page" / "index.html"
@@ -40,8 +43,26 @@ class _Live(tornado.web.RequestHandler):
         self._live, self._state, self._exchanges = live, state, exchanges
 
     def get(self) -> None:
-        processes = [{key: row[key] for key in ("role", "pid", "build", "started")} for row in present(self._state)]
-        self.finish({**self._live.snapshot(self._exchanges), "processes": processes})
+        said = {vitals["pid"]: vitals for vitals in read_all(self._state)}
+        processes = [
+            {key: row[key] for key in ("role", "pid", "build", "started")} | _shown(said.get(row["pid"]))
+            for row in present(self._state)
+        ]
+        on = {name for vitals in said.values() for name in vitals["facts"].get("alerts", ())}
+        alerts = [
+            {"name": rule.name, "severity": rule.severity, "says": rule.says, "do": rule.do}
+            for rule in RULES
+            if rule.name in on
+        ]
+        self.finish({**self._live.snapshot(self._exchanges), "processes": processes, "alerts": alerts})
+
+
+def _shown(vitals: dict[str, Any] | None) -> dict[str, Any]:
+    """Of a process, what the page has a column for; None: it says nothing."""
+    if vitals is None:
+        return {"rss_bytes": None, "lag_max_s": None, "silent_s": None}
+    silent_s = max(0.0, time.monotonic() - vitals["at"])
+    return {"rss_bytes": vitals["rss_bytes"], "lag_max_s": vitals["lag_max_s"], "silent_s": round(silent_s, 1)}
 
 
 async def _listen(subscriber: Subscriber, live: Live) -> None:

@@ -6,6 +6,7 @@ Everything goes through schema `report` with the rights of group analyst, read o
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,7 +33,10 @@ LISTS = {
     " reviewed_by, note FROM report.suspense ORDER BY state = 'open' DESC, received_at",
     "status": "SELECT source, name, epoch, position, complete_through, lag_s, lost_windows FROM report.data_status"
     " ORDER BY source, name, epoch",
-    "audit": f"SELECT at, actor, host, verb, subject, detail FROM report.audit ORDER BY at DESC LIMIT {NEWEST}",
+    "audit": "SELECT at, actor, host, verb, subject, detail - 'findings' - 'verdict' AS detail FROM report.audit"
+    f" ORDER BY at DESC LIMIT {NEWEST}",
+    "canaries": "SELECT canary, host, actor, build, stable, exchange, country, shadow, started_at, ended_at, outcome,"
+    " because, round(widest_slice, 4) AS widest_slice FROM report.canaries ORDER BY started_at DESC",
     "budget": "SELECT campaign, advertiser, status, total_usd, daily_usd, hourly_usd, spend_usd, spend_today_usd,"
     " leased_usd FROM report.budget ORDER BY spend_nano_usd DESC, campaign",
 }
@@ -78,6 +82,15 @@ class Reader:
     def listing(self, name: str) -> Rows:
         """One of LISTS."""
         return self._rows(LISTS[name], None)
+
+    def decisions(self, canary: str) -> list[tuple[datetime, str, str, dict[str, Any]]]:
+        """At, by whom, which, and with which figures: all of one canary, the oldest first."""
+        _, rows = self._rows(
+            "SELECT at, actor, verb, detail FROM report.audit WHERE subject = %(canary)s AND verb LIKE 'canary %%'"
+            " ORDER BY at, verb = 'canary end'",
+            {"canary": canary},
+        )
+        return rows
 
     def balance(self) -> tuple[int, int]:
         """What all accounts add up to, in nano-USD, and how many there are."""

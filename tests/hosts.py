@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 EXAMPLES = CHECKOUT / "examples" / "campaigns.jsonl"
 ROLES = {"supervisor", "worker", "tracker", "controller", "aggregator", "monitor", "postgres", "memcached"}
 DOORS = {"bid": 0, "tracker": 1, "controller": 2, "monitor": 80}  # of the ready line: offsets to the port base
+METRICS = {"metrics": 5}  # likewise; not in the ready line
 MEMCACHED = 211  # likewise; it works in no directory of ours
 READY_S = 60.0
 END_S = 60.0
@@ -139,7 +140,7 @@ class Host:
 
     def connect(self, door: str = "bid") -> http.client.HTTPConnection:
         """A fresh connection, not opened yet."""
-        return http.client.HTTPConnection("127.0.0.1", self.base + DOORS[door], timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self.base + (DOORS | METRICS)[door], timeout=10)
 
     def get(self, door: str, path: str) -> tuple[int, bytes]:
         """One GET on a connection of its own; status 0 where nobody answers."""

@@ -66,10 +66,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
     "bidder.readiness": PARTS,
     "bidder.restart": PARTS,
+    "bidder.arms": PARTS | {"bidder.canary", "bidder.restart"},
     "bidder.handover": GROUND,
     "bidder.service": {"bidder.ops", "bidder.workers"},
     "bidder.worker": PARTS | {"bidder.canary"},
-    "bidder.supervisor": PARTS | {"bidder.canary", "bidder.restart", "bidder.handover", "bidder.service"},
+    "bidder.supervisor": PARTS | {"bidder.arms", "bidder.restart", "bidder.handover", "bidder.service"},
     "bidder.doors": GROUND | {"bidder.ops"},
     "bidder.host": GROUND | {"bidder.ops", "bidder.embedded", "bidder.doors"},
     # It stands for an exchange: it meets the bidder on the wire and shares words with it, not rooms.

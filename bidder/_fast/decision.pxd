@@ -39,9 +39,9 @@ cdef class Decider(BidHandler):
     cdef Rows rows
     cdef readonly uint64_t seed         # moves on with every request
     cdef readonly uint64_t requests, bids
-    cdef bint keeps            # the next answer with bids is kept, for a spot check
-    cdef tuple kept            # (exchange, request, answer), or None
-    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
+    cdef uint32_t keeps        # by bits of arms: their next answer with bids is kept, for a spot check
+    cdef list kept             # by arm: (exchange, request, answer), or None
+    cdef void keep(self, int arm, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
                    Py_ssize_t answer_n) noexcept
     # The desk where this request lies, looked at; None: no such exchange.
     cdef Desk desk_of(self, const char* exchange, Py_ssize_t exchange_n, const char* body, Py_ssize_t body_n, int ticket)

@@ -50,9 +50,10 @@ class Decider(BidHandler):
 
     def set_book(self, book: Book) -> None:
         """Serve this book from the next request on."""
-    def sample(self) -> tuple[bytes, bytes, bytes] | None:
+    def sample(self, arm: int = 0) -> tuple[bytes, bytes, bytes] | None:
         """(exchange, request, answer) of the first bid since the last call, and from now on one more is kept.
 
+        Of what was decided here, or (arm 1 or 2) by workers of that arm. IndexError for other arms.
         Until it is called for the first time nothing is kept, and nothing is copied.
         """
     def answer(self, exchange: bytes, body: bytes) -> tuple[int, bytes]:

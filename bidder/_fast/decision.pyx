@@ -15,6 +15,7 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
+from bidder._fast.board cimport BASELINE
 from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
 from bidder._fast.counters cimport (
     COUNT_BID, COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
@@ -45,6 +46,7 @@ cdef class Decider(BidHandler):
                  rows, uint64_t seed, consent=None, SegmentTable segments=None):
         self.desks = [Desk(frequency, consent, segments) for _ in range(DESKS + 1)]
         self.writer = Writer()
+        self.kept = [None] * (BASELINE + 1)
         self.segments = segments
         self.purses = purses
         self.board = board
@@ -103,22 +105,23 @@ cdef class Decider(BidHandler):
         if status == 200:
             out[0] = self.writer.p
             out_n[0] = <Py_ssize_t>self.writer.n
-            if self.keeps:
-                self.keep(desk.row, body, body_n, out[0], out_n[0])
+            if self.keeps & 1:
+                self.keep(0, desk.row, body, body_n, out[0], out_n[0])
         return status
 
-    def sample(self):
-        kept, self.kept, self.keeps = self.kept, None, True
+    def sample(self, unsigned int arm=0):
+        kept, self.kept[arm] = self.kept[arm], None
+        self.keeps |= <uint32_t>1 << arm
         return kept
 
-    cdef void keep(self, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
+    cdef void keep(self, int arm, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
                    Py_ssize_t answer_n) noexcept:
-        self.keeps = False
+        self.keeps &= ~(<uint32_t>1 << arm)
         try:
             # The name, not the path: that may hold the exchange's secret.
-            self.kept = (row.name.p[:row.name.n], body[:body_n], answer[:answer_n])
+            self.kept[arm] = (row.name.p[:row.name.n], body[:body_n], answer[:answer_n])
         except MemoryError:
-            self.kept = None
+            pass
 
     cdef void batch_begins(self) noexcept:
         self.taken = 0
@@ -163,6 +166,7 @@ cdef class Decider(BidHandler):
         desk.status = 204
         desk.test = desk.named = desk.begun = desk.leaves = desk.shadow = False
         desk.fallback = 0
+        desk.offered = 0
         desk.features_off = 0
         desk.began_ns = self.admission.now
         desk.now_s = self.clock.wall_ns() // NS_PER_S
@@ -376,6 +380,7 @@ cdef class Decider(BidHandler):
         self.bids += 1
         if not test:
             self.counters.add(&key, 1, best.price)
+            desk.offered += best.price
             self.admission.earn(key.exchange, best.price)
         return REASON_NONE
 

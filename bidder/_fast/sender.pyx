@@ -16,10 +16,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from bidder._fast.away cimport Caller
-from bidder._fast.board cimport ArmRow
+from bidder._fast.board cimport ArmRow, BASELINE, CANARY
 from bidder._fast.book cimport RateRec
 from bidder._fast.counters cimport (
-    COUNT_BID, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey, latency_bucket,
+    COUNT_BID, COUNT_GROUP, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey, latency_bucket,
 )
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.decision cimport DESKS
@@ -33,6 +33,7 @@ from bidder._fast.outcome cimport REASON_OFF
 from bidder._fast.peer cimport Peer
 from bidder._fast.request cimport Request, pack3
 from bidder._fast.row cimport Row
+from bidder._fast.slice cimport bucket_of
 
 cdef enum:
     NS_PER_S = 1_000_000_000
@@ -40,6 +41,7 @@ cdef enum:
     US_PER_MS = 1_000
     OF_TMAX = 4                # an arm is waited for at most a quarter of tmax
     MINUTES_APART = 1          # of a clock that was read a moment before ours
+    GROUPS = 64                # in which the buckets of an arm are counted apart; a counter's reason has room for two of each
     ZEROS = 64                 # behind an answer, for its reader
 
 cdef object log = logging.getLogger("bidder.relay")
@@ -125,6 +127,7 @@ cdef class Sender(Decider):
         memcpy(packet + errand.body_at, body, body_n)
         errand.row = row
         errand.arm = desk.key.arm
+        errand.group = <uint8_t>(bucket_of(req) % GROUPS)
         errand.test = desk.test
         errand.shadow = not desk.leaves
         errand.began_ns = desk.began_ns
@@ -161,8 +164,8 @@ cdef class Sender(Decider):
         if why:
             return self.decide_here(errand, why)
         self.count_reply(errand, reply)
-        if self.keeps and self.theirs.n:
-            self.keep(errand.row, PyBytes_AS_STRING(errand.packet) + errand.body_at,
+        if self.keeps >> errand.arm & 1 and self.theirs.n:
+            self.keep(errand.arm, errand.row, PyBytes_AS_STRING(errand.packet) + errand.body_at,
                       PyBytes_GET_SIZE(errand.packet) - errand.body_at, reply.body, reply.body_n)
         return errand.waiting.told(reply.status, reply.body, reply.body_n, errand.row.gzip)
 
@@ -220,9 +223,30 @@ cdef class Sender(Decider):
                 return False
         return requests == 1 and bids == self.theirs.n and nobids == (bids == 0)
 
+    cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
+        Decider.count(self, desk, reason, bid)
+        if CANARY <= desk.key.arm <= BASELINE:
+            self.count_group(desk.key.exchange, desk.key.arm, desk.key.minute,
+                             <uint8_t>(bucket_of(&desk.reader.req) % GROUPS), bid, desk.offered)
+
+    cdef void count_group(self, uint8_t exchange, uint8_t arm, uint32_t minute, uint8_t group, bint bid,
+                          int64_t offered) noexcept nogil:
+        cdef CounterKey key
+        memset(&key, 0, sizeof(CounterKey))
+        key.kind = COUNT_GROUP
+        key.exchange = exchange
+        key.arm = arm
+        key.reason = group
+        key.minute = minute
+        self.counters.add(&key, 1, 0)
+        if bid:
+            key.reason += GROUPS
+            self.counters.add(&key, 1, offered)
+
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept:
         cdef CounterEntry entry
         cdef CounterKey key
+        cdef int64_t offered = 0
         cdef int i
         self.admission.ended = self.clock.monotonic_ns()
         self.bids += self.theirs.n
@@ -236,6 +260,7 @@ cdef class Sender(Decider):
             entry.key.arm = errand.arm
             self.counters.add(&entry.key, entry.n, entry.amount if entry.key.kind == COUNT_BID else 0)
             if entry.key.kind == COUNT_BID:
+                offered += entry.amount
                 self.admission.earn(errand.row.key, entry.amount)
         memset(&key, 0, sizeof(CounterKey))
         key.kind = COUNT_LATENCY
@@ -244,6 +269,7 @@ cdef class Sender(Decider):
         key.minute = self.minute()
         key.reason = latency_bucket(self.admission.ended - errand.began_ns)
         self.counters.add(&key, 1, self.admission.ended - errand.began_ns)
+        self.count_group(errand.row.key, errand.arm, key.minute, errand.group, self.theirs.n > 0, offered)
         self.counters.end()
 
     cdef void count_shadow(self, Errand errand, int how) noexcept:

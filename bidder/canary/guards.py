@@ -41,7 +41,7 @@ class Guard:
         self.tripped: str | None = None
         self.spent = 0
         self._at_s = 0
-        self._invalid = 0
+        self._linted = [[0, 0], [0, 0]]  # of canary and baseline: looked at, invalid
         self._deaths: deque[int] = deque()  # second of each
         self._open: deque[int] = deque(maxlen=limits.unbilled_s)  # offered, a second
         self._recent: deque[tuple[Second, Second]] = deque(maxlen=limits.window_s)
@@ -62,8 +62,9 @@ class Guard:
             self._deaths.popleft()
         self.spent += canary.spent
         self._open.append(canary.offered)
-        self._invalid += canary.invalid
-        for latest, second in zip(self._latency, (canary, baseline), strict=True):
+        for linted, latest, second in zip(self._linted, self._latency, (canary, baseline), strict=True):
+            linted[0] += second.linted + second.compared
+            linted[1] += second.invalid
             latest.add(second.latency)
         self.tripped = self.tripped or self._looks_bad()
 
@@ -71,12 +72,16 @@ class Guard:
         limits = self.limits
         if len(self._deaths) >= limits.crashes:
             return f"guard: {len(self._deaths)} workers of the canary died within {limits.crash_s} s"
-        if limits.max_spend is not None and self.exposed > limits.max_spend:
-            billed, most = usd_text(self.spent), usd_text(limits.max_spend)
-            return f"guard: billed {billed} USD, and {usd_text(sum(self._open))} may be yet; {most} were allowed"
-        if self._invalid >= limits.invalid:
-            return f"guard: {self._invalid} answers of the canary would be refused by an exchange"
-        return self._share_too_high() or self._too_dear() or self._too_slow() or self._too_large()
+        for look in (self._breaks_rules, self._share_too_high, self._too_dear, self._too_much, self._too_slow):
+            if why := look():
+                return why
+        return self._too_large()
+
+    def _breaks_rules(self) -> str | None:
+        (looked_at, invalid), (of, theirs) = self._linted
+        if invalid < self.limits.invalid or invalid * max(1, of) <= 2 * theirs * looked_at:
+            return None
+        return f"guard: {invalid} of {looked_at} answers break a rule of exchanges; {theirs} of {of} in the baseline"
 
     def _share_too_high(self) -> str | None:
         requests = sum(ours.requests for ours, _ in self._recent)
@@ -106,6 +111,12 @@ class Guard:
             return f"guard: the canary offers {times:.1f} times what the baseline does for a request"
         return None
 
+    def _too_much(self) -> str | None:
+        if self.limits.max_spend is None or self.exposed <= self.limits.max_spend:
+            return None
+        billed, most = usd_text(self.spent), usd_text(self.limits.max_spend)
+        return f"guard: billed {billed} USD, and {usd_text(sum(self._open))} may be yet; {most} were allowed"
+
     def _too_slow(self) -> str | None:
         p99, usual = (latest.p99_us for latest in self._latency)
         if p99 is None or p99 < self.limits.p99_us or (usual is not None and p99 < 2 * usual):
@@ -127,7 +138,7 @@ class Guard:
             "at_s": self._at_s,
             "tripped": self.tripped,
             "spent": self.spent,
-            "invalid": self._invalid,
+            "linted": self._linted,
             "deaths": list(self._deaths),
             "open": list(self._open),
         }
@@ -135,7 +146,7 @@ class Guard:
     def recall(self, document: dict[str, Any]) -> None:
         """Go on from `as_dict`; the last seconds' shares begin anew."""
         self._at_s, self.tripped, self.spent = document["at_s"], document["tripped"], document["spent"]
-        self._invalid = document["invalid"]
+        self._linted = document["linted"]
         self._deaths.extend(document["deaths"])
         self._open.extend(document["open"])
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 from bidder.canary.guards import Guard, Limits
 from bidder.canary.measures import MEASURES, SHADOW_MEASURES, Measure, Worse
 from bidder.canary.second import Second
-from bidder.canary.sequential import Sums, bound, difference
+from bidder.canary.sequential import Pair, bound
 from bidder.settings import Canary
 
 
@@ -85,6 +85,18 @@ class Verdict:
     because: str
     at_s: int
     findings: tuple[Finding, ...] = ()
+    spent: int = 0  # nano-USD billed
+    exposed: int = 0  # and what may be billed yet
+
+    def as_dict(self) -> dict[str, Any]:
+        """For files, audit and verbs: what is not bounded yet is None."""
+        rows = [finding._asdict() for finding in self.findings]
+        findings = [{key: None if value in _ENDLESS else value for key, value in row.items()} for row in rows]
+        money = {"spent_nano": self.spent, "exposed_nano": self.exposed}
+        return {"word": str(self.word), "because": self.because, "at_s": self.at_s, **money, "findings": findings}
+
+
+_ENDLESS = (-math.inf, math.inf)
 
 
 class Judge:
@@ -98,15 +110,16 @@ class Judge:
             raise ValueError("the shares of the measures add up to more than 1, or to nothing")
         self.at_s = 0
         self.guard = Guard(self.rules.limits)
-        self._sums = {measure.name: (Sums(), Sums()) for measure in self.measures}  # canary, baseline
+        self._pairs = {measure.name: Pair() for measure in self.measures}
 
     def hear(self, canary: Second, baseline: Second) -> None:
         """The next second of both arms."""
         self.at_s += 1
         for measure in self.measures:
-            for sums, second in zip(self._sums[measure.name], (canary, baseline), strict=True):
-                sums.add(*measure.second(second))
-                if measure.groups is not None and second.groups:
+            pair = self._pairs[measure.name]
+            pair.add(measure.second(canary), measure.second(baseline))
+            if measure.groups is not None:
+                for sums, second in ((pair.canary, canary), (pair.baseline, baseline)):
                     for group in measure.groups(second):
                         sums.add_group(*group)
         self.guard.hear(canary, baseline)
@@ -115,7 +128,7 @@ class Judge:
         """As of the seconds heard."""
         findings = tuple(self._finding(measure) for measure in self.measures)
         word, because = self._decide(findings)
-        return Verdict(word, because, self.at_s, findings)
+        return Verdict(word, because, self.at_s, findings, self.guard.spent, self.guard.exposed)
 
     def _decide(self, findings: tuple[Finding, ...]) -> tuple[Word, str]:
         rules = self.rules
@@ -134,11 +147,9 @@ class Judge:
         return Word.GO_ON, f"as good so far; {rules.min_s - self.at_s} s to go"
 
     def _finding(self, measure: Measure) -> Finding:
-        canary, baseline = self._sums[measure.name]
-        found = None
-        if self.at_s >= self.rules.least_s:
-            like = self._sums.get(measure.like)
-            found = difference(canary, baseline, (like[0].dispersion, like[1].dispersion) if like else (1.0, 1.0))
+        pair = self._pairs[measure.name]
+        canary, baseline = pair.canary, pair.baseline
+        found = pair.difference(self._pairs.get(measure.like)) if self.at_s >= self.rules.least_s else None
         tau = 0.0 if found is None else max(self.rules.tau * abs(found.base), measure.least)
         if found is None or tau <= 0.0 or found.variance <= 0.0:  # there is no scale yet to measure by
             return Finding(measure.name, canary.mean, baseline.mean, canary.trials, -math.inf, math.inf, "open")
@@ -155,15 +166,18 @@ class Judge:
 
     def as_dict(self) -> dict[str, Any]:
         """All that was heard, for a file: `recall` goes on from it."""
-        sums = {name: [arm.as_dict() for arm in both] for name, both in self._sums.items()}
-        return {"at_s": self.at_s, "sums": sums, "guard": self.guard.as_dict()}
+        return {
+            "at_s": self.at_s,
+            "sums": {name: pair.as_dict() for name, pair in self._pairs.items()},
+            "guard": self.guard.as_dict(),
+        }
 
     def recall(self, document: dict[str, Any]) -> None:
         """Go on from what another process heard; KeyError, TypeError or ValueError where it is of other measures."""
-        ours, theirs = self._sums.keys(), document["sums"].keys()
+        ours, theirs = self._pairs.keys(), document["sums"].keys()
         if ours != theirs:
             raise ValueError(f"sums of {', '.join(sorted(theirs))}; wanted are those of {', '.join(sorted(ours))}")
-        self._sums = {name: (Sums.of(both[0]), Sums.of(both[1])) for name, both in document["sums"].items()}
+        self._pairs = {name: Pair.of(pair) for name, pair in document["sums"].items()}
         self.at_s = document["at_s"]
         self.guard.recall(document["guard"])
 

@@ -27,6 +27,7 @@ VERBS = (
     "build",
     "restart",
     "reload",
+    "canary",
     "switch",
     "experiment",
     "segment",

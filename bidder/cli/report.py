@@ -32,6 +32,7 @@ _LISTS = {
     "budget": "budgets of all campaigns and what was spent of them",
     "accounts": "balances of all accounts of the ledger",
     "suspense": "bills that came after the life of their token, and what became of them",
+    "canaries": "builds that were tried on a slice of the traffic, and what became of them",
     "audit": "the last 500 things that were done, newest first: by whom, to what, with which figures",
     "status": "how far the facts reach, and what is missing",
 }

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ HELP = "Show how this host is: alerts and what to do, traffic, switches, and eve
 ASK_S = 2.0
 EVERY_S = 1.0
 WORKER_FACTS = ("arm", "book_revision", "connections", "unread_connections")
-SUPERVISOR_FACTS = ("book_revision", "overrides", "switches", "tracker_healthy", "held", "users")
+SUPERVISOR_FACTS = (
+    "alerts",
+    "live",
+    "metrics",
+    "book_revision",
+    "overrides",
+    "switches",
+    "tracker_healthy",
+    "held",
+    "users",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,20 +101,16 @@ def _status(state: Path) -> dict[str, Any]:
         ]
     workers = {row["pid"]: row for row in details.get("workers", [])}
     vitals = {said["pid"]: said for said in read_all(state)}
-    for row in rows:
-        row["healthy"] = _healthy(row, workers, state, dsn)
+    with ThreadPoolExecutor(max(1, len(rows))) as threads:  # several that hang are waited for once
+        healthy = list(threads.map(lambda row: _healthy(row, workers, state, dsn), rows))
+    for row, is_healthy in zip(rows, healthy, strict=True):
+        row["healthy"] = is_healthy
         row["vitals"] = vitals.get(row["pid"])
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}
         if row["role"] == "supervisor":
-            row |= {key: details.get(key) for key in SUPERVISOR_FACTS}
-    return {
-        "processes": sorted(rows, key=lambda row: (row["role"], row["pid"])),
-        "alerts": details.get("alerts", []),
-        "live": details.get("live"),
-        "canary": _canary(state),
-        "metrics": details.get("metrics"),
-    }
+            row |= {key: details.get(key) for key in SUPERVISOR_FACTS} | {"canary": _canary(state)}
+    return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
 
 
 def _canary(state: Path) -> dict[str, Any]:

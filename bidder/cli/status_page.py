@@ -14,8 +14,10 @@ NONE = "-"
 
 def page(status: dict[str, Any], now: float) -> list[str]:
     """`status`: as `outbid status --json` has it; `now`: unix seconds."""
-    lines = [*_trouble(status), *_host(status)]
-    return [*lines, *([""] if lines else []), *_processes(status["processes"], now)]
+    rows = status["processes"]
+    supervisor = next((row for row in rows if row["role"] == "supervisor"), None)
+    lines = [*_trouble(rows, supervisor), *_host(supervisor or {})]
+    return [*lines, *([""] if lines else []), *_processes(rows, now)]
 
 
 def fit(lines: list[str], width: int, height: int) -> list[str]:
@@ -25,24 +27,23 @@ def fit(lines: list[str], width: int, height: int) -> list[str]:
     return [line if len(line) <= width else f"{line[: max(0, width - 1)]}…" for line in lines]
 
 
-def _trouble(status: dict[str, Any]) -> Iterator[str]:
-    supervised = any(row["role"] == "supervisor" for row in status["processes"])
-    if not supervised:
+def _trouble(rows: list[dict[str, Any]], supervisor: dict[str, Any] | None) -> Iterator[str]:
+    if supervisor is None:
         yield "!! no supervisor runs: nothing is bid on this host, and nobody watches it (page)"
         yield "   read the end of log/supervisor.log; `outbid start supervisor`, or `outbid up`"
-    for alert in status["alerts"]:
+    for alert in (supervisor or {}).get("alerts") or []:
         mark = "!!" if alert["severity"] == "page" else " !"
         yield f"{mark} {alert['name']}, for {span(alert['for_s'])}: {alert['says']}"
         yield f"   {alert['do']} ({alert['runbook']})"
-    for row in status["processes"]:
+    if supervisor is not None and supervisor.get("held"):
+        yield f"!! no bids: notices could not be acknowledged: {supervisor['held']}"
+    for row in rows:
         if not row["healthy"]:
             yield f"!! {row['role']} {row['pid']} cannot do its job"
-        if row.get("held"):
-            yield f"!! no bids: notices could not be acknowledged: {row['held']}"
 
 
-def _host(status: dict[str, Any]) -> Iterator[str]:
-    live = status["live"]
+def _host(supervisor: dict[str, Any]) -> Iterator[str]:
+    live = supervisor.get("live")
     if live:
         yield f"bids       {_rates(live)}"
         if live["nobid_reasons_per_s"]:
@@ -50,16 +51,21 @@ def _host(status: dict[str, Any]) -> Iterator[str]:
         if live["exchanges"]:
             per_s = {name: rates["requests_per_s"] for name, rates in live["exchanges"].items()}
             yield f"exchanges  {_shares(per_s, EXCHANGES)}"
-    if status["canary"]:
-        words = (f"{key} {value}" for key, value in status["canary"].items() if isinstance(value, str | int | float))
-        yield f"canary     {', '.join(words)}"
-    for row in status["processes"]:
-        for override in row.get("overrides") or []:
-            state = f"refused: {override['error']}" if override["error"] else "in force"
-            yield f"override   {override['file']} ({override['campaign']}): {state}"
-        yield from _switched_off(row.get("switches") or {})
-    if status["metrics"]:
-        yield f"metrics    {status['metrics']}"
+    if supervisor.get("canary"):
+        yield f"canary     {_canary(supervisor['canary'])}"
+    for override in supervisor.get("overrides") or []:
+        state = f"refused: {override['error']}" if override["error"] else "in force"
+        yield f"override   {override['file']} ({override['campaign']}): {state}"
+    yield from _switched_off(supervisor.get("switches") or {})
+    if supervisor.get("metrics"):
+        yield f"metrics    {supervisor['metrics']}"
+
+
+def _canary(canary: dict[str, Any]) -> str:
+    build = canary.get("plan", {}).get("build")
+    if canary.get("outcome"):
+        return f"build {build} {canary['outcome']}: {canary.get('because')}"
+    return f"build {build} {canary.get('phase')}, {canary.get('buckets', 0) / 100:g} % of the traffic"
 
 
 def _switched_off(switches: dict[str, Any]) -> Iterator[str]:

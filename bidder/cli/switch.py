@@ -95,7 +95,7 @@ def _write(state: Path, request: dict[str, Any]) -> dict[str, Any]:
             switches = Switches(file.read())
             flip = Flip(kind, bool(request["off"]), name, int(time.time() * 1000), request["who"], host_id(state))
             switches.merge([switches.next(flip)])
-            file.write(switches.flips)
+            file.write(switches.flips, in_force=False)
     except (SwitchError, OSError) as error:
         raise CliError(str(error)) from None
     return {**switches.as_dict(), "refused": None}

@@ -165,7 +165,7 @@ RULES = (
     Rule(
         "CanaryRolledBack", "ticket", "a canary was taken back by its guards",
         "`outbid canary history` has the verdict; start another, or abort it, to end this alert",
-        Term("outbid_canary", where=(("state", "rolled-back"),)), above=0,
+        Term("outbid_canary", where=(("state", "rolled back"),)), above=0,
     ),
     Rule(
         "SwitchLeftOff", "ticket", "something has been switched off for an hour",

@@ -103,6 +103,10 @@ class Watch:
             if since is not None
         ]  # fmt: skip
 
+    def names(self) -> list[str]:
+        """Of those that are on."""
+        return [rule.name for rule in self._rules if self._states[rule.name].on_since is not None]
+
     def family(self) -> Family:
         """The same for /metrics: 1 is on."""
         family = Family("outbid_alert", GAUGE, "1 while the host itself sees this alert.", ("name", "severity"))

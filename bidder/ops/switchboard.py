@@ -52,15 +52,12 @@ class Switchboard:
         self._unwritten: set[tuple[str, str]] = set()  # switches whose last flip is not in the file
         self.refused = ""  # why the file is not what is in force
         self.switches = Switches()
-        kept = self._file.last_good()
         self._seen: tuple[int, int, int] | None = None
-        if kept is None:
-            self._seen = self._file.seen()
-            if self._seen is not None:
-                self.switches.merge(self.switches.edited(self._file.read(), *self._file.editor(), host))
-        else:
-            self.switches.merge(kept)
-            self.look()  # what the file says beyond that was written while nobody watched
+        kept = self._file.last_good()
+        self.switches.merge(kept or ())
+        self._reread(checked=kept is not None)  # what the file says beyond that was written while nobody watched
+        if self.refused and kept is None:
+            raise SwitchError(self.refused)
 
     def apply(self, held: bool | None = None) -> None:
         """Let every worker see it, now; again with each book. `held`: everything is off for another reason."""
@@ -149,21 +146,25 @@ class Switchboard:
             await asyncio.sleep(WATCH_S)
 
     def look(self) -> None:
-        """Take over what somebody else wrote, who knows nothing of what is not in it yet. Removed, it is put back."""
-        seen = self._file.seen()
-        if seen == self._seen:
-            return
-        self._seen = seen
+        """Take over what somebody else wrote; a removed file is put back."""
+        if self._file.seen() != self._seen:
+            self._reread(checked=True)
+            if self._seen is None:
+                self._keep()
+
+    def _reread(self, checked: bool) -> None:
+        """Whoever wrote the file knows nothing of what is not in it yet. `checked`: what it names must be there."""
+        self._seen = self._file.seen()
         try:
             news = self.switches.edited(self._file.read(), *self._file.editor(), self._host) if self._seen else []
-            for flip in news:
+            for flip in news if checked else ():
                 self.check(flip.kind, flip.name)
         except (SwitchError, OSError) as error:
             self._refuse(error)
             return
         self.refused = ""
         self._take(flip for flip in news if flip.switch not in self._unwritten)
-        if self._unwritten or self._seen is None:
+        if self._unwritten:
             self._keep()
 
     def _refuse(self, error: Exception) -> None:
@@ -190,7 +191,7 @@ class Switchboard:
             with self._file.locked():
                 if self._file.seen() != self._seen:
                     return  # somebody has edited it: that is taken over in a moment, and all is written then
-                self._file.write(self.switches.flips)
+                self._file.write(self.switches.flips, in_force=True)
                 self._seen = self._file.seen()
             self.refused = ""
             self._unwritten.clear()

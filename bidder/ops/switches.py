@@ -182,12 +182,13 @@ class SwitchFile:
         """What was in force last; None where nobody ever wrote it down."""
         return self._read(self._kept) if self._kept.exists() else None
 
-    def write(self, flips: Iterable[Flip]) -> None:
-        """Durably, one a line; OSError where that cannot be."""
+    def write(self, flips: Iterable[Flip], *, in_force: bool) -> None:
+        """Durably, one a line; OSError where that cannot be. Only the supervisor knows what is `in_force`."""
         lines = ",\n".join(f"  {json.dumps(msgspec.to_builtins(flip))}" for flip in flips)
         text = f'{{"switches": [\n{lines}\n]}}\n' if lines else '{"switches": []}\n'
-        for path in (self._kept, self.path):
-            _replace(path, text)
+        if in_force:
+            _replace(self._kept, text)
+        _replace(self.path, text)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

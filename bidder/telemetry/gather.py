@@ -7,7 +7,6 @@ gather(Sight, status of the supervisor) -> families: with those of `Totals` they
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,25 +14,32 @@ from typing import Any
 from bidder.ops import presence, vitals
 from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind
 
-CANARY_STATES = ("checking", "starting", "running", "rolled-back", "inconclusive", "promoted")
 SWITCHED = ("everything", "exchanges", "advertisers", "campaigns", "features")
 BY_PROCESS = ("role", "seat", "arm")
 
 Said = dict[str, Any]  # the vitals of one process
 
-PROCESS: tuple[tuple[str, Kind, str, Callable[[Said], float]], ...] = (
-    ("start_time_seconds", GAUGE, "When the process began, unix seconds.", lambda v: v["started"]),
-    ("cpu_seconds_total", COUNTER, "Time on a processor.", lambda v: v["cpu_s"]),
-    ("resident_bytes", GAUGE, "Memory in use.", lambda v: v["rss_bytes"]),
-    ("fds", GAUGE, "Open descriptors.", lambda v: v["fds"]),
-    ("fds_share", GAUGE, "Open descriptors, as a share of those it may have.", lambda v: v["fds"] / v["fd_limit"]),
-    ("loop_lag_p50_seconds", GAUGE, "How late its loop is, of the last second.", lambda v: v["lag_p50_s"]),
-    ("loop_lag_max_seconds", GAUGE, "The longest that its loop was late in the last second.", lambda v: v["lag_max_s"]),
-    ("gc_pause_max_seconds", GAUGE, "The longest garbage collection of the last second.", lambda v: v["gc_max_s"]),
-    ("gc_seconds_total", COUNTER, "Time that garbage collections took.", lambda v: v["gc_s"]),
-    ("gc_collections_total", COUNTER, "Garbage collections.", lambda v: v["gc_collections"]),
+# name, kind, text; where the vitals have it. A process of another build may say less.
+PROCESS: tuple[tuple[str, Kind, str, str], ...] = (
+    ("outbid_process_start_time_seconds", GAUGE, "When the process began, unix seconds.", "started"),
+    ("outbid_process_cpu_seconds_total", COUNTER, "Time on a processor.", "cpu_s"),
+    ("outbid_process_resident_bytes", GAUGE, "Memory in use.", "rss_bytes"),
+    ("outbid_process_fds", GAUGE, "Open descriptors.", "fds"),
+    ("outbid_process_fds_share", GAUGE, "Open descriptors, as a share of those it may have.", "fds_share"),
+    ("outbid_process_loop_lag_p50_seconds", GAUGE, "How late its loop is, of the last second.", "lag_p50_s"),
+    ("outbid_process_loop_lag_max_seconds", GAUGE, "The longest that its loop was late in that second.", "lag_max_s"),
+    ("outbid_process_gc_pause_max_seconds", GAUGE, "The longest garbage collection of the last second.", "gc_max_s"),
+    ("outbid_process_gc_seconds_total", COUNTER, "Time that garbage collections took.", "gc_s"),
+    ("outbid_process_gc_collections_total", COUNTER, "Garbage collections.", "gc_collections"),
+    ("outbid_process_vitals_age_seconds", GAUGE, "Since its loop last said how it is.", "age_s"),
+    ("outbid_log_waiting", GAUGE, "Log records that wait for their disk.", "log.waiting"),
+    ("outbid_log_written_total", COUNTER, "Log records written.", "log.written"),
+    ("outbid_log_dropped_total", COUNTER, "Log records that a full queue dropped.", "log.dropped"),
+    ("outbid_log_suppressed_total", COUNTER, "Log records kept back as repeats.", "log.suppressed"),
+    ("outbid_connections", GAUGE, "Open connections.", "facts.connections"),
+    ("outbid_connections_unread", GAUGE, "Of these, not read for a while: overload.", "facts.unread"),
+    ("outbid_refused_total", COUNTER, "Requests that were not read to their end.", "facts.refused"),
 )
-LOG = ("written", "dropped", "suppressed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def _youngest(sight: Sight) -> list[dict[str, Any]]:
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for said in sorted(sight.vitals, key=lambda said: float(said["started"])):
         found[_where(said)] = said
-    return list(found.values())
+    return [found[where] for where in sorted(found)]
 
 
 def _where(said: dict[str, Any]) -> tuple[str, str, str]:
@@ -86,30 +92,27 @@ def _where(said: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _processes(sight: Sight) -> list[AnyFamily]:
-    seats = _youngest(sight)
     families: list[AnyFamily] = []
-    for name, kind, text, value in PROCESS:
-        family = Family(f"outbid_process_{name}", kind, text, BY_PROCESS)
+    seats = [
+        said | {"age_s": max(0.0, sight.at - said["at"]), "fds_share": said["fds"] / said["fd_limit"]}
+        for said in _youngest(sight)
+    ]
+    for name, kind, text, place in PROCESS:
+        family = Family(name, kind, text, BY_PROCESS)
         for said in seats:
-            family.set(value(said), *_where(said))
+            value = _find(said, place)
+            if value is not None:
+                family.set(value, *_where(said))
         families.append(family)
-    age = Family("outbid_process_vitals_age_seconds", GAUGE, "Since its loop last said how it is.", BY_PROCESS)
-    waiting = Family("outbid_log_waiting", GAUGE, "Log records that wait for their disk.", BY_PROCESS)
-    connections = Family("outbid_connections", GAUGE, "Open connections.", BY_PROCESS)
-    refused = Family("outbid_refused_total", COUNTER, "Requests that were not read to their end.", BY_PROCESS)
-    unread = Family("outbid_connections_unread", GAUGE, "Of these, not read for a while: overload.", BY_PROCESS)
-    logged = {name: Family(f"outbid_log_{name}_total", COUNTER, f"Log records {name}.", BY_PROCESS) for name in LOG}
-    for said in seats:
-        age.set(max(0.0, sight.at - said["at"]), *_where(said))
-        waiting.set(said["log"]["waiting"], *_where(said))
-        for name, family in logged.items():
-            family.set(said["log"][name], *_where(said))
-        if "connections" in said["facts"]:
-            connections.set(said["facts"]["connections"], *_where(said))
-        if "unread" in said["facts"]:
-            unread.set(said["facts"]["unread"], *_where(said))
-            refused.set(said["facts"]["refused"], *_where(said))
-    return [*families, age, waiting, *logged.values(), connections, unread, refused]
+    return families
+
+
+def _find(said: Said, place: str) -> Any:
+    """`log.dropped` -> said["log"]["dropped"]; None where that is not said."""
+    found: Any = said
+    for name in place.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def _roles(sight: Sight, status: dict[str, Any]) -> list[AnyFamily]:
@@ -122,9 +125,9 @@ def _roles(sight: Sight, status: dict[str, Any]) -> list[AnyFamily]:
     missing = Family("outbid_roles_missing", GAUGE, "Roles that should run here and do not.")
     for said in sight.vitals:
         if said["role"] == "up":
-            for role, n in said["facts"]["deaths"].items():
+            for role, n in (_find(said, "facts.deaths") or {}).items():
                 deaths.set(n, role)
-            missing.set(len(said["facts"]["missing"]))
+            missing.set(len(_find(said, "facts.missing") or ()))
     return [build, workers, deaths, missing]
 
 
@@ -178,25 +181,32 @@ def _reports(sight: Sight) -> list[AnyFamily]:
     age = Family("outbid_reports_age_seconds", GAUGE, "Since all there was, was in Postgres.", ("what",))
     waiting = Family("outbid_reports_windows_waiting", GAUGE, "Windows that the aggregator has not written.")
     unbooked = Family("outbid_spool_unbooked_bytes", GAUGE, "Notices of the spool that are not in Postgres.")
-    durable = max((said["facts"]["durable"] for said in sight.vitals if said["role"] == "tracker"), default=None)
+    durable = [_find(said, "facts.durable") or 0 for said in sight.vitals if said["role"] == "tracker"]
     for said in sight.vitals:
         if said["role"] != "aggregator":
             continue
         facts = said["facts"]
-        age.set(facts["counters_age_s"], "counters")
-        age.set(facts["money_age_s"], "money")
-        waiting.set(facts["windows_waiting"])
-        if durable is not None and facts["position"] is not None and not facts["shards"]:
-            unbooked.set(max(0, durable - facts["position"]))
+        for family, fact, labels in (
+            (age, "counters_age_s", ("counters",)), (age, "money_age_s", ("money",)), (waiting, "windows_waiting", ()),
+        ):  # fmt: skip
+            if fact in facts:
+                family.set(facts[fact], *labels)
+        position = facts.get("position")  # in the spool of this host, where that is the stream
+        if durable and position is not None and not facts.get("shards"):
+            unbooked.set(max(0, max(durable) - position))
     return [age, waiting, unbooked]
 
 
 def _host(sight: Sight) -> list[AnyFamily]:
     free = Family("outbid_disk_free_bytes", GAUGE, "Free on the disk of the state directory.")
     size = Family("outbid_disk_bytes", GAUGE, "Size of that disk.")
-    canary = Family("outbid_canary", GAUGE, "1 for the state that the canary of this host is in.", ("state",))
+    canary = Family(
+        "outbid_canary", GAUGE, "1: where the last canary of this host stands, or how it ended.", ("state",)
+    )
+    buckets = Family("outbid_canary_buckets", GAUGE, "Of 10,000, that the canary has.")
     free.set(sight.disk[0])
     size.set(sight.disk[1])
-    if state := sight.canary.get("state"):
-        canary.set(1, str(state))
-    return [free, size, canary]
+    if sight.canary:
+        canary.set(1, str(sight.canary.get("outcome") or sight.canary.get("phase")))
+    buckets.set(sight.canary.get("buckets", 0))
+    return [free, size, canary, buckets]

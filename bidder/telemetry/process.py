@@ -6,6 +6,7 @@ Bidding depends on none of it: a port that another program has is logged and tri
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import tornado.httpserver
-import tornado.netutil
 import tornado.web
 
 from bidder.events.live import RECENT, Live
@@ -95,7 +95,7 @@ class Telemetry:
 
     async def run(self) -> None:
         """Until cancelled."""
-        with Vitals(self._state, "supervisor"):
+        with Vitals(self._state, "supervisor", lambda: {"alerts": self._watch.names()}):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._every_second())
                 if self._listen:
@@ -133,15 +133,17 @@ class Telemetry:
             log_function=lambda handler: None,
         )
         host, port = address(self._listen)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         while True:
             try:
-                sockets = tornado.netutil.bind_sockets(port, host)
+                listening = socket.create_server((host, port), family=family)
                 break
             except OSError as error:
                 self._log.error("no /metrics", address=self._listen, error=error.strerror)
                 await asyncio.sleep(BIND_S)
         server = tornado.httpserver.HTTPServer(application)
-        server.add_sockets(sockets)
+        listening.setblocking(False)
+        server.add_socket(listening)
         try:
             await asyncio.Event().wait()
         finally:

@@ -141,6 +141,7 @@ def looked_at(host: Host) -> Iterator[tuple[str, bytes]]:
         "tracker": ("/healthz", "/readyz", "/stats", "/"),
         "controller": ("/healthz", "/readyz", "/info", "/book/latest", "/"),
         "monitor": ("/", "/live.json", "/healthz", "/readyz"),
+        "metrics": ("/metrics", "/"),
     }.items():
         for path in paths:
             yield f"{door} {path}", host.get(door, path)[1]

@@ -22,6 +22,7 @@ from bidder.handover import Handover
 from bidder.money.tokens import Key, Sealer, Token, TokenClass, seal
 from bidder.money.wire import Lease, LeaseState, LeaseSync, Shades
 from bidder.ops.audit import AuditRecord
+from bidder.ops.switches import Flip
 from bidder.restart import Record
 from tests.books import EXCHANGES, PUBLIC_URL, campaign, records
 
@@ -50,6 +51,7 @@ MESSAGES: dict[str, msgspec.Struct] = {
 }
 DOCUMENTS: dict[str, msgspec.Struct] = {
     "audit": AuditRecord("a1b2c3d4e5f6", 1, 1_800_000_000_123, 42, "ada", "switch", "everything", {"off": True}),
+    "switch": Flip("campaign", True, "c-1", 1_800_000_000_123, "ada@desk", "a1b2c3d4e5f6"),
     "restart": Record(2, "next", "ada", ["checking it in a process of its own"], done=False),
     "handover": Handover(
         listening=3,

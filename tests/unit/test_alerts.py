@@ -117,7 +117,7 @@ def refused(host: Watched, second: int) -> None:
 
 
 def rolled_back(host: Watched, second: int) -> None:
-    host.canary = {"state": "rolled-back"}
+    host.canary = {"phase": "ended", "outcome": "rolled back", "buckets": 0}
 
 
 TROUBLES: dict[str, Trouble] = {

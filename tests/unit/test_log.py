@@ -315,6 +315,42 @@ def test_a_full_file_is_renamed_and_no_line_of_several_processes_is_lost(tmp_pat
     assert len(kept) == len(set(kept)) > 100
 
 
+def test_why_a_role_cannot_start_is_said_to_the_terminal_and_kept_in_its_log(tmp_path: Path) -> None:
+    file = tmp_path / "controller.log"
+    done = subprocess.run(
+        [sys.executable, "-m", "bidder", "controller", "--state", str(tmp_path / "state")],
+        env=os.environ | {"OUTBID_LOG_FILE": str(file)}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    [record] = map(json.loads, file.read_text().splitlines())
+    assert (record["level"], record["role"], record["msg"]) == ("fatal", "controller", "cannot start")
+    assert line == f"outbid controller: {record['why']}"
+
+
+WRITER = """
+import itertools, sys
+from pathlib import Path
+from bidder.ops.logfile import LogFile
+file = LogFile(Path(sys.argv[1]), 20_000, 400, monotonic=itertools.count().__next__)  # looks before each line
+for n in range(2_000):
+    file.write(b"%s %d %s\\n" % (sys.argv[2].encode(), n, b"-" * 100))
+"""
+
+
+def test_processes_that_rotate_one_file_at_the_same_time_lose_and_cut_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.log"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "abc"]
+    assert [writer.wait(30) for writer in writers] == [0, 0, 0]
+    parts = sorted(path.parent.glob("supervisor.log*"))
+    assert 20 < len(parts) <= 401
+    words = [line.split() for part in parts for line in part.read_bytes().splitlines()]
+    assert all(len(line) == 3 and line[2] == b"-" * 100 for line in words)
+    assert sorted((line[0], int(line[1])) for line in words) == [
+        (name, n) for name in (b"a", b"b", b"c") for n in range(2_000)
+    ]
+
+
 def test_stderr_goes_over_to_the_new_file_with_the_log(tmp_path: Path) -> None:
     path = tmp_path / "tracker.log"
     script = (

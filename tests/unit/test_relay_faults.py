@@ -78,6 +78,7 @@ def test_an_answer_that_cannot_be_is_decided_here_and_counted_as_broken(world: W
             assert Counter((row.kind, row.reason if row.kind == Kind.FALLBACK else 0) for row in rows) == {
                 (Kind.REQUEST, 0): 1,
                 (Kind.BID, 0): 1,
+                (Kind.GROUP, 0): 2,
                 (Kind.LATENCY, 0): 1,
                 (Kind.FALLBACK, Fallback.BROKEN): 1,
             }

@@ -19,9 +19,10 @@ class Bids:
 
     def __init__(self) -> None:
         self.kept: list[Kept] = []
+        self.arm = 0
 
-    def sample(self) -> Kept | None:
-        return self.kept.pop() if self.kept else None
+    def sample(self, arm: int = 0) -> Kept | None:
+        return self.kept.pop() if self.kept and arm == self.arm else None
 
     def bid(self, made: Talk) -> None:
         self.kept = [(b"openx", json.dumps(made.request).encode(), json.dumps(made.response).encode())]
@@ -34,7 +35,10 @@ class Scene:
         self.bids = Bids()
         self.written: list[bytes] = []
         self.sink = Sink(self.written.append)
-        self.check = SpotCheck(self.bids, EXCHANGES, per_s, Log("worker", self.sink))
+        self.counted: list[tuple[int, int, bool]] = []
+        self.check = SpotCheck(
+            self.bids, EXCHANGES, per_s, Log("worker", self.sink), lambda *counted: self.counted.append(counted)
+        )
 
     def said(self) -> list[dict[str, Any]]:
         assert self.sink.flush()
@@ -57,6 +61,15 @@ def test_nothing_is_checked_where_the_settings_say_so() -> None:
     scene.bids.bid(talk())
     assert not scene.check.tick(NS)
     assert scene.bids.kept
+
+
+def test_bids_of_an_arm_are_checked_whatever_the_settings_say_and_each_is_counted() -> None:
+    scene = Scene(per_s=0)
+    scene.bids.arm = 2
+    for tick, made in enumerate([talk(), talk("banner", {"bid.adomain": []}), talk("banner", {"bid.price": 0.25})] * 8):
+        scene.bids.bid(made)
+        scene.check.tick(7 * NS + tick * NS // 20)
+    assert scene.counted == [(2, 2, valid) for valid in (True, False, True, True, False)]  # a warning breaks none
 
 
 def test_a_broken_rule_is_told_once_and_counted_then() -> None:

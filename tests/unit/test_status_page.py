@@ -21,13 +21,16 @@ def row(role: str, **changes: Any) -> dict[str, Any]:
     return said | {"vitals": vitals} | changes
 
 
-def status(**changes: Any) -> dict[str, Any]:
-    rows = [row("supervisor"), row("worker", book_revision=7, connections=12, arm=1)]
-    return {"processes": rows, "alerts": [], "live": LIVE, "canary": {}, "metrics": "http://x/metrics"} | changes
+def supervisor(**changes: Any) -> dict[str, Any]:
+    return row("supervisor", **({"alerts": [], "live": LIVE, "canary": {}, "metrics": "http://x/metrics"} | changes))
+
+
+def status(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"processes": list(rows)}
 
 
 def test_a_healthy_host_is_its_figures_and_its_processes() -> None:
-    lines = page(status(), NOW)
+    lines = page(status(supervisor(), row("worker", book_revision=7, connections=12, arm=1)), NOW)
     assert lines[0] == (
         "bids       1,200 requests/s, 25.0% with a bid; p50 < 128 us, p99 < 2 ms; spending $1.20 a minute"
     )
@@ -61,9 +64,10 @@ def test_what_is_wrong_stands_on_top_with_what_to_do() -> None:
         {"kind": "feature", "name": "video", "off": False, "at_ms": 9_000_000, "who": "bob"},
     ]
     switches = {"everything": True, "flips": flips, "refused": None}
+    canary = {"plan": {"build": "b2"}, "phase": "running", "buckets": 100, "outcome": None}
     overrides = [{"file": "x.json", "campaign": "c", "error": "no price"}]
-    rows = [row("supervisor", switches=switches, overrides=overrides, held="disk full"), row("tracker", healthy=False)]
-    lines = page(status(processes=rows, alerts=[alert], canary={"state": "running", "slice": 100}), NOW)
+    troubled = supervisor(switches=switches, overrides=overrides, held="disk full", alerts=[alert], canary=canary)
+    lines = page(status(troubled, row("tracker", healthy=False)), NOW)
     assert lines[:4] == [
         "!! BidsHeld, for 2 min: no bids",
         "   look (r#b)",
@@ -76,11 +80,11 @@ def test_what_is_wrong_stands_on_top_with_what_to_do() -> None:
         "off        exchange openx, since 1970-01-01 02:30:00 UTC by bob",
     ]
     assert "override   x.json (c): refused: no price" in lines
-    assert "canary     state running, slice 100" in lines
+    assert "canary     build b2 running, 1 % of the traffic" in lines
 
 
 def test_a_host_without_a_supervisor_says_so_and_what_else_there_is() -> None:
-    lines = page(status(processes=[row("tracker", vitals=None)], live=None, metrics=None), NOW)
+    lines = page(status(row("tracker", vitals=None)), NOW)
     assert lines[0].startswith("!! no supervisor runs")
     assert lines[-1].split()[:5] == ["tracker", "7", "yes", "3", "min"]
 

@@ -220,3 +220,14 @@ def test_what_another_host_says_holds_here_and_is_not_audited_twice(desk: Desk) 
     desk.flip("on", campaign="c-1")
     desk.board.hear(encode([theirs]))
     assert desk.winner() == "c-1", "the later flip wins"
+
+
+def test_what_a_verb_wrote_while_no_supervisor_ran_is_taken_over_and_audited_once(desk: Desk) -> None:
+    desk.flip("off", exchange="pubmatic")
+    written = Flip("campaign", True, "c-1", desk.board.switches.flips[0].at_ms + 1, "ann@desk", HOST)
+    SwitchFile(desk.state).write([*desk.board.switches.flips, written], in_force=False)
+    for _ in range(2):
+        assert desk.started().switches.flips == [written, *desk.board.switches.flips]
+    assert desk.winner() == "c-2"
+    trail = [(record.actor, record.subject) for record in AuditTrail(desk.state).read()]
+    assert trail == [("ann@desk", "exchange pubmatic"), ("ann@desk", "campaign c-1")]
