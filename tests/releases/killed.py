@@ -14,11 +14,12 @@ from typing import NamedTuple
 from bidder._fast.slice import bucket
 from tests.conditions import wait_until
 from tests.hosts import Host
+from tests.releases.slices import READY_S, status
 
 BUCKETS = 500  # 5 %
-READY_S = 60.0
 WITHIN = 0.002  # of all requests: how far their part may be from 5 %
 SEED = 3
+PATIENT = {"OUTBID_CANARY_CRASHES": "1000", "OUTBID_CANARY_ERRORS": "0.99"}  # or the first death would end the canary
 ARMS = ("canary", "baseline", "stable")
 
 
@@ -44,19 +45,17 @@ def canary_workers(host: Host) -> list[int]:
     return [row["pid"] for row in host.processes() if row["role"] == "worker" and row.get("arm") == 1]
 
 
-def begin(host: Host, build: str) -> None:
-    """A canary of this build with its slice, that nothing ends by itself for an hour."""
-    host.verb("canary", "start", "--build", build, "--slice", f"{BUCKETS / 100:g}%", "--min-time", "1h")
-    wait_until(lambda: json.loads(host.verb("canary", "status", "--json"))["buckets"] == BUCKETS, READY_S, "the slice")
-
-
 def kill(host: Host) -> None:
     """One of its workers, in the middle of whatever it does; another one comes."""
     before = canary_workers(host)
     os.kill(before[0], signal.SIGKILL)
-    wait_until(
-        lambda: before[0] not in canary_workers(host) and len(canary_workers(host)) == len(before), READY_S, "another"
-    )
+
+    def back() -> bool:
+        status(host)
+        now = canary_workers(host)
+        return before[0] not in now and len(now) == len(before)
+
+    wait_until(back, READY_S, "another")
 
 
 class Sums(NamedTuple):

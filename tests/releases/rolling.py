@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.hosts import Host
-from tests.releases import builds
+from tests.releases import builds, slices
 from tests.releases.table import Table
 
 BROKEN_EVERY = 4
@@ -62,10 +62,12 @@ def share(n: int, of: int, among: int) -> range:
     return range(of * n // among, of * (n + 1) // among)
 
 
-def slices(host: Host, count: int, dice: random.Random) -> None:
-    """So many changes of the slice, anywhere between nothing and a half."""
+def change_slices(host: Host, count: int, dice: random.Random) -> None:
+    """A canary, so many changes of its slice, anywhere between nothing and a half, and its end."""
+    slices.begin(host, next(name for name in builds.GOOD if name not in running_builds(host)), 100)
     for _ in range(count):
-        host.verb("canary", "slice", f"{dice.randint(0, 5_000) / 100}%")
+        slices.change(host, dice.randint(0, slices.ALL // 2))
+    slices.end(host)
 
 
 def flip(host: Host, campaign: str) -> None:
@@ -89,6 +91,6 @@ def roll(table: Table, hosts: list[Host], plan: Plan, campaign: str) -> None:
             else:
                 table.act(f"{what}, in vain", lambda: restart_in_vain(host, name))  # noqa: B023
         if changes := len(share(n, plan.slices, rounds)):
-            table.act(f"{changes} changes of the slice", lambda: slices(host, changes, dice))  # noqa: B023
+            table.act(f"{changes} changes of the slice", lambda: change_slices(host, changes, dice))  # noqa: B023
         for _ in share(n, plan.flips, rounds):
             table.act("a switch off and on", lambda: flip(host, campaign))  # noqa: B023

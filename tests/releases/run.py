@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests import haproxy
 from tests.bench import openloop, servers
 from tests.conditions import wait_until
 from tests.hosts import DOORS, EXAMPLES, Host, running
-from tests.releases import builds, judged, killed, rolling
+from tests.releases import builds, judged, killed, rolling, slices
 from tests.releases.load import Counts, Load, capacity, offering
 from tests.releases.table import Table, say, verdict
 
@@ -34,13 +34,14 @@ LATE_MS = 5.0  # what the generator cannot send by then it does not send: its ow
 
 
 @contextlib.contextmanager
-def hosts(place: Path, count: int, workers: int) -> Iterator[list[Host]]:
-    """So many whole hosts, each with the example campaigns."""
+def hosts(place: Path, count: int, workers: int, environ: Mapping[str, str] | None = None) -> Iterator[list[Host]]:
+    """So many whole hosts, each with the example campaigns; `environ`: settings."""
+    settings = servers.ENVIRONMENT | dict(environ or {})
     with contextlib.ExitStack() as stack:
         found = []
         for n in range(count):
             say(f"starting host {n + 1} of {count}")
-            host = stack.enter_context(running(place / f"state-{n}", workers, environ=servers.ENVIRONMENT))
+            host = stack.enter_context(running(place / f"state-{n}", workers, environ=settings))
             host.verb("campaign", "import", str(EXAMPLES), "--wait")
             found.append(host)
         yield found
@@ -98,22 +99,24 @@ def under_load(args: argparse.Namespace, place: Path) -> bool:
 
 
 def canary_killed(args: argparse.Namespace, place: Path) -> bool:
-    """A canary's worker killed in the middle; True where nobody felt it, and the sums are right."""
+    """A canary's worker killed again and again; True where nobody felt it, and the sums are right."""
     build = next(iter(builds.GOOD))
     everybody = killed.people(round(args.requests * 1.2))
     bodies = [killed.request(ifa) for ifa in everybody]
-    with hosts(place, 1, args.workers) as (host,):
+    with hosts(place, 1, args.workers, killed.PATIENT) as (host,):
         host.verb("build", "add", build, str(builds.make(place, build)))
         url = f"http://127.0.0.1:{host.base}"
         plan = plan_of(args, url, bodies)
-        killed.begin(host, build)
+        slices.begin(host, build, killed.BUCKETS)
         before = killed.counted(host)
         with offering(url, bodies, plan) as load:
             table = Table(load)
             reached = functools.partial(reach, load, wait_s=args.requests / plan.rate * 2 + 60)
-            table.act("a slice of 5 %", lambda: reached(args.requests // 2))
-            table.act("kill -9 of the canary's worker", lambda: killed.kill(host))
-            table.act("a slice of 5 %", lambda: reached(args.requests))
+            for n in range(1, args.kills + 2):
+                table.act("a slice of 5 %", lambda: reached(args.requests * n // (args.kills + 1)))  # noqa: B023
+                if n <= args.kills:
+                    table.act("kill -9 of the canary's worker", lambda: killed.kill(host))
+            slices.status(host)  # it is still there
             counts = told(args, plan, table, {})
         found = killed.sums(host, before, everybody, counts.sent)
     say(f"{found.canary:,} of {found.sent:,} requests were the canary's ({found.share:.2%}), {found.baseline:,} the"
@@ -156,6 +159,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--canary-kill", action="store_true", help="kill -9 of a canary in the middle of 200,000 requests"
     )
     parser.add_argument("--requests", type=int, default=200_000, metavar="N", help="of --canary-kill (default: 200000)")
+    parser.add_argument("--kills", type=int, default=5, metavar="N", help="of --canary-kill (default: 5)")
     parser.add_argument("--builds", metavar="NAME,...", help=f"of --bad-builds: {', '.join(builds.BAD)}, blue")
     parser.add_argument("--rate", type=float, metavar="N", help="requests a second (default: a share of what fits)")
     parser.add_argument("--share", type=float, default=0.7, help="of the capacity that is measured (default: 0.7)")
