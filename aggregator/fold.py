@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import astuple
 
-from bidder.events.schema import CapEvent, Deltas, Kind
+from bidder.events.schema import CapEvent, Deltas, Fallback, Kind, Row, Shadow
 
 TrafficKey = tuple[int, ...]  # minute, then the fields of Row from exchange to inventory
 LatencyKey = tuple[int, int, int, int]  # minute, exchange, arm, bucket
 CapKey = tuple[int, int, int, int, int]  # minute, exchange, arm, campaign, creative
+ArmKey = tuple[int, int, int]  # minute, exchange, arm
 
 _DIMENSIONS = slice(1, 13)  # of a Row: exchange to inventory
 # What the host's own judge of canaries looks at, and nobody later.
-_OF_CANARIES = frozenset({Kind.FALLBACK, Kind.LINT, Kind.NOTICE, Kind.SHADOW, Kind.GROUP})
+_OF_CANARIES = frozenset({Kind.LINT, Kind.NOTICE, Kind.GROUP})
+_ARM_MEASURES = 1 + len(Fallback) + len(Shadow)  # requests, then those by their numbers
+_BUILDS = (1, 2)  # arms that other builds answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Folded:
     traffic: dict[TrafficKey, list[int]] = field(default_factory=dict)  # requests, bids, nobids, bid_nano
     latency: dict[LatencyKey, list[int]] = field(default_factory=dict)  # n
     caps: dict[CapKey, list[int]] = field(default_factory=dict)  # shown, beyond, given back
+    arms: dict[ArmKey, list[int]] = field(default_factory=dict)  # requests, by Fallback, by Shadow
     unknown: int = 0  # rows of kinds that this build does not know
 
 
@@ -73,11 +77,28 @@ def advance(mark: int, window_ms: int, windows: Iterable[Deltas], losses: Iterab
     return moved
 
 
+def _place(row: Row) -> int | None:
+    """Where a row counts in the measures of its arm, if it does."""
+    if row.kind == Kind.REQUEST and row.arm in _BUILDS:
+        return 0
+    if row.kind == Kind.FALLBACK and 0 < row.reason <= len(Fallback):
+        return row.reason
+    if row.kind == Kind.SHADOW and 0 < row.reason <= len(Shadow):
+        return len(Fallback) + row.reason
+    return None
+
+
 def fold(windows: Iterable[Deltas]) -> Folded:
     """The rows of all windows, added up by key."""
     folded = Folded()
     for window in windows:
         for row in window.rows:
+            place = _place(row)
+            if place is not None:
+                arm = folded.arms.setdefault((row.minute, row.exchange, row.arm), [0] * _ARM_MEASURES)
+                arm[place] += row.n
+                if place:
+                    continue
             if row.kind == Kind.LATENCY:
                 latency = folded.latency.setdefault((row.minute, row.exchange, row.arm, row.reason), [0])
                 latency[0] += row.n

@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 MINUTES_A_DAY = 24 * 60
-DAILY = ("traffic_minute", "notice_minute", "latency_minute", "flagged_minute", "caps_minute")
+DAILY = ("traffic_minute", "notice_minute", "latency_minute", "flagged_minute", "caps_minute", "arm_minute")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BOOKKEEPER = "bookkeeper"  # the group that writes facts, and may do nothing else (0007)
 BOOKING_LOCK = 0x0B1D_001  # advisory; shared by who books, exclusive for a moment when a horizon is raised (0013)

@@ -47,6 +47,13 @@ CAPS = Table(
     ("shown", "beyond", "given_back"),
     clock="minute",
 )
+ARMS = Table(
+    "rollup.arm_minute",
+    ("minute", "exchange", "arm"),
+    ("requests", "late", "gone", "busy", "price", "broken",
+     "same", "other_price", "other_campaign", "more", "fewer", "invalid", "missing"),
+    clock="minute",
+)  # fmt: skip
 MIN_TO_WIN = Table("rollup.min_to_win_day", ("day", "class", "bin"), ("auctions",))
 LEASES = Table("ledger.lease_minute", ("lease", "minute"), ("spent_nano", "closed_nano"))
 

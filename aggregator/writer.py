@@ -44,6 +44,7 @@ class Writer:
             stage.add(cursor, stage.TRAFFIC, folded.traffic)
             stage.add(cursor, stage.LATENCY, folded.latency)
             stage.add(cursor, stage.CAPS, folded.caps)
+            stage.add(cursor, stage.ARMS, folded.arms)
             for (producer, epoch), move in moves.items():
                 self._note(cursor, producer, epoch, move)
         self.unknown += folded.unknown

@@ -136,6 +136,10 @@ class BidServer:
         """Close what is between two requests, at once; how many."""
         return self._connections.close_idle()
 
+    def release_idle(self) -> list[socket.socket]:
+        """What is between two requests: open, and not ours any more. Whatever comes there is the next owner's."""
+        return self._connections.release_idle()
+
     async def drain(self, *, idle_grace_s: float = 0.1, give_up_s: float = 10.0) -> int:
         """Serve what has begun, say `Connection: close`, return when no connection is left.
 

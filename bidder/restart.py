@@ -25,6 +25,7 @@ from bidder.ops.notify import reloading
 from bidder.workers import STABLE, NoRowError, Post, WorkerPool
 
 READY_S = 20.0  # for a new worker, from its start
+STEADY_MS = 200  # that it must go on for then
 GONE_S = 8.0  # for an old one, which is killed before
 LOOK_S = 0.01
 
@@ -157,6 +158,8 @@ class Restart:
         those before it have, those behind it have not."""
         for post in self._pool.posts(STABLE):
             await self._replace(post, build)
+        for post in self._pool.posts(STABLE):
+            self._expect_alive(post)
 
     async def _replace(self, old: Post, build: Build) -> None:
         was_ready = self._is_ready(old)
@@ -170,6 +173,7 @@ class Restart:
         pid = old.seat.pid
         self._pool.retire(old)
         await self._until_gone(old)
+        self._expect_alive(new)
         self._tell(f"row {new.row}: worker {new.seat.pid} of build {build.name} took the place of {pid}")
 
     def _is_ready(self, post: Post) -> bool:
@@ -187,6 +191,11 @@ class Restart:
             if time.monotonic() > deadline:
                 raise RestartError(f"a new worker of build {post.build.name} was not ready after {READY_S:g} s")
             await asyncio.sleep(LOOK_S)
+
+    @staticmethod
+    def _expect_alive(post: Post) -> None:
+        if post.seat.deaths:
+            raise RestartError(f"a new worker of build {post.build.name} died; the log says why")
 
     async def _until_gone(self, post: Post) -> None:
         deadline = time.monotonic() + GONE_S

@@ -40,12 +40,16 @@ from bidder.openrtb.rows import exchange_rows
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.ops.vitals import Vitals
+from bidder.passing import Taker, pass_on
 from bidder.settings import Settings
 from bidder.spot_check import SpotCheck
 from bidder.users.tables import caps_table
 
 TICK_S = 0.05
 DRAIN_S = 4.0
+PASS_S = 0.5  # for requests under way, before their connections are passed on
+PASS_TICK_S = 0.002
+FRESH_S = 1.0  # a worker that has not said anything for so long is given nothing
 DRAIN_IDLE_S = 0.5  # that an idle connection may still bring a request, and be told politely
 QUIET_S = 0.1  # without a request, and the door of an arm is closed: nobody waits so long
 
@@ -261,12 +265,32 @@ class Worker(BookWorker):
         self._sender.relay.begin(loop)
         self._beat(self.ready)
         listener.resume()
+        taker = Taker(loop, self._state, self._row, self._server.open)
         while not stop.is_set():
             await self._tick(stop)
             self._check()
         listener.close()
+        taker.close()
+        await self._pass_on()
         await self._server.drain(idle_grace_s=DRAIN_IDLE_S, give_up_s=DRAIN_S)
         self._sender.relay.end_all()
+
+    async def _pass_on(self) -> None:
+        """Connections go to the worker that has the fewest, each when it is between two requests; as long as one is
+        there that takes them."""
+        deadline = time.monotonic() + PASS_S
+        while self._server.connections and time.monotonic() < deadline:
+            fresh_ms = int((time.monotonic() - FRESH_S) * 1000)
+            others = [row for row in self._board.rows() if row.row != self._row and row.arm == 0 and row.ready]
+            others = [row for row in others if row.heartbeat_ms >= fresh_ms]
+            left = self._server.release_idle()
+            for row in sorted(others, key=lambda row: row.connections):
+                left = pass_on(self._state, row.row, left) if left else left
+            for connection in left:
+                self._server.open(connection)
+            if left:
+                return
+            await asyncio.sleep(PASS_TICK_S)
 
 
 class ArmWorker(BookWorker):

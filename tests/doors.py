@@ -35,7 +35,7 @@ from tests.worlds import KEYS, World, campaign, imp, request
 
 ASK = struct.Struct("<4sIIBBHQq")
 REPLY = struct.Struct("<4sIHH")
-PATIENT_MS = 60_000  # nothing is shed because the machine is slow
+PATIENT_NS = 100_000_000_000  # nothing is shed because the machine is slow
 LONG_US = 900_000  # for answers that come: longer than any of them takes
 Script = Callable[[bytes], list[bytes]]  # what a door says to a packet
 
@@ -49,7 +49,7 @@ def parts(world: World, **changes: Any) -> dict[str, Any]:
         "sealer": Sealer(KEYS),
         "bid_ids": BidIds(),
         "clock": Clock(),
-        "rows": exchange_rows(world.exchanges, world.public_url, state=world.directory, wait_budget_ms=PATIENT_MS),
+        "rows": exchange_rows(world.exchanges, world.public_url, state=world.directory),
         "seed": 3,
     } | changes
 
@@ -61,13 +61,15 @@ def reply(packet: bytes, body: bytes = b"", status: int = 204, counts: bytes = b
     return REPLY.pack(*head.values()) + counts + body
 
 
-def counted(packet: bytes, *, kind: Kind = Kind.NOBID, reason: int = 9, n: int = 1, **changes: int) -> bytes:
+def counted(
+    packet: bytes, *, kind: Kind = Kind.NOBID, reason: int = 9, n: int = 1, amount: int = 0, **changes: int
+) -> bytes:
     """Counters of a request without a bid: REQUEST, and one of `kind`."""
     exchange, minute = ASK.unpack_from(packet)[3], int(time.time()) // 60
     row = {"kind": Kind.REQUEST, "exchange": exchange, "arm": 1, "reason": 0, "format": 0, "os": 0, "country": 0}
     row |= {"w": 0, "h": 0, "campaign": 0, "creative": 0, "deal": 0, "inventory": 0, "minute": minute}
-    entries = [(row, 1), (row | {"kind": kind, "reason": reason} | changes, n)]
-    return b"".join(KEY.pack(*entry.values()) + struct.pack("<qq", times, 0) for entry, times in entries)
+    entries = [(row, 1, 0), (row | {"kind": kind, "reason": reason} | changes, n, amount)]
+    return b"".join(KEY.pack(*key.values()) + struct.pack("<qq", times, nano) for key, times, nano in entries)
 
 
 class Host:
@@ -81,6 +83,8 @@ class Host:
         self.sender = Sender(doors=self.run, counters=counters, **parts(world))
         assert world.book is not None
         self.sender.set_book(world.book)
+        for exchange in world.exchanges.values():
+            self.sender.admission.set_budget(exchange.key, PATIENT_NS)
         self.server = BidServer(self.sender, Application([]))
         self.doors: list[Answering] = []
         self.clients: list[Client] = []
@@ -105,8 +109,8 @@ class Host:
         answerer.set_book(self.world.book)
         return partial(answerer.reply, arm=1)
 
-    def rows(self) -> list[Row]:
-        """What was counted since the last call."""
+    def rows(self, groups: bool = False) -> list[Row]:
+        """What was counted since the last call; with `groups`, those of users instead."""
         found = []
         for row in self.world.counter_file.rows():
             table = self.world.counter_file.flip(row)
@@ -114,7 +118,7 @@ class Host:
                 drained = self.world.counter_file.drain(row, table)
                 self.world.counter_file.clear(row, table)
                 found += [Row(*(*KEY.unpack(key), n, amount)) for key, n, amount in drained]
-        return found
+        return [row for row in found if (row.kind == Kind.GROUP) == groups]
 
     def totals(self) -> Counter[tuple[Kind, int]]:
         """By kind and arm; reasons of latency aside."""
@@ -234,10 +238,12 @@ def fallbacks(host: Host) -> Counter[Fallback]:
     return Counter({Fallback(row.reason): row.n for row in host.rows() if row.kind == Kind.FALLBACK})
 
 
-def said(body: dict[str, Any] | bytes, **changes: Any) -> Callable[[bytes], bytes]:
+def said(body: dict[str, Any] | bytes, amount: int = 0, **changes: Any) -> Callable[[bytes], bytes]:
+    """An answer with a bid that is counted with this amount, nano-USD."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def say(packet: bytes) -> bytes:
-        return reply(packet, text, 200, counted(packet, kind=Kind.BID, reason=0, campaign=100), **changes)
+        counts = counted(packet, kind=Kind.BID, reason=0, campaign=100, amount=amount)
+        return reply(packet, text, 200, counts, **changes)
 
     return say

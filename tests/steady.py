@@ -1,8 +1,8 @@
 """Exchanges that never stop: closed-loop clients on kept-alive connections; they count, and try nothing twice.
 
 async with steady(port, body) as load: ...; load.answers, load.failures
-A connection that ends with an answer that says `Connection: close`, or between two requests, has ended well; the end of
-one that had sent a request is a failure, and so is an answer that is neither 200 nor 204.
+A connection that ends with an answer that says `Connection: close` has ended well; any other end of one is a failure,
+and so is an answer that is neither 200 nor 204.
 """
 
 import asyncio
@@ -57,8 +57,7 @@ async def _exchange(load: Load, port: int, request: bytes, pause_s: float) -> No
                 if status not in (200, 204):
                     load.failures.append(f"status {status}")
                 if pause_s and goes_on:
-                    await asyncio.sleep(pause_s)
-                    goes_on = not reader.at_eof()  # whoever pools connections looks before using one again
+                    await asyncio.sleep(pause_s)  # and then it does not look whether the connection has ended
             writer.close()
             load.reconnects += 1
         except (OSError, asyncio.IncompleteReadError) as error:

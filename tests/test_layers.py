@@ -32,6 +32,7 @@ PARTS = DOMAIN | {
     "bidder.listener",
     "bidder.pipeline",
     "bidder.spot_check",
+    "bidder.passing",
     "bidder.workers",
     "bidder.embedded",
 }
@@ -64,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.pipeline": DOMAIN,
     "bidder.spot_check": GROUND | {"bidder.openrtb", "bidder.ops"},
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
+    "bidder.passing": set(),
     "bidder.readiness": PARTS,
     "bidder.restart": PARTS,
     "bidder.arms": PARTS | {"bidder.canary", "bidder.restart"},

@@ -39,8 +39,8 @@ cdef class Decider(BidHandler):
     cdef Rows rows
     cdef readonly uint64_t seed         # moves on with every request
     cdef readonly uint64_t requests, bids
-    cdef uint32_t keeps        # by bits of arms: their next answer with bids is kept, for a spot check
-    cdef list kept             # by arm: (exchange, request, answer), or None
+    cdef uint32_t keeps        # bit n: the next answer with bids that arm n's build makes is kept, for a spot check
+    cdef dict kept             # by arm: (exchange, request, answer)
     cdef void keep(self, int arm, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
                    Py_ssize_t answer_n) noexcept
     # The desk where this request lies, looked at; None: no such exchange.

@@ -52,8 +52,9 @@ class Decider(BidHandler):
         """Serve this book from the next request on."""
     def sample(self, arm: int = 0) -> tuple[bytes, bytes, bytes] | None:
         """(exchange, request, answer) of the first bid since the last call, and from now on one more is kept.
+        `arm`: 1 or 2: of those that another build made (shadows as well); 0: of our own.
 
-        Of what was decided here, or (arm 1 or 2) by workers of that arm. IndexError for other arms.
+        ValueError for other arms.
         Until it is called for the first time nothing is kept, and nothing is copied.
         """
     def answer(self, exchange: bytes, body: bytes) -> tuple[int, bytes]:

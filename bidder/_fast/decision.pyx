@@ -15,12 +15,13 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
-from bidder._fast.board cimport BASELINE
+from bidder._fast.board cimport BASELINE, CANARY
 from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
 from bidder._fast.counters cimport (
     COUNT_BID, COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
 )
 from bidder._fast.currency cimport write_currency
+from bidder._fast.groups cimport count_group
 from bidder._fast.outcome cimport (
     closer, REASON_BROKEN, REASON_CURRENCY, REASON_FREQUENCY, REASON_INVALID_REQUEST, REASON_MALFORMED, REASON_NO_BOOK,
     REASON_NONE, REASON_OFF, REASON_OVERLOAD, REASON_PURSE_EMPTY,
@@ -28,7 +29,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
-from bidder._fast.slice cimport arm_of, experiment_of
+from bidder._fast.slice cimport arm_of, bucket_of, experiment_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -46,7 +47,7 @@ cdef class Decider(BidHandler):
                  rows, uint64_t seed, consent=None, SegmentTable segments=None):
         self.desks = [Desk(frequency, consent, segments) for _ in range(DESKS + 1)]
         self.writer = Writer()
-        self.kept = [None] * (BASELINE + 1)
+        self.kept = {}
         self.segments = segments
         self.purses = purses
         self.board = board
@@ -109,10 +110,11 @@ cdef class Decider(BidHandler):
                 self.keep(0, desk.row, body, body_n, out[0], out_n[0])
         return status
 
-    def sample(self, unsigned int arm=0):
-        kept, self.kept[arm] = self.kept[arm], None
+    def sample(self, int arm=0):
+        if not 0 <= arm <= BASELINE:
+            raise ValueError(f"arm={arm}: 0 to {BASELINE} have builds")
         self.keeps |= <uint32_t>1 << arm
-        return kept
+        return self.kept.pop(arm, None)
 
     cdef void keep(self, int arm, const Row* row, const char* body, Py_ssize_t body_n, const char* answer,
                    Py_ssize_t answer_n) noexcept:
@@ -379,8 +381,8 @@ cdef class Decider(BidHandler):
         self.writer.put_bid(self.book, creative, &splices)
         self.bids += 1
         if not test:
-            self.counters.add(&key, 1, best.price)
             desk.offered += best.price
+            self.counters.add(&key, 1, best.price)
             self.admission.earn(key.exchange, best.price)
         return REASON_NONE
 
@@ -407,6 +409,8 @@ cdef class Decider(BidHandler):
             key.kind = COUNT_FALLBACK
             key.reason = desk.fallback
             self.counters.add(&key, 1, 0)
+        if CANARY <= key.arm <= BASELINE:
+            count_group(self.counters, key.exchange, key.arm, key.minute, bucket_of(&desk.reader.req), desk.offered)
 
 
 cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,

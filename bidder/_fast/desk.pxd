@@ -28,8 +28,8 @@ cdef class Desk:
     cdef bint shadow           # another build is to answer a copy of it
     cdef bint begun            # its auction
     cdef uint64_t seed         # from which that draws
+    cdef int64_t offered       # nano-USD: the prices of its bids
     cdef uint8_t fallback      # Fallback: why no other build answered it after all; 0: none should
-    cdef int64_t offered       # nano-USD: what was bid for it
     cdef int64_t began_ns      # when it was about to be read; monotonic
     cdef int status            # of the answer, unless there is a bid
     cdef uint8_t reason        # REASON_NONE: it may be bid on

@@ -59,7 +59,7 @@ cdef class Errand:
     cdef const Row* row        # of the exchange
     cdef bytes id              # of the request, as it stands on the wire; empty: it has none
     cdef uint8_t arm
-    cdef uint8_t group         # of its bucket
+    cdef uint32_t bucket
     cdef bint test
     cdef bint shadow
     cdef bytes ours            # of a shadow: what was answered; empty: no bid

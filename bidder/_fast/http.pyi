@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Protocol as Shape
 
@@ -69,6 +70,9 @@ class Connections:
         """
     def close_idle(self) -> int:
         """Close every connection that is between two requests; how many."""
+    def release_idle(self) -> list[socket.socket]:
+        """The sockets of connections that are between two requests, of which nothing has been read: open, and ours no
+        more. With a reactor, and between its turns."""
     def abort(self) -> int:
         """Drop every connection at once, answered or not; how many."""
 

@@ -42,10 +42,8 @@ cdef class Connections:
     def __init__(self, BidHandler handler not None, route, *, on_empty=None, Py_ssize_t max_body_bytes=262_144,
                  double header_s=10.0, double body_s=2.0, double body_total_s=10.0, double idle_s=160.0):
         if max_body_bytes <= 0 or min(header_s, body_s, body_total_s, idle_s) <= 0:
-            raise ValueError(
-                f"limits must be positive: {max_body_bytes=} {header_s=} {body_s=} {body_total_s=} {idle_s=}")
-        self.handler = handler
-        self.admission = handler.admission
+            raise ValueError(f"limits: {max_body_bytes=} {header_s=} {body_s=} {body_total_s=} {idle_s=}: positive")
+        self.handler, self.admission = handler, handler.admission
         self.read_to = 1.0
         self.route, self.on_empty = route, on_empty
         self.max_body_bytes = max_body_bytes
@@ -70,6 +68,10 @@ cdef class Connections:
 
     def close_idle(self):
         return len([(<BidProtocol>member).close() for member in list(self.members) if (<BidProtocol>member).phase == IDLE])
+
+    def release_idle(self):
+        idle = [member for member in self.members if (<BidProtocol>member).phase == IDLE]
+        return [sock for member in idle if (sock := (<BidProtocol>member).transport.release()) is not None]
 
     def abort(self):
         for member in list(self.members):

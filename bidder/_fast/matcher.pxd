@@ -72,6 +72,7 @@ cdef class Matcher(Probe):
     cdef uint64_t now[8]             # of this block: accepted for this imp
     cdef uint32_t word
     cdef uint64_t bits
+    cdef int64_t priced_slot, priced     # the last slot of this imp whose price was asked for (-1: none), and that price
     cdef void rewind(self) noexcept nogil
     cdef bint enter(self, int64_t block) noexcept nogil
     cdef void enter_class(self, uint64_t* accept, int64_t block) noexcept nogil
@@ -84,4 +85,5 @@ cdef class Matcher(Probe):
     cdef bint next_block(self) noexcept nogil
     # The filter that refuses the request, as a bit of CampaignRec.extra; 0: none does.
     cdef uint32_t refuses(self, const CampaignRec* campaign) noexcept nogil
+    cdef int64_t price_here(self, uint32_t slot) noexcept nogil
     cdef bint priced_here(self, const CampaignRec* campaign, uint32_t slot) noexcept nogil

@@ -77,6 +77,7 @@ cdef class Matcher(Probe):
     cdef void begin_imp(self, const Imp* imp) noexcept nogil:
         cdef uint32_t i
         self.look_at_imp(imp)
+        self.priced_slot = -1
         self.near_most = 0
         self.deal_plan = NULL
         for i in range(self.request_plans, self.plan_count):
@@ -314,6 +315,12 @@ cdef class Matcher(Probe):
         return (self.price_of(slot) > campaign.price) == ((campaign.extra & F_RAISED) != 0)
 
     cdef int64_t price_of(self, uint32_t slot) noexcept nogil:
+        if self.priced_slot != slot:
+            self.priced = self.price_here(slot)
+            self.priced_slot = slot
+        return self.priced
+
+    cdef int64_t price_here(self, uint32_t slot) noexcept nogil:
         cdef const CampaignRec* campaign = &self.book.campaigns[slot]
         cdef const Filter* filter
         cdef const Multiplier* multiplier

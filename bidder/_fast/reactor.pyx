@@ -55,6 +55,18 @@ cdef class SocketLink(Link):
         self.fd = sock.fileno()
         return self.watch()
 
+    def release(self):
+        """The socket, open and ours no more; None: something is still to be written, or to end. Between turns."""
+        cdef Reactor reactor = self.reactor
+        if self.fd < 0 or self.rest_n or self.half or self.ending or self.broken or reactor.turning:
+            return None
+        epoll_ctl(reactor.epoll, EPOLL_CTL_DEL, self.fd, NULL)
+        self.fd = -1
+        reactor.links.discard(self)
+        reactor.gone.append(self)
+        self.protocol.connection_lost(None)
+        return reactor.settle_all() or self.sock
+
     # --- asyncio's transport, as far as the protocol and Tornado's bridge know it
 
     def get_extra_info(self, str name):

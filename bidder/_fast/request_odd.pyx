@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from bidder._fast.json cimport blank, is_digit, memcmp, skip_container, skip_number, skip_scalar, undo_string
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
-from bidder._fast.json_text cimport string_end
+from bidder._fast.json_text cimport string_end, word_at
 from bidder._fast.request_keys cimport *
 
 
@@ -79,7 +79,7 @@ cdef Seldom[SELDOM_KEYS] SELDOM = [
 cdef uint64_t seldom_key(const char* p, size_t n) noexcept nogil:
     cdef int i
     for i in range(SELDOM_KEYS):
-        if SELDOM[i].n == n and memcmp(p, SELDOM[i].name, n) == 0:
+        if SELDOM[i].n == n and word_at(p, 8) == word_at(SELDOM[i].name, 8) and memcmp(p, SELDOM[i].name, n) == 0:
             return SELDOM[i].word
     return other_key(n)
 

@@ -1,6 +1,7 @@
 """The decision of a worker that reads requests: its own, or that of another build."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from bidder._fast.book cimport RateRec
 from bidder._fast.decision cimport Decider
 from bidder._fast.desk cimport Desk
 from bidder._fast.errand cimport Errand, Home, Reply
@@ -15,15 +16,15 @@ cdef class Sender(Decider):
     cdef int send_shadow(self, Desk desk, const char* body, Py_ssize_t body_n, const char* answer,
                          Py_ssize_t answer_n) except -1
     cdef int arrive(self, Errand errand, const Reply* reply, int why) except -1
+    cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept
     # 0: as good as ours; else a Fallback.
     cdef int examine(self, Errand errand, const Reply* reply) noexcept
-    cdef bint counts_add_up(self, Errand errand, const Reply* reply) noexcept
+    cdef bint counts_add_up(self, Errand errand, const Reply* reply, const RateRec* rate) noexcept
+    cdef bint asks(self, int64_t nano_usd, const RateRec* rate) noexcept
     cdef uint32_t minute(self) noexcept
     cdef int64_t most(self) noexcept
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept
     # People of a group of buckets, so that whoever judges an arm knows how much these differ.
-    cdef void count_group(self, uint8_t exchange, uint8_t arm, uint32_t minute, uint8_t group, bint bid,
-                          int64_t offered) noexcept nogil
     cdef void count_shadow(self, Errand errand, int how) noexcept
     cdef int decide_here(self, Errand errand, int why) except -1
 

@@ -16,16 +16,17 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from bidder._fast.away cimport Caller
-from bidder._fast.board cimport ArmRow, BASELINE, CANARY
-from bidder._fast.book cimport RateRec
+from bidder._fast.board cimport ArmRow
 from bidder._fast.counters cimport (
-    COUNT_BID, COUNT_GROUP, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey, latency_bucket,
+    COUNT_BID, COUNT_GROUP, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey,
+    latency_bucket,
 )
 from bidder._fast.currency cimport scaled_nano
 from bidder._fast.decision cimport DESKS
 from bidder._fast.errand cimport (
     ASKS_SHADOW, ASK_MAGIC, AskHead, FALLBACK_BROKEN, FALLBACK_PRICE, SHADOW_INVALID, SHADOW_NONE,
 )
+from bidder._fast.groups cimport count_group
 from bidder._fast.handler cimport AWAY_STATUS
 from bidder._fast.http cimport BidProtocol
 from bidder._fast.offers cimport compared, read_offers
@@ -41,7 +42,6 @@ cdef enum:
     US_PER_MS = 1_000
     OF_TMAX = 4                # an arm is waited for at most a quarter of tmax
     MINUTES_APART = 1          # of a clock that was read a moment before ours
-    GROUPS = 64                # in which the buckets of an arm are counted apart; a counter's reason has room for two of each
     ZEROS = 64                 # behind an answer, for its reader
 
 cdef object log = logging.getLogger("bidder.relay")
@@ -96,6 +96,14 @@ cdef class Sender(Decider):
         self.sent = None
         return 0
 
+    def answer(self, bytes exchange not None, bytes body not None):
+        cdef bint listens = self.relay.listens
+        self.relay.listens = False     # who asks this way gets the answer at once
+        try:
+            return super().answer(exchange, body)
+        finally:
+            self.relay.listens = listens
+
     # --- out
 
     cdef Errand errand_of(self, Desk desk, const char* body, Py_ssize_t body_n):
@@ -127,7 +135,7 @@ cdef class Sender(Decider):
         memcpy(packet + errand.body_at, body, body_n)
         errand.row = row
         errand.arm = desk.key.arm
-        errand.group = <uint8_t>(bucket_of(req) % GROUPS)
+        errand.bucket = bucket_of(req)
         errand.test = desk.test
         errand.shadow = not desk.leaves
         errand.began_ns = desk.began_ns
@@ -158,19 +166,23 @@ cdef class Sender(Decider):
                 if PyBytes_GET_SIZE(errand.ours) > ZEROS:
                     read_offers(errand.ours, PyBytes_GET_SIZE(errand.ours) - ZEROS, &self.mine)
                 self.count_shadow(errand, compared(&self.mine, &self.theirs))
+                self.keep_reply(errand, reply)
             return 0
         if why == 0:
             why = self.examine(errand, reply)
         if why:
             return self.decide_here(errand, why)
         self.count_reply(errand, reply)
-        if self.keeps >> errand.arm & 1 and self.theirs.n:
+        self.keep_reply(errand, reply)
+        return 0 if errand.waiting is None else errand.waiting.told(reply.status, reply.body, reply.body_n, errand.row.gzip)
+
+    cdef void keep_reply(self, Errand errand, const Reply* reply) noexcept:
+        if self.theirs.n and self.keeps >> errand.arm & 1:
             self.keep(errand.arm, errand.row, PyBytes_AS_STRING(errand.packet) + errand.body_at,
                       PyBytes_GET_SIZE(errand.packet) - errand.body_at, reply.body, reply.body_n)
-        return errand.waiting.told(reply.status, reply.body, reply.body_n, errand.row.gzip)
 
     cdef int examine(self, Errand errand, const Reply* reply) noexcept:
-        cdef const RateRec* rate
+        cdef const RateRec* rate = NULL
         cdef int64_t most = self.most()
         cdef uint32_t i
         self.theirs.n = 0
@@ -191,7 +203,7 @@ cdef class Sender(Decider):
         for i in range(self.theirs.n):
             if self.theirs.offers[i].price > most:
                 return FALLBACK_PRICE
-        return 0 if self.counts_add_up(errand, reply) else FALLBACK_BROKEN
+        return 0 if self.counts_add_up(errand, reply, rate) else FALLBACK_BROKEN
 
     cdef uint32_t minute(self) noexcept:
         return <uint32_t>(self.clock.wall_ns() // NS_PER_S // 60)
@@ -200,10 +212,10 @@ cdef class Sender(Decider):
         """What any campaign of the book may bid; books are sorted by it."""
         return self.book.campaigns[0].price_max if self.book is not None and self.book.slot_count else 0
 
-    cdef bint counts_add_up(self, Errand errand, const Reply* reply) noexcept:
-        """One request; a bid for every one that was made, or one reason for none; nothing of a test or a shadow."""
+    cdef bint counts_add_up(self, Errand errand, const Reply* reply, const RateRec* rate) noexcept:
+        """One request; a bid for every one that was made, at its price, or one reason for none; nothing of a test."""
         cdef CounterEntry entry
-        cdef int64_t requests = 0, nobids = 0, bids = 0, most = self.most()
+        cdef int64_t requests = 0, nobids = 0, bids = 0, said = 0, most = self.most()
         cdef uint32_t minute = self.minute()
         cdef int i
         if errand.test or errand.shadow:
@@ -219,29 +231,21 @@ cdef class Sender(Decider):
                 nobids += entry.n
             elif entry.key.kind == COUNT_BID and 0 < entry.amount <= entry.n * most:
                 bids += entry.n
-            elif entry.key.kind != COUNT_LATENCY:
-                return False
-        return requests == 1 and bids == self.theirs.n and nobids == (bids == 0)
+                said += entry.amount
+            elif entry.key.kind != COUNT_LATENCY and entry.key.kind < COUNT_GROUP:
+                return False           # above are those that a later build may have, and this one does not know
+        return requests == 1 and bids == self.theirs.n and nobids == (bids == 0) and self.asks(said, rate)
 
-    cdef void count(self, Desk desk, uint8_t reason, bint bid) noexcept nogil:
-        Decider.count(self, desk, reason, bid)
-        if CANARY <= desk.key.arm <= BASELINE:
-            self.count_group(desk.key.exchange, desk.key.arm, desk.key.minute,
-                             <uint8_t>(bucket_of(&desk.reader.req) % GROUPS), bid, desk.offered)
-
-    cdef void count_group(self, uint8_t exchange, uint8_t arm, uint32_t minute, uint8_t group, bint bid,
-                          int64_t offered) noexcept nogil:
-        cdef CounterKey key
-        memset(&key, 0, sizeof(CounterKey))
-        key.kind = COUNT_GROUP
-        key.exchange = exchange
-        key.arm = arm
-        key.reason = group
-        key.minute = minute
-        self.counters.add(&key, 1, 0)
-        if bid:
-            key.reason += GROUPS
-            self.counters.add(&key, 1, offered)
+    cdef bint asks(self, int64_t nano_usd, const RateRec* rate) noexcept:
+        """Does the answer ask for so much in all? In another currency a part in a hundred may be rounding."""
+        cdef int64_t asked = 0, slack = 0
+        cdef uint32_t i
+        for i in range(self.theirs.n):
+            asked += self.theirs.offers[i].price
+        if rate is not NULL:
+            nano_usd = scaled_nano(nano_usd, rate.over, rate.under, False)
+            slack = nano_usd // 100 + self.theirs.n
+        return nano_usd - slack <= asked <= nano_usd + slack
 
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept:
         cdef CounterEntry entry
@@ -255,13 +259,13 @@ cdef class Sender(Decider):
         self.counters.begin()
         for i in range(reply.counts):
             memcpy(&entry, &reply.count[i], sizeof(CounterEntry))
-            if entry.key.kind == COUNT_LATENCY:
-                continue
+            if entry.key.kind == COUNT_LATENCY or entry.key.kind >= COUNT_GROUP:
+                continue           # those are known better here, or not at all
             entry.key.arm = errand.arm
             self.counters.add(&entry.key, entry.n, entry.amount if entry.key.kind == COUNT_BID else 0)
             if entry.key.kind == COUNT_BID:
-                offered += entry.amount
                 self.admission.earn(errand.row.key, entry.amount)
+                offered += entry.amount
         memset(&key, 0, sizeof(CounterKey))
         key.kind = COUNT_LATENCY
         key.exchange = errand.row.key
@@ -269,7 +273,7 @@ cdef class Sender(Decider):
         key.minute = self.minute()
         key.reason = latency_bucket(self.admission.ended - errand.began_ns)
         self.counters.add(&key, 1, self.admission.ended - errand.began_ns)
-        self.count_group(errand.row.key, errand.arm, key.minute, errand.group, self.theirs.n > 0, offered)
+        count_group(self.counters, key.exchange, key.arm, key.minute, errand.bucket, offered)
         self.counters.end()
 
     cdef void count_shadow(self, Errand errand, int how) noexcept:
@@ -299,4 +303,4 @@ cdef class Sender(Decider):
         if self.board.page.off or self.board.page.exchange_off[errand.row.key]:
             desk.reason = REASON_OFF
         status = self.finish(desk, body, n, &out, &out_n)
-        return errand.waiting.told(status, out, out_n, self.packs)
+        return 0 if errand.waiting is None else errand.waiting.told(status, out, out_n, self.packs)

@@ -17,6 +17,7 @@ cdef enum:
     FLAG_TEST = 1
     BLOCK = 16                 # bytes of an AES block
     BLOCKS = 6                 # of one token: the hash key, the tag's, four for the fields
+    HASHED = 6                 # blocks that its tag speaks of: the head, the fields, lengths
 
 cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in this order on the wire
     uint8_t exchange
@@ -45,10 +46,12 @@ cdef struct TokenFields:       # 64 bytes, four AES blocks, little endian, in th
 cdef class Sealer:
     """Seals with the newest key of a key file."""
     cdef void* ctx             # EVP_CIPHER_CTX: AES-256, block by block
-    cdef void* gcm             # GCM128_CONTEXT, which asks `blocks` for what AES makes of a counter
     cdef uint8_t counters[BLOCKS * BLOCK]
-    cdef uint8_t blocks[BLOCKS * BLOCK]
+    cdef uint8_t blocks[BLOCKS * BLOCK]      # what AES makes of the counters
+    cdef uint8_t powers[HASHED * BLOCK]      # of the hash key: the sixth first
+    cdef uint8_t hashed[HASHED * BLOCK]
     cdef uint8_t kid
+    cdef public bint plain     # without what not every processor has
     # Writes TOKEN_CHARS characters; 0, or -1 where OpenSSL failed.
     cdef int seal(self, int cls, const uint8_t* bid_id, const TokenFields* fields, char* out) noexcept nogil
 

@@ -12,6 +12,9 @@ _Fields: TypeAlias = tuple[
 class Sealer:
     """Seals with the first of `keys`, pairs of (kid, 32 bytes). ValueError for keys that cannot be used."""
 
+    plain: bool
+    """Seals in the way of processors that know neither carry-less multiplication nor shuffles; False at first."""
+
     def __init__(self, keys: Iterable[tuple[int, bytes]]) -> None: ...
     def token(self, token_class: int, bid_id: bytes, fields: _Fields) -> bytes:
         """124 characters. Never seal two different tokens of one class for one bid id: it is the nonce."""

@@ -92,7 +92,7 @@ def running(state: Path, settings: Settings, workers: int = 1) -> Iterator[Serve
 
     def ready() -> list[int]:
         """Pids by row, once there are all."""
-        rows = sorted(row for row in board.rows() if row.ready)
+        rows = sorted(row for row in board.rows() if row.ready and row.arm == 0)
         return [row.pid for row in rows] if len(rows) == workers else []
 
     process = spawn(

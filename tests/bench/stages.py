@@ -22,6 +22,7 @@ from bidder._fast.decision import Decider
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.http import Connections
 from bidder._fast.purses import Purses
+from bidder._fast.sender import Sender
 from bidder.campaigns.compile import compile_book
 from bidder.money.tokens import BidIds, Key, Sealer
 from bidder.openrtb.rows import exchange_rows
@@ -36,7 +37,7 @@ STAGES = {
     "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps",
     "caps": "caps", "identity": "caps", "acquaintances": "caps",
     "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
-    "slice": "slice",
+    "slice": "slice", "sender": "auction",
     "http": "http", "framing": "http", "answers": "http", "peer": "http", "backlog": "http", "admission": "http",
 }  # fmt: skip
 MANY = 10**15  # nano-USD: no purse runs dry
@@ -66,7 +67,7 @@ def prepare(directory: Path, count: int) -> None:
 
 def worker(directory: Path) -> Decider:
     """As worker.py puts it together, but for the clock."""
-    decider = Decider(
+    decider = Sender(doors=directory,
         purses=Purses(directory / "purses"), frequency=FrequencyTable(directory / "frequency"),
         board=Board(directory / "board"), counters=CounterFile(directory / "counters").open_worker(0),
         sealer=Sealer((Key(1, bytes(range(32))),)), bid_ids=BidIds(), clock=HandClock(NOW_S * 1_000_000_000),

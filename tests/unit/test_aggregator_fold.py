@@ -2,7 +2,7 @@
 
 from aggregator.fold import Loss, advance, fold
 from aggregator.inbox import GIVE_UP_S, SILENT_S, Ask, Inbox
-from bidder.events.schema import Deltas, Kind, Row
+from bidder.events.schema import Deltas, Fallback, Kind, Row, Shadow
 
 
 def row(kind: Kind, n: int = 1, amount: int = 0, **fields: int) -> Row:
@@ -47,6 +47,27 @@ def test_fold_adds_up_what_became_of_capped_bids() -> None:
     folded = fold([window(1, rows), window(2, rows[:1])])
     assert folded.caps == {(100, 1, 0, 9, 4): [4, 1, 0], (100, 1, 0, 9, 5): [0, 0, 5]}
     assert (folded.traffic, folded.unknown) == ({}, 1)
+
+
+def test_fold_says_who_answered_the_requests_of_an_arm_and_how_shadows_compare() -> None:
+    rows = [
+        row(Kind.REQUEST, 9, arm=1, country=5),
+        row(Kind.REQUEST, 3, arm=1, country=6),
+        row(Kind.REQUEST, 7),
+        row(Kind.REQUEST, 2, arm=3),  # of an experiment: the worker that read it answered
+        row(Kind.FALLBACK, 2, arm=1, reason=Fallback.LATE),
+        row(Kind.FALLBACK, 1, arm=1, reason=Fallback.BROKEN),
+        row(Kind.SHADOW, 4, arm=2, reason=Shadow.SAME),
+        row(Kind.SHADOW, 5, arm=2, reason=Shadow.NONE),
+        row(Kind.FALLBACK, 1, arm=1, reason=99),  # of a later build
+    ]
+    folded = fold([window(1, rows)])
+    assert folded.arms == {
+        (100, 1, 1): [12, 2, 0, 0, 0, 1, *[0] * 7],
+        (100, 1, 2): [0] * 6 + [4, 0, 0, 0, 0, 0, 5],
+    }
+    assert sum(requests for requests, *_ in folded.traffic.values()) == 21
+    assert folded.unknown == 1
 
 
 def test_fold_counts_rows_of_a_kind_that_it_does_not_know() -> None:

@@ -123,6 +123,15 @@ def test_a_build_that_cannot_serve_fails_its_check_with_what_it_said(
         builds.check(tmp_path / "state", build)
 
 
+def test_a_build_that_hangs_in_its_check_is_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builds, "CHECK_S", 0)
+    monkeypatch.setattr(builds, "GRACE_S", 1.0)
+    hangs = linked(tmp_path / "hangs", supervisor="import time\n\ntime.sleep(100)\n")
+    build = builds.add(tmp_path / "state", "hangs", hangs)
+    with pytest.raises(BuildError, match="build hangs: its check did not end"):
+        builds.check(tmp_path / "state", build)
+
+
 def test_a_build_that_wants_another_layout_of_shared_memory_fails_its_check(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "shm").mkdir(parents=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bidder._fast.slice import bucket
 from bidder.canary.answering import Answering, door_path
 from bidder.canary.second import GROUPS
 from bidder.events.schema import Fallback, Kind
@@ -25,7 +26,7 @@ from tests.doors import (
     wide_world,
 )
 from tests.http_wire import post
-from tests.worlds import World, request
+from tests.worlds import World, imp, request
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +86,47 @@ def test_a_packet_says_what_the_formats_say(world: World) -> None:
     async def main() -> None:
         async with host(world) as it:
             door = Scripted(it, 5, it.build())
-            it.slice(5, wait_us=77_000)
-            await it.ask(asked("r-1"), asked("r-2", tmax=200))
+            it.slice(5, wait_us=770_000)
+            await it.ask(asked("r-1"), asked("r-2", tmax=2_000))
             first, second = (ASK.unpack_from(packet) for packet in door.packets)
             assert first[0] == b"obq1"
             assert second[1] == first[1] + 1  # numbers
-            assert (first[2], second[2]) == (77_000, 50_000)  # a quarter of tmax, where that is less
+            assert (first[2], second[2]) == (770_000, 500_000)  # a quarter of tmax, where that is less
             assert (first[3], first[4]) == (world.exchanges["openx"].key, 0)
             assert first[6] != second[6]  # seeds
             assert door.packets[0][ASK.size :] == b"openx" + json.dumps(asked("r-1")).encode()
+
+    run(main())
+
+
+def test_a_sample_is_of_those_who_made_the_answer(world: World) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            it.door(5, it.build())
+            for arm in (0, 1, 2):
+                it.sender.sample(arm)
+            it.slice(5)
+            await it.ask(asked("theirs"))
+            it.slice()
+            await it.ask(asked("ours"))
+            samples = [it.sender.sample(arm) for arm in (0, 1, 2)]
+            ours, theirs = (json.loads(kept[2])["id"] for kept in samples[:2] if kept is not None)
+            assert (ours, theirs, samples[2]) == ("ours", "theirs", None)
+
+    run(main())
+
+
+def test_groups_of_users_are_counted_by_who_read_the_request(world: World) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            it.door(5, it.build())
+            it.slice(5)
+            for offered in (True, False):
+                it.rows()
+                await it.ask(asked(imp=[imp()] if offered else NOTHING))
+                groups = {row.reason: (row.n, row.amount) for row in it.rows(groups=True)}
+                group = bucket(b"r-1") % 64
+                assert groups == {group: (1, 0)} | ({group + 64: (1, 2_500_000)} if offered else {})
 
     run(main())
 
@@ -136,6 +169,21 @@ def test_an_answer_looks_as_if_it_was_decided_here(world: World) -> None:
                 client.sock.close()
             assert heads[0] == heads[1]
             assert it.totals()[Kind.FALLBACK, 1] == 0
+
+    run(main())
+
+
+def test_a_large_request_goes_through_a_door_as_well(world: World) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            door = Scripted(it, 5, it.build())
+            it.slice(5)
+            client = it.connect()
+            client.sock.setblocking(True)
+            large = post(json.dumps(asked(ext={"x": "y" * 250_000})).encode())
+            sending = asyncio.get_running_loop().sock_sendall(client.sock, large)
+            _, (answer,) = await asyncio.gather(sending, client.hear(1))
+            assert (answer.status, len(door.packets)) == (200, 1)
 
     run(main())
 

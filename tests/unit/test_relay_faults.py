@@ -78,10 +78,24 @@ def test_an_answer_that_cannot_be_is_decided_here_and_counted_as_broken(world: W
             assert Counter((row.kind, row.reason if row.kind == Kind.FALLBACK else 0) for row in rows) == {
                 (Kind.REQUEST, 0): 1,
                 (Kind.BID, 0): 1,
-                (Kind.GROUP, 0): 2,
                 (Kind.LATENCY, 0): 1,
                 (Kind.FALLBACK, Fallback.BROKEN): 1,
             }
+
+    run(main())
+
+
+@pytest.mark.parametrize(("counted_usd", "fallback"), [(2.4, 0), (2.399999, 1), (2.400001, 1), (0.24, 1)])
+def test_a_bid_is_sent_only_where_it_asks_for_what_it_is_counted_with(
+    world: World, counted_usd: float, fallback: int
+) -> None:
+    async def main() -> None:
+        async with host(world) as it:
+            it.door(5, said(CHEAP, amount=round(counted_usd * 1_000_000)))
+            it.slice(5)
+            (answer,) = await it.ask(asked())
+            assert bid_of(answer)["price"] == (2.5 if fallback else 2.4)
+            assert fallbacks(it) == ({Fallback.BROKEN: 1} if fallback else {})
 
     run(main())
 

@@ -74,7 +74,7 @@ def test_every_counter_and_token_of_a_request_names_its_arm(sliced: World) -> No
     sliced.board.set_arm(1, begin=mine, end=mine + 1)
     answer = sliced.ask(asked())
     assert Counter((row.kind, row.arm) for row in answer.rows) == {
-        (kind, 1): 1 for kind in (Kind.REQUEST, Kind.BID, Kind.LATENCY)
+        (kind, 1): 1 + (kind == Kind.GROUP) for kind in (Kind.REQUEST, Kind.BID, Kind.LATENCY, Kind.GROUP)
     }
     token = re.search(r"[\w-]{60,}", answer.bids[0]["burl"])
     assert token is not None

@@ -11,6 +11,8 @@ from bidder.money.tokens import BidIds, Key, Opener, Sealer, Token, TokenClass, 
 
 KEYS = (Key(3, bytes(range(32))), Key(4, bytes(32)))
 SEALER = Sealer(KEYS)
+PLAIN_SEALER = Sealer(KEYS)
+PLAIN_SEALER.plain = True
 OPENER = Opener(KEYS)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -38,6 +40,11 @@ def test_what_was_sealed_opens_as_it_was(token: Token, token_class: TokenClass) 
     assert OPENER.open(text, token_class) == token == OPENER.open(text.encode(), token_class)
     other = TokenClass.PAGE if token_class is TokenClass.NOTICE else TokenClass.NOTICE
     assert OPENER.open(text, other) is None
+
+
+@given(tokens, classes)
+def test_every_processor_seals_the_same(token: Token, token_class: TokenClass) -> None:
+    assert seal(PLAIN_SEALER, token_class, token) == seal(SEALER, token_class, token)
 
 
 # Sealed with KEYS by a build from before there were currencies: prices of 64 bits, and no `asked`.
