@@ -164,7 +164,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, metavar="N", help="requests a second (default: a share of what fits)")
     parser.add_argument("--share", type=float, default=0.7, help="of the capacity that is measured (default: 0.7)")
     parser.add_argument("--deadline-ms", type=float, default=35, metavar="MS", help="of an answer (default: 35)")
-    parser.add_argument("--connections", type=int, default=64, metavar="N", help="keep-alive ones (default: 64)")
+    parser.add_argument("--connections", type=int, default=256, metavar="N", help="keep-alive ones (default: 256)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="of each host (default: 2)")
     parser.add_argument("--restarts", type=int, default=20, metavar="N", help="every fourth in vain (default: 20)")
     parser.add_argument("--slices", type=int, default=200, metavar="N", help="changes of the slice (default: 200)")
