@@ -87,7 +87,7 @@ class Arms:
 
     def _build(self, name: str) -> Build:
         try:
-            return self._stable if name == self._stable.name else builds.load(self._state, name).verified()
+            return builds.load(self._state, name).verified()
         except BuildError as error:
             raise Refused(str(error)) from None
 
@@ -120,11 +120,11 @@ class Arms:
         return self._checking.result()
 
     def grow(self, arm: int, build: str, count: int) -> None:
-        """So many workers of this arm at least."""
+        """So many workers of this arm at least; those of the baseline are of the build that serves."""
         more = count - len(self._pool.posts(arm))
         if more > 0:
             try:
-                self._pool.grow(arm, self._build(build), more)
+                self._pool.grow(arm, self._stable if arm == BASELINE else self._build(build), more)
             except NoRowError as error:
                 raise Refused(str(error)) from None
 

@@ -113,9 +113,12 @@ class Restart:
         found: dict[str, Any] = msgspec.to_builtins(self._record)
         return found
 
-    def resume(self, said: dict[str, Any], previous: Build, failure: str) -> None:
-        """In the code that took over: it is done. Or in the one of before, where that one could not."""
+    def recall(self, said: dict[str, Any]) -> None:
+        """In the code that is about to take over: what is under way."""
         self._record = msgspec.convert(said, Record)
+
+    def resume(self, previous: Build, failure: str) -> None:
+        """In the code that took over: it is done. Or in the one of before, where that one could not."""
         if failure:
             self._task = asyncio.ensure_future(self._take_back(previous, f"its supervisor does not start: {failure}"))
             return

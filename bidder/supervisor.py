@@ -57,6 +57,7 @@ WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384  # at first; the file grows with the book
 HEALTH_S = 1.0
+SETTLED_S = 1.0  # that the jobs of a supervisor which took over must have lasted
 
 
 class Supervisor:
@@ -329,7 +330,9 @@ class Supervisor:
         )
         shown = presence.Presence(self._state, "supervisor", f"http://{self._settings.bidder.listen}")
         self._log.info("listening", address=self._settings.bidder.listen, workers=len(self._workers.rows))
-        self._settle_in()
+        if self._handover is not None:
+            self._restart.recall(self._handover.restart)
+        self._canaries.recall()
         try:
             await self._work_until(self._stop)
             hold_back()  # a SIGTERM from here on is for the next code
@@ -338,7 +341,7 @@ class Supervisor:
             self._successor = None
             raise
         finally:
-            if self._successor is None:
+            if self._successor is None and self.settled:
                 self._service.stopping()
                 await self._restart.close()
                 self._canaries.close()
@@ -364,14 +367,19 @@ class Supervisor:
                 ),
             )
 
-    def _settle_in(self) -> None:
-        """We have begun: what the code before left is ours now, and signals that waited are heard."""
-        given, self._handover = self._handover, None
-        if given is not None:
+    @property
+    def settled(self) -> bool:
+        """What the code before left is ours: there is no way back to it. Before that, a failure is given back."""
+        return self._handover is None
+
+    async def _settle_in(self) -> None:
+        """All jobs have run for a moment: what was left to us is ours, and signals that waited are heard."""
+        if self._handover is not None:
+            await asyncio.sleep(0.0 if self._handover.failure else SETTLED_S)
+            given, self._handover = self._handover, None
             for descriptor in (given.listening, given.control, given.presence):
                 os.close(descriptor)
-            self._restart.resume(given.restart, Build.of(given.previous), given.failure)
-        self._canaries.recall()
+            self._restart.resume(Build.of(given.previous), given.failure)
         hear_again()
 
     def _end(self) -> None:
@@ -388,6 +396,7 @@ class Supervisor:
     async def _work_until(self, stop: asyncio.Event) -> None:
         """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
         jobs = asyncio.gather(
+            self._settle_in(),
             self._workers.run(),
             self._every_second(),
             self._book.run(),
@@ -413,29 +422,28 @@ class Supervisor:
 
 def run(
     state: Path,
-    settings: Settings,
+    read: Callable[[], Settings],
     host: str,
     settings_file: Path | None = None,
     carrier: int | None = None,
-    read: Callable[[], Settings] | None = None,
 ) -> None:
     """The whole life of the process. StartError where it cannot begin.
 
     `carrier`: of a handover, see bidder.handover. Where this code cannot take over, the code before goes on.
     """
     handover = None if carrier is None else take(carrier)
-    begun = False
+    supervisor: Supervisor | None = None
 
     async def live() -> None:
-        nonlocal begun
-        supervisor = Supervisor(state, settings, host, settings_file, handover, read)
-        begun = True
+        nonlocal supervisor
+        supervisor = Supervisor(state, read(), host, settings_file, handover, read)
         await supervisor.run()
 
     try:
         asyncio.run(live())
     except Exception as error:
-        if handover is not None and not begun and not handover.failure:
+        settled = supervisor is not None and supervisor.settled
+        if handover is not None and not settled and not handover.failure:
             give_back(handover, f"{type(error).__name__}: {error}")
         if isinstance(error, SwitchError | BusError | BuildError | NoRowError):
             raise StartError(str(error)) from None

@@ -59,6 +59,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return "a step takes a second at least"
         if self.max_spend is not None and self.max_spend <= 0:
             return "what it may spend is more than nothing"
+        if self.shadow and self.max_spend is not None:
+            return "a shadow spends nothing, so there is nothing to limit"
         if self.shadow and self.auto_promote:
             return "a shadow promotes nothing, as its answers are not sent"
         return None

@@ -85,8 +85,8 @@ def time_of(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def decision(at: datetime, actor: str, verb: str, detail: Mapping[str, Any], *, table: bool) -> str:
-    """One record of a canary's audit; `table`: with the figures of its verdict."""
+def decision(at_s: float, actor: str, verb: str, detail: Mapping[str, Any], *, table: bool) -> str:
+    """One record of a canary's audit (`at_s`: Unix time); `table`: with the figures of its verdict."""
     what = verb.removeprefix("canary ")
     match what:
         case "start":
@@ -99,7 +99,7 @@ def decision(at: datetime, actor: str, verb: str, detail: Mapping[str, Any], *, 
             text = f"{detail.get('outcome')}: {detail.get('because')}"
         case _:
             text = str(dict(detail))
-    lines = [f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  {actor:<12} {what:<8} {text}"]
+    lines = [f"{time_of(int(at_s * 1000))}  {actor:<12} {what:<8} {text}"]
     verdict = detail.get("verdict") or detail
     if table and verdict.get("findings"):
         lines += [f"    {line}" for line in findings(verdict)]

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         return role_settings(state, args.settings)
 
     try:
-        supervisor.run(state, read(), host_id(state), args.settings, args.handover, read)
+        supervisor.run(state, read, host_id(state), args.settings, args.handover)
     except (StartError, ControlError) as error:
         raise CliError(str(error)) from None
     return 0

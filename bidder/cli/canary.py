@@ -265,7 +265,7 @@ def _explain(args: argparse.Namespace) -> int:
     before = None
     for at, actor, verb, detail in found:
         says = [finding["says"] for finding in detail.get("findings", ())]
-        print(decision(at, actor, verb, detail, table=verb != "canary verdict" or says != before))
+        print(decision(at.timestamp(), actor, verb, detail, table=verb != "canary verdict" or says != before))
         before = says if verb == "canary verdict" else before
     return 0
 

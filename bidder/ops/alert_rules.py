@@ -164,7 +164,7 @@ RULES = (
     ),
     Rule(
         "CanaryRolledBack", "ticket", "a canary was taken back by its guards",
-        "`outbid canary history` has the verdict; start another, or abort it, to end this alert",
+        "`outbid canary history` has the verdict; it ends with the next canary",
         Term("outbid_canary", where=(("state", "rolled back"),)), above=0,
     ),
     Rule(

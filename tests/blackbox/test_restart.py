@@ -38,8 +38,8 @@ DIES_AT_ITS_START = WORKER.replace(
     "        self._board.claim(self._row, os.getpid()",
     "        os.abort()\n        self._board.claim(self._row, os.getpid()",
 )
-NO_SUPERVISOR = SUPERVISOR.replace(
-    "        self._purses = Purses(", "        raise ValueError('no purses today')\n        self._purses = Purses("
+NO_SUPERVISOR = SUPERVISOR.replace(  # it fails when everything has begun, and one of its jobs has not
+    "            self._keeper.pace(", "            raise ValueError('no pace today')\n            self._keeper.pace("
 )
 
 
@@ -136,7 +136,7 @@ def test_a_build_whose_supervisor_does_not_start_is_given_up_and_its_workers_go_
     before = bidders(host)
     ((code, _, said),), _ = under_load(host, ("--build", "headless"))
     assert code == 1
-    assert "its supervisor does not start: ValueError: no purses today" in said
+    assert "its supervisor does not start: ValueError: no pace today" in said
     assert sorted(bidders(host).values()) == sorted(before.values())
 
 

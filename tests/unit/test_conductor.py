@@ -307,6 +307,7 @@ def test_one_canary_at_a_time_and_no_plan_that_cannot_be(scene: Scene) -> None:
         (replace_plan(min_s=0), "second"),
         (replace_plan(max_spend=0), "nothing"),
         (replace_plan(shadow=True, auto_promote=True), "shadow"),
+        (replace_plan(shadow=True, max_spend=1), "spends nothing"),
         (replace_plan(exchange="nobody"), "no exchange"),
     ):
         with pytest.raises(Refused, match=says):

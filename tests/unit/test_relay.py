@@ -11,7 +11,6 @@ import pytest
 
 from bidder._fast.slice import bucket
 from bidder.canary.answering import Answering, door_path
-from bidder.canary.second import GROUPS
 from bidder.events.schema import Fallback, Kind
 from bidder.ops import log as logs
 from tests.doors import (
@@ -47,23 +46,10 @@ def test_a_request_of_the_slice_is_answered_by_the_other_build_and_counted_once(
             assert world.left("c-1") < before
             rows = it.rows()
             assert {row.arm for row in rows} == {1}
-            group, filled = sorted(row.reason for row in rows if row.kind == Kind.GROUP)
-            assert filled == group + GROUPS
-            (offered,) = {row.amount for row in rows if row.kind == Kind.BID}
-            assert {row.amount for row in rows if row.kind == Kind.GROUP} == {0, offered}
-            assert Counter(row.kind for row in rows if row.kind != Kind.GROUP) == {
-                Kind.REQUEST: 1,
-                Kind.BID: 1,
-                Kind.LATENCY: 1,
-            }
+            assert Counter(row.kind for row in rows) == {Kind.REQUEST: 1, Kind.BID: 1, Kind.LATENCY: 1}
             (answer,) = await it.ask(asked(imp=NOTHING))
             assert (answer.status, answer.body) == (204, b"")
-            assert it.totals() == {
-                (Kind.REQUEST, 1): 1,
-                (Kind.NOBID, 1): 1,
-                (Kind.LATENCY, 1): 1,
-                (Kind.GROUP, 1): 1,
-            }
+            assert it.totals() == {(Kind.REQUEST, 1): 1, (Kind.NOBID, 1): 1, (Kind.LATENCY, 1): 1}
             assert len(packets) == 2
 
     run(main())
