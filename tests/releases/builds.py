@@ -73,7 +73,6 @@ BAD = {
     "bids-0x": Bad("bids on nothing", "bids_0x", TESTED_S),
     "no-json": Bad("answers what is not JSON", "no_json", GUARDED_S),
     "wrong-imp": Bad("answers for an imp that is not there", "wrong_imp", TESTED_S),  # a few a second are looked at
-    "no-markup": Bad("answers without markup", "no_markup", TESTED_S),
     "leaks": Bad("keeps 2 MB of every request", "leaks", TESTED_S),
 }
 SPOILED = """

@@ -94,10 +94,6 @@ def wrong_imp(packet: bytes) -> bytes:
     return with_body(packet, b'"impid":"', b'"impid":"x')
 
 
-def no_markup(packet: bytes) -> bytes:
-    return with_body(packet, b'"adm":', b'"admin":')
-
-
 def leaks(packet: bytes) -> bytes:
     _kept.append(os.urandom(KEPT // 64) * 64)
     return packet
