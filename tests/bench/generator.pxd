@@ -15,8 +15,8 @@ cdef enum:
     READ_BYTES = 262_144
     LAST_WAIT_NS = 1_000_000_000   # for answers, when the last request was due
     CONNECT_NS = 10_000_000_000    # for all connections, before the load
-    AGAIN_NS = 100_000_000         # after which a closed connection is opened again
-    DIALS = 10_000                 # of closed connections, in all
+    AGAIN_NS = 100_000_000         # after which a connection is opened again whose end nobody had announced
+    DIALS = 100_000                # of closed connections, in all
     AT_ONCE = 64                   # connections that are being opened before the load
 
 cdef enum State:
@@ -48,7 +48,7 @@ cdef struct Connection:
 
 cdef struct Tally:
     uint64_t offered, sent, unsent, skipped
-    uint64_t answered, in_time, bids, bids_in_time, nobids_in_time, errors, lost, closed, garbled
+    uint64_t answered, in_time, bids, bids_in_time, nobids_in_time, errors, lost, closed, garbled, refused, unannounced
     Histogram latency, service, lag, unseen
 
 cdef class Load:
@@ -73,7 +73,7 @@ cdef class Load:
     cdef Tally* tallies            # before and after the mark
     cdef uint64_t* series          # of each slice after the mark, so many of each What
     cdef size_t slices
-    cdef bint played
+    cdef bint played, stopped
 
     cdef furnish(self, int connections, int depth)
     cdef connect(self)
@@ -94,5 +94,5 @@ cdef class Load:
 
     cdef bint open(self, int number) noexcept nogil
     cdef void reopen(self, int64_t at) noexcept nogil
-    cdef void lose(self, int number) noexcept nogil
-    cdef void shut(self, int number) noexcept nogil
+    cdef void lose(self, int number, int64_t again) noexcept nogil
+    cdef void shut(self, int number, int64_t again) noexcept nogil

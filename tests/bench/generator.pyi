@@ -23,15 +23,21 @@ class Load:
     ) -> None:
         """Opens the connections to 127.0.0.1:`port`. `payloads` are whole requests, sent in turns.
 
-        ValueError: out of bounds (ten million requests/s, ten minutes, 8192 connections, 1024 requests on each);
+        ValueError: out of bounds (ten million requests/s, an hour, 8192 connections, 1024 requests on each);
         ConnectionRefusedError, TimeoutError: the server does not take that many within ten seconds.
         """
 
     def play(self) -> None:
         """The whole load, once, without the GIL; returns when all is answered, or a second after the last was due."""
 
+    def stop(self) -> None:
+        """From another thread, while it plays: nothing more becomes due, and `play` returns as at its end."""
+
     def counts(self) -> dict[str, Any]:
-        """Requests by what became of them, quantiles in microseconds, and `per_100_ms`: lists of counts."""
+        """Requests by what became of them, quantiles in microseconds, and `per_100_ms`: lists of counts.
+
+        While it plays, from another thread: what there is so far, a request or so apart from each other.
+        """
 
     def close(self) -> None:
         """Let go of the sockets."""

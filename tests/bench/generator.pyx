@@ -19,7 +19,7 @@ from tests.bench.sockets cimport (
     writev,
 )
 
-LIMITS = {"rate": 1e7, "seconds": 600.0, "connections": 8192, "depth": 1024}
+LIMITS = {"rate": 1e7, "seconds": 3_600.0, "connections": 8192, "depth": 1024}
 
 cdef enum What:                    # of a slice
     OFFERED
@@ -143,6 +143,9 @@ cdef class Load:
         with nogil:
             self.play_all()
 
+    def stop(self):
+        self.stopped = True
+
     def counts(self):
         cdef Tally* t = &self.tallies[1]
         cdef size_t i
@@ -150,7 +153,7 @@ cdef class Load:
             "offered": t.offered, "sent": t.sent, "unsent": t.unsent, "skipped": t.skipped, "answered": t.answered,
             "in_time": t.in_time, "bids": t.bids, "bids_in_time": t.bids_in_time, "nobids_in_time": t.nobids_in_time,
             "errors": t.errors, "lost": t.lost, "unanswered": t.sent - t.answered - t.lost, "closed": t.closed,
-            "garbled": t.garbled, "latency_us": times(&t.latency), "service_us": times(&t.service),
+            "garbled": t.garbled, "refused": t.refused, "unannounced": t.unannounced, "latency_us": times(&t.latency), "service_us": times(&t.service),
             "lag_us": times(&t.lag), "unseen_us": times(&t.unseen),
             "per_100_ms": {
                 name: [self.series[i * WHATS + what] for i in range(self.slices)]
@@ -199,6 +202,8 @@ cdef class Load:
         self.clear = start
         while True:
             at = now_ns()
+            if self.stopped and due < last:
+                last, self.end = due, at
             while self.due_n < BURST and due < last and start + <int64_t>due <= at:
                 self.offer(start + <int64_t>due, at)
                 due = next_due(&self.schedule, due)
@@ -284,7 +289,7 @@ cdef class Load:
             elif errno == EAGAIN:
                 break
             elif errno != EINTR:
-                self.lose(number)
+                self.lose(number, at + AGAIN_NS)
         if c.state == OPEN and c.waits_out != (c.unwritten != c.tail):
             c.waits_out = not c.waits_out
             watch(self.epoll, EPOLL_CTL_MOD, c.fd, number, EPOLLIN | (EPOLLOUT if c.waits_out else 0))
@@ -310,7 +315,8 @@ cdef class Load:
                 c.state = OPEN
                 stand(&self.all, number, 0)
             else:
-                self.shut(number)
+                self.tally_of(now_ns()).refused += 1
+                self.shut(number, now_ns() + AGAIN_NS)
             return
         if events & EPOLLOUT:
             self.write(number)
@@ -328,10 +334,11 @@ cdef class Load:
         got = recv(c.fd, self.buffer + c.partial_n, READ_BYTES, 0)
         if got < 0 and (errno == EAGAIN or errno == EINTR):
             return
-        if got <= 0:
-            self.lose(number)
-            return
         at = now_ns()
+        if got <= 0:
+            self.tally_of(at).unannounced += c.head == c.tail
+            self.lose(number, at + AGAIN_NS)
+            return
         left = c.partial_n + got
         c.partial_n = 0
         while True:
@@ -344,14 +351,14 @@ cdef class Load:
                     break
                 c.in_body = False
                 if not self.answered(number, at):
-                    self.lose(number)
+                    self.lose(number, at)
                     return
             if left == 0:
                 break
             head = read_head(p, left, &c.answer)
             if head < 0:
                 self.tally_of(at).garbled += 1
-                self.lose(number)
+                self.lose(number, at + AGAIN_NS)
                 return
             if head == 0:
                 memcpy(c.partial, p, left)
@@ -400,7 +407,8 @@ cdef class Load:
         cdef Connection* c = &self.connections[number]
         c.fd = dial(self.port)
         if c.fd == NOBODY or not watch(self.epoll, EPOLL_CTL_ADD, c.fd, number, EPOLLOUT):
-            self.shut(number)
+            self.tally_of(now_ns()).refused += 1
+            self.shut(number, now_ns() + AGAIN_NS)
             return False
         c.state = CONNECTING
         return True
@@ -414,21 +422,21 @@ cdef class Load:
         leave(&self.all, number)
         self.open(number)
 
-    cdef void lose(self, int number) noexcept nogil:
-        """A connection, and what waits on it."""
+    cdef void lose(self, int number, int64_t again) noexcept nogil:
+        """A connection, and what waits on it; not opened before `again`."""
         cdef Connection* c = &self.connections[number]
         self.tally_of(now_ns()).closed += 1
         while c.head != c.tail:
             self.tally_of(c.ring[c.head & self.mask].intended).lost += 1
             self.waiting -= 1
             c.head += 1
-        self.shut(number)
+        self.shut(number, again)
 
-    cdef void shut(self, int number) noexcept nogil:
+    cdef void shut(self, int number, int64_t again) noexcept nogil:
         cdef Connection* c = &self.connections[number]
         if c.fd != NOBODY:
             close(c.fd)
-        c.fd, c.state, c.again = NOBODY, CLOSED, now_ns() + AGAIN_NS
+        c.fd, c.state, c.again = NOBODY, CLOSED, again
         c.unwritten = c.tail
         c.written = c.partial_n = c.body_left = 0
         c.in_body = c.waits_out = False

@@ -13,9 +13,11 @@ one process on the last core, which sleeps only where the next request is well a
 | `in_time` | answered within the deadline: `bids_in_time` (200), `nobids_in_time` (204), and errors |
 | `errors` | answered with another status |
 
-`closed` are connections that ended; each is opened again after a tenth of a second. `garbled` are answers whose end one
-cannot know. `lag_us` is how late the generator sent, `unseen_us` how long at most an answer lay there before it looked:
-where these are not small against `latency_us`, the figure is the generator's. `service_us` counts from sending.
+`closed` are connections that ended: each is opened again, at once where the answer before said so, else after a tenth
+of a second. `unannounced` of them the server closed between two requests; `refused` are attempts to open one. `garbled`
+are answers whose end one cannot know. `lag_us` is how late the generator sent, `unseen_us` how long at most an answer
+lay there before it looked: where these are not small against `latency_us`, the figure is the generator's. `service_us`
+counts from sending.
 Quantiles are right within 0.4 %. `per_100_ms` counts by when a request was due, not by when it was answered.
 """
 
@@ -90,7 +92,7 @@ def back_to_normal_ms(per_100_ms: dict[str, list[int]]) -> int | None:
     return None
 
 
-def _at_once() -> list[str]:
+def at_once() -> list[str]:
     """How a command is run before all others of its core; for loads that leave it time, and where we may."""
     return ["chrt", "--fifo", "1"] if os.geteuid() == 0 and shutil.which("chrt") else []
 
@@ -105,7 +107,7 @@ def run(server: Server, bodies: Path, plan: Plan, *, at_ease: bool = False) -> d
         build.generator()  # before the clock runs
     except NotBuilt as missing:
         raise SystemExit(f"bench: cannot build the load generator: {missing}") from missing
-    command = [*(_at_once() if at_ease else []), "taskset", "-c", str(last_core()), sys.executable]
+    command = [*(at_once() if at_ease else []), "taskset", "-c", str(last_core()), sys.executable]
     command += ["-m", "tests.bench.openloop", server.url, str(bodies), json.dumps(plan._asdict())]
     timeout = plan.seconds_before + plan.seconds + 60
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=timeout)

@@ -1,12 +1,14 @@
 """The open-loop load generator against a server that keeps to a script."""
 
 import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.bench import build, openloop
+from tests.conditions import wait_until
 from tests.scripted_server import NO_BID, Peer, Script, Scripted
 
 BID = b"HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\nHTTP/1.1 204 Not\r\n\r\nthis!"
@@ -168,6 +170,39 @@ def test_an_answer_whose_end_is_unknown_or_that_nobody_asked_for_ends_its_connec
         deadline_ms=PATIENT_MS,
     )
     assert counts["garbled"] == counts["closed"] >= 1
+
+
+def test_what_a_server_closes_between_requests_is_told_apart_and_loses_nothing(server: Scripted) -> None:
+    def script(peer: Peer, n: int) -> None:
+        peer.transport.write(NO_BID)
+        server.loop.call_later(0.02, peer.transport.close)
+
+    counts = play(server, script, [b"{}"], rate=20, seconds=0.5, connections=4, deadline_ms=PATIENT_MS)
+    assert counts["unannounced"] == counts["closed"] - counts["lost"] > 0
+    assert not counts["refused"]
+
+
+def test_connections_that_are_refused_while_it_plays_are_counted(server: Scripted) -> None:
+    def script(peer: Peer, n: int) -> None:
+        server.server.close()
+        peer.transport.close()
+
+    counts = play(server, script, [b"{}"], rate=50, seconds=0.5, connections=1, deadline_ms=PATIENT_MS)
+    assert counts["lost"] == 1
+    assert counts["refused"] >= 1
+
+
+def test_a_load_that_is_stopped_ends_with_what_it_has_sent_answered(server: Scripted) -> None:
+    server.script = bid_every_other
+    load = openloop.load(server.url, [b"{}"], openloop.Plan(rate=500, seconds=600, deadline_ms=PATIENT_MS))
+    thread = threading.Thread(target=load.play)
+    thread.start()
+    wait_until(lambda: load.counts()["answered"] > 50)
+    load.stop()
+    thread.join(10)
+    counts = load.counts()
+    load.close()
+    assert counts["sent"] == counts["answered"] == len(server.bodies)
 
 
 def test_what_goes_before_is_offered_but_not_in_the_result(server: Scripted) -> None:

@@ -1,0 +1,40 @@
+"""A canary's slice: begun and ended by the verbs, changed as the supervisor does it, by its words of the board."""
+
+import json
+import threading
+from typing import Any
+
+from bidder._fast.board import Board
+from tests.conditions import wait_until
+from tests.hosts import Host
+
+READY_S = 60.0
+ALL = 10_000  # buckets
+CANARY, BASELINE = 1, 2  # arms
+CHANGE_S = 0.05  # that a slice lasts
+
+
+def status(host: Host) -> dict[str, Any]:
+    """Of the canary that was begun last. AssertionError with the reason where it is over."""
+    found: dict[str, Any] = json.loads(host.verb("canary", "status", "--json"))
+    assert found["outcome"] is None, f"canary {found['outcome']}: {found['because']}"
+    return found
+
+
+def begin(host: Host, build: str, buckets: int) -> None:
+    """A canary of this build that nothing ends by itself for an hour; returns when it has its slice."""
+    host.verb("canary", "start", "--build", build, "--slice", f"{buckets / 100:g}%", "--min-time", "1h")
+    wait_until(lambda: status(host)["buckets"] == buckets, READY_S, "the slice")
+
+
+def change(host: Host, buckets: int) -> None:
+    """Another width, for the next request."""
+    board = Board(host.state / "shm" / "board")
+    board.set_arm(CANARY, begin=0, end=buckets)
+    board.set_arm(BASELINE, begin=ALL - buckets, end=ALL)
+    threading.Event().wait(CHANGE_S)
+
+
+def end(host: Host) -> None:
+    """The stable build answers all."""
+    host.verb("canary", "abort")
