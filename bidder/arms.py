@@ -145,7 +145,7 @@ class Arms:
         for arm in ARMS:
             posts = self._pool.posts(arm)
             rows = tuple(post.row for post in posts if (row := self._pool.on_board(post)) is not None and row.ready)
-            if rows != self._board.arm(arm).doors:
+            if posts and rows != self._board.arm(arm).doors:
                 self._board.set_arm(arm, doors=rows)
 
     def set_slice(self, buckets: int, plan: Plan) -> None:
@@ -168,6 +168,7 @@ class Arms:
     def shrink(self) -> None:
         """No workers of canary and baseline any more."""
         for arm in ARMS:
+            self._board.set_arm(arm, doors=())
             self._pool.shrink(arm)
 
     def begin_promotion(self, build: str, actor: str) -> None:

@@ -77,7 +77,7 @@ def test_requests_of_an_arm_are_answered_by_its_worker_or_by_the_stable_build_an
 
         board.release(ROW)
         process = worker_of_arm(host)
-        board.set_arm(1, wait_us=500_000, doors=[ROW])  # its door went with the row
+        board.set_arm(1, wait_us=500_000)
         wait_until(lambda: set(ask(host, 1)) == {200} and report(host)["own"] > 50)
         process.terminate()
         assert process.wait(10) == 0
