@@ -79,8 +79,7 @@ class SpotCheck:
         except Exception:  # a bug of the linter, which must not cost a worker
             self._log.exception("the linter failed")
             return
-        if arm:
-            self._count(self._keys[exchange], arm, all(fault.severity is not Severity.ERROR for fault in found))
+        self._count(self._keys[exchange], arm, all(fault.severity is not Severity.ERROR for fault in found))
         for violation in found:
             self._object(exchange.decode(), violation)
 

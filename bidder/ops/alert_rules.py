@@ -159,7 +159,7 @@ RULES = (
     Rule(
         "FallbackShare", "ticket", "the canary does not answer a tenth of what it is given",
         "`outbid canary status` has the reasons; abort it",
-        Term("outbid_fallbacks_total", over_s=60),
+        Term("outbid_fallbacks_total", over_s=60, where=(("arm", "canary"),)),
         above=0.1, for_s=10, per=Term("outbid_requests_total", over_s=60, where=(("arm", "canary"),)), least=60,
     ),
     Rule(

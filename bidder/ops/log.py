@@ -265,6 +265,8 @@ class _Stdlib(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         template = str(record.msg).partition("\n")[0][:TEXT]
+        if record.name == "asyncio":  # its loops put the callback with its arguments into the text
+            template = template.partition(" callback ")[0]
         error = record.exc_info[1] if record.exc_info else None
         described = describe(error) if error is not None else {}
         level = "error" if record.levelno >= logging.ERROR else "warning"

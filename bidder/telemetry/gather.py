@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bidder.events.totals import arm_name
 from bidder.ops import presence, vitals
 from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind
 
@@ -88,7 +89,7 @@ def _youngest(sight: Sight) -> list[dict[str, Any]]:
 
 
 def _where(said: dict[str, Any]) -> tuple[str, str, str]:
-    return said["role"], str(said["seat"]), str(said["arm"])
+    return said["role"], str(said["seat"]), arm_name(said["arm"])
 
 
 def _processes(sight: Sight) -> list[AnyFamily]:
@@ -144,7 +145,7 @@ def _bidder(status: dict[str, Any]) -> list[AnyFamily]:
 
     workers = Family("outbid_workers", GAUGE, "Workers that live.", ("arm", "state"))
     for worker in status["workers"]:
-        workers.add(1, str(worker.get("arm", 0)), "ready" if worker["ready"] else "waiting")
+        workers.add(1, arm_name(worker.get("arm", 0)), "ready" if worker["ready"] else "waiting")
     overrides = Family("outbid_overrides", GAUGE, "Files in override/.", ("state",))
     for override in status["overrides"]:
         overrides.add(1, "refused" if override["error"] else "in-force")
