@@ -137,8 +137,10 @@ class Arms:
         return self._pool.deaths(arm)
 
     def memory(self, arm: int) -> int:
-        """Bytes: resident set of the largest worker; 0 where there is none."""
-        return max(map(_resident, self._pool.pids(arm)), default=0)
+        """Bytes: resident set of the largest worker that serves; 0 where there is none."""
+        posts = self._pool.posts(arm)
+        rows = [row for post in posts if (row := self._pool.on_board(post)) is not None and row.ready]
+        return max((_resident(row.pid) for row in rows), default=0)
 
     def show_doors(self) -> None:
         """Workers that read requests ask those that are ready."""

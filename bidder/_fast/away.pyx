@@ -27,6 +27,7 @@ cdef class Caller(Waiting):
             return 0
         close = protocol.head.close or (protocol.own == NULL and (protocol.shared.draining or protocol.said_all))
         ending = CLOSES if close else STAYS if protocol.head.minor else STAYS_10
+        out.drop()                     # of an answer that failed half-way
         if status == 200:
             if packs and self.takes_gzip and n >= PACK_LEAST:
                 packed = pack(body, n)

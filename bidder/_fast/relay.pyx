@@ -152,7 +152,10 @@ cdef class Relay:
         if now < door.retry_ns:
             return False
         door.retry_ns = now + RETRY_NS
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError:                # of descriptors there are none left
+            return False
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
             sock.connect(f"{self.directory}/arm-{door.arm}.{door.row}.sock")

@@ -373,6 +373,8 @@ class Conductor:
             self._resume_workers(canary)
 
     def _resume_promotion(self, canary: Canary) -> None:
+        if not (self._fleet.ready(CANARY) and self._fleet.ready(BASELINE)):
+            self._fleet.end_slice()
         if self._fleet.promoted() is not None and self._fleet.stable[0] != canary.plan.build:
             try:
                 self._fleet.begin_promotion(canary.plan.build, SUPERVISOR)
