@@ -7,7 +7,6 @@ One restart at a time; whoever asked for it hears of each step, also across the 
 """
 
 import asyncio
-import contextlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -123,8 +122,12 @@ class Restart:
             self._task = asyncio.ensure_future(self._take_back(previous, f"its supervisor does not start: {failure}"))
             return
         self._tell(f"the supervisor runs build {builds.running().name}")
-        with contextlib.suppress(BuildError):  # nobody has added it: it is the code that lies where ours did
+        try:
             builds.use(self._state, self._record.build)
+        except BuildError:  # nobody has added it: it is the code that lies where ours did
+            pass
+        except OSError as error:
+            self._tell(f"not noted as the current build: {error}")
         self._finish("")
 
     async def close(self) -> None:
@@ -140,7 +143,7 @@ class Restart:
         try:
             await self._check(build)
             await self.roll(build)
-        except (BuildError, NoRowError, RestartError) as error:
+        except (BuildError, NoRowError, RestartError, OSError) as error:
             await self._take_back(before, str(error))
         else:
             self._tell(f"the supervisor becomes build {build.name}")

@@ -94,7 +94,7 @@ class AuditTrail:
         """The newest record that Postgres has; 0: none is known to be there."""
         try:
             return int((self._state / SENT).read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return 0  # all are sent again, and stored once all the same
 
     def acknowledge(self, seq: int) -> None:

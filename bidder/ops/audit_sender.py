@@ -41,8 +41,11 @@ class AuditSender:
         """Everything that waits; False where the controller did not take it."""
         changed = self._trail.changed()
         if changed != self._seen:
-            self._waiting = self._trail.read(after=self._sent)
             self._seen = changed
+            try:
+                self._waiting = self._trail.read(after=self._sent)
+            except OSError as error:  # it is read again when it has changed; bids go on without it
+                self._log.error("the audit trail cannot be read", error=error.strerror)
         while self._waiting:
             batch = self._waiting[:BATCH]
             if not await self._post(batch):
