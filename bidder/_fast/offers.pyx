@@ -52,40 +52,12 @@ cdef inline const char* read_text(const char* p, Str* out) noexcept nogil:
     return end
 
 
-cdef const char* read_offer(const char* p, Offers* out) noexcept nogil:
-    cdef Offer* offer = &out.offers[out.n]
-    cdef const char* key
-    cdef Decimal price
-    if out.n == OFFERS or p[0] != c'{':
-        return NULL
-    offer.imp.p = offer.campaign.p = NULL
-    offer.imp.n = offer.campaign.n = 0
-    offer.price = 0
-    p = blank(p + 1)
-    while p[0] != c'}':
-        key = p
-        p = skip_key(p)
-        if p == NULL:
-            return NULL
-        if is_key(key, b'"impid"', 7):
-            p = read_text(p, &offer.imp)
-        elif is_key(key, b'"cid"', 5):
-            p = read_text(p, &offer.campaign)
-        elif is_key(key, b'"price"', 7):
-            p = scan_decimal(p, &price)
-            if p == NULL or price.negative:
-                return NULL
-            offer.price = max(to_int(&price, CPM_TO_NANO, True, MOST), offer.price)
-        else:
-            p = skip_any(p, 4)
-        p = behind(p, c'}')
-        if p == NULL:
-            return NULL
-    out.n += 1
-    return p + 1 if offer.imp.p != NULL and offer.price > 0 else NULL
+# What stands behind a key, or is an item; returns the place behind it, or NULL.
+ctypedef const char* (*ReadMember)(const char* key, const char* p, Offers* out) noexcept nogil
+ctypedef const char* (*ReadItem)(const char* p, Offers* out) noexcept nogil
 
 
-cdef const char* read_seat(const char* p, Offers* out) noexcept nogil:
+cdef const char* read_object(const char* p, Offers* out, ReadMember read) noexcept nogil:
     cdef const char* key
     if p[0] != c'{':
         return NULL
@@ -95,17 +67,11 @@ cdef const char* read_seat(const char* p, Offers* out) noexcept nogil:
         p = skip_key(p)
         if p == NULL:
             return NULL
-        if is_key(key, b'"bid"', 5):
-            p = read_list(p, out, read_offer)
-        else:
-            p = skip_any(p, 2)
-        p = behind(p, c'}')
+        p = behind(read(key, p, out), c'}')
         if p == NULL:
             return NULL
     return p + 1
 
-
-ctypedef const char* (*ReadItem)(const char* p, Offers* out) noexcept nogil
 
 cdef const char* read_list(const char* p, Offers* out, ReadItem read) noexcept nogil:
     if p[0] != c'[':
@@ -118,37 +84,68 @@ cdef const char* read_list(const char* p, Offers* out, ReadItem read) noexcept n
     return p + 1
 
 
-cdef bint read_offers(const char* text, Py_ssize_t n, Offers* out) noexcept nogil:
-    cdef const char* p = blank(text)
-    cdef const char* key
+cdef const char* offer_member(const char* key, const char* p, Offers* out) noexcept nogil:
+    cdef Offer* offer = &out.offers[out.n]
+    cdef Decimal price
+    if is_key(key, b'"impid"', 7):
+        return read_text(p, &offer.imp)
+    if is_key(key, b'"cid"', 5):
+        return read_text(p, &offer.campaign)
+    if is_key(key, b'"price"', 7):
+        p = scan_decimal(p, &price)
+        if p == NULL or price.negative:
+            return NULL
+        offer.price = max(to_int(&price, CPM_TO_NANO, True, MOST), offer.price)
+        return p
+    return skip_any(p, 4)
+
+
+cdef const char* read_offer(const char* p, Offers* out) noexcept nogil:
+    cdef Offer* offer
+    if out.n == OFFERS:
+        return NULL
+    offer = &out.offers[out.n]
+    offer.imp.p = offer.campaign.p = NULL
+    offer.imp.n = offer.campaign.n = 0
+    offer.price = 0
+    p = read_object(p, out, offer_member)
+    if p == NULL or offer.imp.p == NULL or offer.price <= 0:
+        return NULL
+    out.n += 1
+    return p
+
+
+cdef const char* seat_member(const char* key, const char* p, Offers* out) noexcept nogil:
+    return read_list(p, out, read_offer) if is_key(key, b'"bid"', 5) else skip_any(p, 2)
+
+
+cdef const char* read_seat(const char* p, Offers* out) noexcept nogil:
+    return read_object(p, out, seat_member)
+
+
+cdef const char* answer_member(const char* key, const char* p, Offers* out) noexcept nogil:
     cdef Str currency
+    if is_key(key, b'"id"', 4):
+        return read_text(p, &out.id)
+    if is_key(key, b'"cur"', 5):
+        currency.p = NULL
+        currency.n = 0
+        p = read_text(p, &currency)
+        out.currency = pack3(currency.p, currency.n)
+        if out.currency == 0:
+            out.currency = UNREADABLE_CURRENCY
+        return p
+    return read_list(p, out, read_seat) if is_key(key, b'"seatbid"', 9) else skip_any(p, 1)
+
+
+cdef bint read_offers(const char* text, Py_ssize_t n, Offers* out) noexcept nogil:
+    cdef const char* p
     out.id.p = NULL
     out.id.n = out.n = out.currency = 0
-    if p[0] != c'{' or not utf8_ok(text, <size_t>n):
+    if not utf8_ok(text, <size_t>n):
         return False
-    p = blank(p + 1)
-    while p[0] != c'}':
-        key = p
-        p = skip_key(p)
-        if p == NULL:
-            return False
-        if is_key(key, b'"id"', 4):
-            p = read_text(p, &out.id)
-        elif is_key(key, b'"cur"', 5):
-            currency.p = NULL
-            currency.n = 0
-            p = read_text(p, &currency)
-            out.currency = pack3(currency.p, currency.n)
-            if out.currency == 0:
-                out.currency = UNREADABLE_CURRENCY
-        elif is_key(key, b'"seatbid"', 9):
-            p = read_list(p, out, read_seat)
-        else:
-            p = skip_any(p, 1)
-        p = behind(p, c'}')
-        if p == NULL:
-            return False
-    return blank(p + 1) == text + n
+    p = read_object(blank(text), out, answer_member)
+    return p != NULL and blank(p) == text + n
 
 
 cdef int compared(const Offers* ours, const Offers* theirs) noexcept nogil:

@@ -21,6 +21,7 @@ from bidder.campaigns.arms import ArmRange, packed_arms
 from bidder.campaigns.entry import RecordReader
 from bidder.campaigns.rates import Rates, packed
 from bidder.campaigns.record import CampaignRecord
+from bidder.ops.durable import sync_directory
 
 SEED_STEP = 0x9E3779B97F4A7C15
 
@@ -123,12 +124,3 @@ def compile_book(
     return merge_parts(
         [part], revision=revision, exchanges=exchanges, purse_of=purse_of, path=path, rates=rates, arms=arms
     )
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory as durable as what they name."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

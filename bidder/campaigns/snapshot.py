@@ -7,12 +7,11 @@ by who opens it afterwards (stamp.py). A bad one is refused once, counted, and t
 at a start, that is the newest of the kept files that is good.
 """
 
-import os
 from pathlib import Path
 
 from bidder._fast.book import Book, BookError
-from bidder.campaigns.compile import sync_directory
 from bidder.campaigns.stamp import is_stamped, stamp, stamp_of
+from bidder.ops.durable import replace
 
 KEPT = 2  # generations: the one that is served, and the one before
 
@@ -68,20 +67,13 @@ def publish(state: Path, generation: int) -> None:
     _open(path, generation, whole=True)
     stamp(path)
     before = current_generation(state)
-    pointer = _pointer(state)
-    draft = pointer.with_name(f"current.{os.getpid()}.tmp")
-    with draft.open("w", encoding="ascii") as file:
-        file.write(f"{generation}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(pointer)
-    sync_directory(pointer.parent)
+    replace(_pointer(state), f"{generation}\n".encode())
     kept = {path_of(state, number) for number in (generation, before) if number is not None}
     older = sorted(set(_files(state)) - kept, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in older[max(0, KEPT - len(kept)) :]:
         path.unlink(missing_ok=True)
         stamp_of(path).unlink(missing_ok=True)
-    for path in pointer.parent.glob("*.tmp"):
+    for path in _pointer(state).parent.glob("*.tmp"):
         path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bidder.cli.context import CliError, Context
+from bidder.cli.context import CliError, Context, postgres
 from bidder.cli.context import load as load_context
 
 if TYPE_CHECKING:
@@ -66,27 +66,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; with --wait, return when it is served."""
-    import psycopg2
-
-    from bidder.controller.store import StoreError
-
     context = load_context(args.state)
-    try:
-        db = psycopg2.connect(context.dsn, connect_timeout=5, application_name="outbid campaign")
-    except psycopg2.OperationalError as error:
-        raise CliError(f"cannot reach Postgres: {str(error).strip().splitlines()[0]}") from None
-    try:
+    with postgres(context, NAME) as db:
         if args.action == "list":
             return _list(db, args.json)
         if args.action == "show":
             return _show(db, args.id, args.json)
         change = _change(db, context, args)
-    except StoreError as error:
-        raise CliError(str(error)) from None
-    except psycopg2.Error as error:
-        raise CliError(f"Postgres: {str(error).strip().splitlines()[0]}") from None
-    finally:
-        db.close()
     if args.wait:
         _wait(context, change.revision, args.timeout)
     _say(args, change)

@@ -4,17 +4,21 @@
 `<state>/settings.json`; verbs read them there, so that `--state` is all they need.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bidder.settings import Settings, SettingsError, parse
 from bidder.settings import load as load_settings
+
+if TYPE_CHECKING:
+    import psycopg2.extensions
 
 LOG_FILE = "OUTBID_LOG_FILE"  # where the log of one process goes, whatever the settings of the host say
 
@@ -39,6 +43,28 @@ class Context:
                 f"no Postgres known in {self.state}: start `outbid up --state {self.state}`, or set postgres.dsn"
             )
         return self.settings.postgres.dsn
+
+
+@contextlib.contextmanager
+def postgres(context: Context, verb: str) -> "Iterator[psycopg2.extensions.connection]":
+    """A connection of the owner for one verb; CliError, one line, for what Postgres or the store objects to."""
+    import psycopg2
+
+    from bidder.controller.store import StoreError
+    from bidder.ops.log import first_line
+
+    try:
+        db = psycopg2.connect(context.dsn, connect_timeout=5, application_name=f"outbid {verb}")
+    except psycopg2.OperationalError as error:
+        raise CliError(f"cannot reach Postgres: {first_line(error)}") from None
+    try:
+        yield db
+    except StoreError as error:
+        raise CliError(str(error)) from None
+    except psycopg2.Error as error:
+        raise CliError(f"Postgres: {first_line(error)}") from None
+    finally:
+        db.close()
 
 
 def save(state: Path, settings: Settings, analyst_dsn: str) -> None:

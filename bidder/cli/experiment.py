@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bidder.cli.context import CliError, Context
+from bidder.cli.context import CliError, Context, postgres
 from bidder.cli.context import load as load_context
 
 if TYPE_CHECKING:
@@ -57,35 +57,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; after a change, return when it is served."""
-    import psycopg2
-
     from bidder.controller import experiments
-    from bidder.controller.store import StoreError
     from bidder.ops.audit import AuditTrail, actor
 
     wanted = _wanted(args.name, args.arm) if args.action == "start" else []
     context = load_context(args.state)
-    try:
-        db = psycopg2.connect(context.dsn, connect_timeout=5, application_name="outbid experiment")
-    except psycopg2.OperationalError as error:
-        raise CliError(f"cannot reach Postgres: {str(error).strip().splitlines()[0]}") from None
-    try:
-        if args.action == "list":
-            return _list(experiments.all_of(db), args.json)
-        if args.action == "status":
-            return _status(db, args.name, args.json)
-        revision = 0
-        if args.action == "remove":
-            experiments.remove(db, args.name)
-        else:
-            change = experiments.start(db, args.name, wanted) if args.action == "start" else None
-            revision = experiments.stop(db, args.name) if change is None else change
-    except StoreError as error:
-        raise CliError(str(error)) from None
-    except psycopg2.Error as error:
-        raise CliError(f"Postgres: {str(error).strip().splitlines()[0]}") from None
-    finally:
-        db.close()
+    with postgres(context, NAME) as db:
+        match args.action:
+            case "list":
+                return _list(experiments.all_of(db), args.json)
+            case "status":
+                return _status(db, args.name, args.json)
+            case "start":
+                revision = experiments.start(db, args.name, wanted)
+            case "stop":
+                revision = experiments.stop(db, args.name)
+            case _:
+                experiments.remove(db, args.name)
+                revision = 0
     arms = {arm.name: {"buckets": arm.buckets, "off": arm.off} for arm in wanted}
     AuditTrail(context.state).record(actor(), f"experiment {args.action}", args.name, arms=arms, revision=revision)
     served = not revision or _served(context, revision)

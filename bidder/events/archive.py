@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from bidder.events.schema import Notice
-from bidder.events.segments import DURABLE, Segment, read_durable, read_id, records, segments, sync_directory
+from bidder.events.segments import DURABLE, Segment, read_durable, read_id, records, segments
 from bidder.events.stream import StreamError
 from bidder.events.targets import Target, TargetError
+from bidder.ops.durable import sync_directory
 
 LEVEL = 6  # of gzip
 

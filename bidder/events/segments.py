@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bidder.events.stream import StreamError
+from bidder.ops.durable import sync_directory
 
 HEADER = struct.Struct("<II")
 DURABLE = struct.Struct("<Q")
@@ -144,15 +145,6 @@ def recover(directory: Path) -> Recovered:
             "restore the segments from a copy, or move the directory away to begin a new stream"
         )
     return Recovered(end, torn_bytes, corrupt)
-
-
-def sync_directory(directory: Path) -> None:
-    """Until then a new file may be gone after a crash of the operating system, whatever was synced in it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_all(descriptor: int, data: bytes, at: int) -> None:

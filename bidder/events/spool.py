@@ -31,9 +31,9 @@ from bidder.events.segments import (
     records,
     recover,
     segments,
-    sync_directory,
     write_all,
 )
+from bidder.ops.durable import sync_directory
 
 __all__ = ["Spool", "SpoolError", "SpoolReader"]
 

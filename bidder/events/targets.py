@@ -10,8 +10,8 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any, Protocol
 
-from bidder.events.segments import sync_directory
 from bidder.events.stream import StreamError
+from bidder.ops.durable import sync_directory
 from bidder.settings import Stream
 
 PUT_S = 60.0  # that S3 may take for one file

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from bidder.ops import log as logs
+from bidder.ops.durable import replace, sync_directory
 
 FILE = "audit.jsonl"
 SENT = "audit.sent"  # number of the newest record that Postgres has
@@ -99,7 +100,7 @@ class AuditTrail:
 
     def acknowledge(self, seq: int) -> None:
         """Postgres has all records up to this one; the file is trimmed where it has grown large."""
-        _replace(self._state / SENT, f"{seq}\n".encode())
+        replace(self._state / SENT, f"{seq}\n".encode(), 0o600)
         if self._path.stat().st_size > TRIM_ABOVE:
             with self._locked():
                 self._trim(seq)
@@ -140,7 +141,7 @@ class AuditTrail:
         finally:
             os.close(descriptor)
         if made:
-            _sync(self._state)
+            sync_directory(self._state)
 
     def _trim(self, sent: int) -> None:
         data = self._path.read_bytes()
@@ -153,7 +154,7 @@ class AuditTrail:
                 break
             kept -= len(lines[first])
             first += 1
-        _replace(self._path, b"".join(lines[first:]))
+        replace(self._path, b"".join(lines[first:]), 0o600)
 
 
 def _parse(line: bytes) -> AuditRecord | None:
@@ -178,23 +179,3 @@ def _tail(descriptor: int) -> tuple[int, int]:
         if start == 0:
             return whole, 0
         block *= 4
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """All of it or what was before, also after a crash of the machine."""
-    draft = path.with_name(f"{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    draft.rename(path)
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

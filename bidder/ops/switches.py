@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from bidder.features import NAMES
+from bidder.ops.durable import replace
 
 KINDS = ("all", "exchange", "advertiser", "campaign", "feature")
 BY_KEY = "#"  # begins the name of a campaign that is known by its key only
@@ -187,8 +188,8 @@ class SwitchFile:
         lines = ",\n".join(f"  {json.dumps(msgspec.to_builtins(flip))}" for flip in flips)
         text = f'{{"switches": [\n{lines}\n]}}\n' if lines else '{"switches": []}\n'
         if in_force:
-            _replace(self._kept, text)
-        _replace(self.path, text)
+            replace(self._kept, text.encode())
+        replace(self.path, text.encode())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -221,17 +222,3 @@ class SwitchFile:
             if flip.kind not in KINDS and not flip.at_ms:
                 raise SwitchError(f"{path}: no switch of kind {flip.kind!r}; there are {', '.join(KINDS)}")
         return found
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -1,0 +1,25 @@
+"""Files that are there whole, also after a crash of the operating system. OSError where the disk does not take them."""
+
+import os
+from pathlib import Path
+
+
+def replace(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """`data` takes the place of the file: all of it, or what was before. `mode`: less the umask."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    draft.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Until then a new name may be gone after a crash, whatever was synced in its file."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
