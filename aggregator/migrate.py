@@ -16,6 +16,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from aggregator import names
+from bidder.ops.log import first_line
 
 DIRECTORY = Path(__file__).parent / "migrations"
 LOCK = 0x0B1D_5C4E  # any number, the same for all callers
@@ -104,7 +105,7 @@ def migrate(dsn: str, directory: Path = DIRECTORY) -> list[str]:
     try:
         db = psycopg2.connect(dsn, connect_timeout=10, application_name="outbid migrate")
     except psycopg2.OperationalError as error:
-        raise MigrationError(f"cannot reach Postgres: {str(error).strip().splitlines()[0]}") from None
+        raise MigrationError(f"cannot reach Postgres: {first_line(error)}") from None
     try:
         with db, db.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
@@ -124,5 +125,5 @@ def _apply(cursor: Any, migration: Migration) -> None:
     try:
         cursor.execute(migration.sql)
     except psycopg2.Error as error:
-        raise MigrationError(f"{migration.name}: {str(error).strip().splitlines()[0]}") from error
+        raise MigrationError(f"{migration.name}: {first_line(error)}") from error
     cursor.execute("INSERT INTO ops.migration (name, sha256) VALUES (%s, %s)", (migration.name, migration.sha256))

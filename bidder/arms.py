@@ -4,7 +4,6 @@ verbs, closed windows, a step a second -> Canaries -> conductor (bidder/canary) 
 """
 
 import asyncio
-import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,12 +21,12 @@ from bidder.events.schema import Row
 from bidder.openrtb.codes import pack3
 from bidder.ops import control
 from bidder.ops.audit import AuditTrail
+from bidder.ops.vitals import resident_bytes
 from bidder.restart import Restart
 from bidder.settings import Settings
 from bidder.workers import STABLE, NoRowError, WorkerPool
 
 ARMS = (CANARY, BASELINE)
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Arms:
@@ -138,16 +137,13 @@ class Arms:
 
     def memory(self, arm: int) -> int:
         """Bytes: resident set of the largest worker that serves; 0 where there is none."""
-        posts = self._pool.posts(arm)
-        rows = [row for post in posts if (row := self._pool.on_board(post)) is not None and row.ready]
-        return max((_resident(row.pid) for row in rows), default=0)
+        return max((_resident(row.pid) for row in self._pool.serving(arm)), default=0)
 
     def show_doors(self) -> None:
         """Workers that read requests ask those that are ready."""
         for arm in ARMS:
-            posts = self._pool.posts(arm)
-            rows = tuple(post.row for post in posts if (row := self._pool.on_board(post)) is not None and row.ready)
-            if posts and rows != self._board.arm(arm).doors:
+            rows = tuple(row.row for row in self._pool.serving(arm))
+            if self._pool.posts(arm) and rows != self._board.arm(arm).doors:
                 self._board.set_arm(arm, doors=rows)
 
     def set_slice(self, buckets: int, plan: Plan) -> None:
@@ -187,7 +183,7 @@ class Arms:
 
 def _resident(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE
+        return resident_bytes(pid)
     except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return 0
 
@@ -223,25 +219,23 @@ class Canaries:
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             plan = msgspec.convert(request.get("plan"), Plan)
-            canary = self._conductor.start(plan, _actor(request), [str(word) for word in request.get("argv", [])])
+            canary = self._conductor.start(
+                plan, control.actor_of(request), [str(word) for word in request.get("argv", [])]
+            )
         except (msgspec.ValidationError, Refused) as error:
             raise control.ControlError(str(error)) from None
         return {"canary": canary.id, "build": plan.build, "stable": canary.stable}
 
     def _promote(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            canary = self._conductor.promote(_actor(request))
+            canary = self._conductor.promote(control.actor_of(request))
         except Refused as error:
             raise control.ControlError(str(error)) from None
         return {"canary": canary.id, "build": canary.plan.build}
 
     def _abort(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            canary = self._conductor.abort(_actor(request), str(request.get("why", "")))
+            canary = self._conductor.abort(control.actor_of(request), str(request.get("why", "")))
         except Refused as error:
             raise control.ControlError(str(error)) from None
         return {"canary": canary.id, "build": canary.plan.build}
-
-
-def _actor(request: dict[str, Any]) -> str:
-    return str(request.get("actor", "unknown"))

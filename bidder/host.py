@@ -268,12 +268,12 @@ class Host:
             self._unwanted.add(role)
             await loop.run_in_executor(None, self._services[role].stop)
         self._log.warning("stopped by an operator", role=role)
-        self._audit.record(request.get("actor", "unknown"), "stop", role)
+        self._audit.record(control.actor_of(request), "stop", role)
         return {"stopped": role}
 
     async def _start_role(self, request: dict[str, Any]) -> dict[str, Any]:
         role = self._role(request)
-        self._audit.record(request.get("actor", "unknown"), "start", role)
+        self._audit.record(control.actor_of(request), "start", role)
         if role == "worker":
             await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, {"do": "start_workers"})
         elif role in self._seats:
@@ -303,7 +303,7 @@ class Host:
         except ValueError as error:
             raise control.ControlError(str(error)) from None
         self._save(settings, self._analyst_dsn)
-        question = {"do": "reload", "actor": request.get("actor", "unknown")}
+        question = {"do": "reload", "actor": control.actor_of(request)}
         try:
             said = await asyncio.get_running_loop().run_in_executor(None, self._ask_supervisor, question)
         except control.ControlError:
@@ -335,7 +335,7 @@ class Host:
         await self._end([self._seats[role]])
         self._seats[role].want_again()
         self._look_after()
-        self._audit.record(request.get("actor", "unknown"), "restart", role, build=self._build.name)
+        self._audit.record(control.actor_of(request), "restart", role, build=self._build.name)
         return {"restarted": role, "build": self._build.name, "ready": await self._until_ready(role)}
 
     async def _until_ready(self, role: str) -> bool:

@@ -175,7 +175,7 @@ class Restart:
         except RestartError:
             self._pool.retire(new)
             raise
-        self._pool.take_on(new)
+        new.on_trial = False
         pid = old.seat.pid
         self._pool.retire(old)
         await self._until_gone(old)

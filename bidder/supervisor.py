@@ -43,11 +43,12 @@ from bidder.ops.audit_sender import AuditSender
 from bidder.ops.listening import StartError, listening
 from bidder.ops.switchboard import Switchboard
 from bidder.ops.switches import SwitchError
-from bidder.reload import changed, refuse_fixed
+from bidder.renewals import Renewals
 from bidder.restart import Restart
 from bidder.service import Service
 from bidder.settings import Settings
 from bidder.telemetry.process import Telemetry
+from bidder.tracker_watch import TrackerWatch
 from bidder.users.keeper import UserKeeper
 from bidder.users.keys import user_keys
 from bidder.users.store import open_store
@@ -56,7 +57,6 @@ from bidder.workers import STABLE, NoRowError, WorkerPool
 WINDOW_S = 1.0
 FLUSH_S = 5.0
 PURSES = 16_384  # at first; the file grows with the book
-HEALTH_S = 1.0
 SETTLED_S = 1.0  # that the jobs of a supervisor which took over must have lasted
 
 
@@ -74,7 +74,6 @@ class Supervisor:
     ) -> None:
         """`settings_file`: that workers read theirs from; None: as verbs of this host do. `handover`: the sockets and
         workers of the code that this process ran before. `read`: the settings as they are written now."""
-        self._read = read
         self._state = state
         self._settings_file = settings_file
         self._handover = handover
@@ -128,15 +127,15 @@ class Supervisor:
             self._workers.resize(STABLE, builds.running(), count)
         self._service = Service(self._workers, lambda: self._restart.is_under_way)
         self._restart = Restart(state, self._workers, self._audit, self._become, settings_file)
+        self._renewals = Renewals(state, settings, self._restart, self._workers, read)
         arms = Arms(state, settings, self._workers, self._board, self._restart, settings_file)
         self._canaries = Canaries(state, arms, self._audit, settings)
         self._book = BookKeeper(state, settings, self._serve)
+        self._tracker = TrackerWatch(state, self._switchboard.apply)
         self._leases = LeaseSyncer(
             self._keeper, host, f"http://{settings.controller.listen}", settings.money.sync_s,
-            lambda: self._tracker_healthy, self._served_revision, Shading(state / "shm" / "shading", make=True),
+            lambda: self._tracker.healthy, self._served_revision, Shading(state / "shm" / "shading", make=True),
         )  # fmt: skip
-        self._tracker_healthy = True
-        self._held: str | None = None  # why nothing is bid until the tracker says that it can write again
         self._telemetry = Telemetry(state, settings, self._facts)
         self._serve(self._book.generation)
 
@@ -182,15 +181,6 @@ class Supervisor:
             self._frequency.rotate(int(time.time()))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    def _hold(self, why: str | None) -> None:
-        """No bids while there is a reason for it."""
-        changed = (why is None) != (self._held is None)
-        self._held = why
-        if changed:
-            say = self._log.info if why is None else self._log.error
-            say("bids go on" if why is None else "no bids: notices could not be acknowledged", tracker=why)
-            self._switchboard.apply(held=why is not None)
-
     async def _hear_hosts(self) -> None:
         """What other hosts' supervisors say of switches."""
         hosts = Subscriber(self._settings.bus.hosts, [SWITCHES_TOPIC])
@@ -200,25 +190,6 @@ class Supervisor:
                 self._switchboard.hear(message)
         finally:
             hosts.close()
-
-    async def _ask_tracker(self) -> None:
-        """Leases are drawn only while this host's notices can be acknowledged; no bids while its stream says no.
-
-        A tracker that does not answer is another matter: it comes back, and exchanges repeat their notices.
-        """
-        loop = asyncio.get_running_loop()
-        path = self._state / "run" / "tracker.sock"
-        while True:
-            try:
-                answer = await loop.run_in_executor(None, control.ask, path, {"do": "health"}, 2.0)
-                healthy = bool(answer["healthy"])
-                self._hold(None if healthy else answer.get("failure"))
-            except control.ControlError:
-                healthy = False
-            if healthy != self._tracker_healthy:
-                self._log.warning("tracker health changed", healthy=healthy)
-            self._tracker_healthy = healthy
-            await asyncio.sleep(HEALTH_S)
 
     def _serving(self, request: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -261,8 +232,8 @@ class Supervisor:
                 "busy": self._outbox.busy,
                 "unheard": self._publisher.unheard,
             },
-            "tracker_healthy": self._tracker_healthy,
-            "held": self._held,
+            "tracker_healthy": self._tracker.healthy,
+            "held": self._tracker.held,
             "users": self._frequency.statistics | dict(self._users.counts),
             "overrides": [
                 {"file": item.path.name, "campaign": item.campaign, "error": item.error}
@@ -271,37 +242,10 @@ class Supervisor:
             "switches": self._switchboard.as_dict(),
         }
 
-    def _begin_restart(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"number": self._restart.begin(request.get("build"), str(request.get("actor", "unknown"))).number}
-
-    def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Read the settings again; where they can be used, everything here is renewed with them."""
-        try:
-            settings = self._settings if self._read is None else self._read()
-            names = changed(self._settings, settings)
-            refuse_fixed(names)
-            exchange_rows(settings.exchanges, settings.tracking.public_url, state=self._state)
-        except ValueError as error:
-            raise control.ControlError(str(error)) from None
-        if not names:
-            return {"changed": [], "number": 0}
-        number = self._restart.begin_reload(names, str(request.get("actor", "unknown"))).number
-        return {"changed": names, "number": number}
-
     def _become(self, build: Build) -> None:
         """Hand this process over when the jobs have ended."""
         self._successor = build
         self._stop.set()
-
-    async def _stop_workers(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._restart.is_under_way:
-            raise control.ControlError("a restart is under way; ask again when it is done")
-        await self._workers.stop()
-        return {"stopped": True}
-
-    def _start_workers(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._workers.start()
-        return {"started": True}
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT: then workers drain and the last window goes out. Or until another build takes over
@@ -309,8 +253,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
-        loop.add_signal_handler(signal.SIGUSR2, self._by_signal, self._begin_restart, "SIGUSR2")
-        loop.add_signal_handler(signal.SIGHUP, self._by_signal, self._reload, "SIGHUP")
+        self._renewals.hear_signals(loop)
         server = await control.serve(
             self._state / "run" / "supervisor.sock",
             {
@@ -319,11 +262,7 @@ class Supervisor:
                 "status": self._status,
                 "switch": self._switchboard.switch,
                 "switches": lambda request: self._switchboard.as_dict(),
-                "stop_workers": self._stop_workers,
-                "start_workers": self._start_workers,
-                "restart": self._begin_restart,
-                "restarting": self._restart.answer,
-                "reload": self._reload,
+                **self._renewals.handlers(),
                 **self._canaries.handlers(),
             },
             None if self._handover is None else socket.socket(fileno=os.dup(self._handover.control)),
@@ -387,12 +326,6 @@ class Supervisor:
         self._successor = None
         self._stop.set()
 
-    def _by_signal(self, do: Callable[[dict[str, Any]], object], name: str) -> None:
-        try:
-            do({"actor": name})
-        except control.ControlError as error:
-            self._log.error(f"{name}: nothing is changed", error=str(error))
-
     async def _work_until(self, stop: asyncio.Event) -> None:
         """All jobs, until `stop`; one that fails ends them all, and its error is raised."""
         jobs = asyncio.gather(
@@ -400,7 +333,7 @@ class Supervisor:
             self._workers.run(),
             self._every_second(),
             self._book.run(),
-            self._ask_tracker(),
+            self._tracker.run(),
             self._leases.run(),
             self._publisher.run(),
             self._switchboard.run(),

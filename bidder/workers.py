@@ -80,13 +80,16 @@ class WorkerPool:
 
     def on_board(self, post: Post) -> Worker | None:
         """What the board says of its worker; None: nothing yet."""
-        row = next((row for row in self._board.rows() if row.row == post.row), None)
+        row = self._board.row(post.row)
         return row if row is not None and row.pid == post.seat.pid else None
+
+    def serving(self, arm: int) -> list[Worker]:
+        """What the board says of those of this arm that have a book to bid from."""
+        return [row for post in self.posts(arm) if (row := self.on_board(post)) is not None and row.ready]
 
     def ready(self, arm: int) -> int:
         """How many workers of this arm have a book to bid from."""
-        found = [self.on_board(post) for post in self.posts(arm)]
-        return sum(1 for row in found if row is not None and row.ready)
+        return len(self.serving(arm))
 
     def grow(self, arm: int, build: Build, count: int = 1, *, on_trial: bool = False) -> list[Post]:
         """So many workers more. NoRowError: not one is started."""
@@ -118,10 +121,6 @@ class WorkerPool:
         post.seat.ask_to_go()
         post.gone_by = time.monotonic() + DRAIN_S
         self._changed.set()
-
-    def take_on(self, post: Post) -> None:
-        """It was on trial, and stays."""
-        post.on_trial = False
 
     def handed_over(self) -> list[dict[str, Any]]:
         """Every worker, for `adopt` of the next program of this process."""

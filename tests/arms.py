@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bidder.canary.second import FAMILIES, GROUPS, Second
+from tests.market import poisson
 
 PRICE = 2_000_000  # nano-USD
 QUICK, SLOW = 10, 15  # buckets of latency
@@ -26,23 +27,13 @@ class Build:
     users: int = 0  # as many send all requests of an arm, and each always gets what it got; 0: nobody comes twice
 
 
-def _poisson(rng: random.Random, mean: float) -> int:
-    if mean > 30:
-        return max(0, round(rng.gauss(mean, math.sqrt(mean))))
-    limit, count, product = math.exp(-mean), 0, rng.random()
-    while product > limit:
-        product *= rng.random()
-        count += 1
-    return count
-
-
 def _of(rng: random.Random, trials: int, chance: float) -> int:
     """Binomial; by its limits where they hold."""
     mean = trials * chance
     if mean <= 0:
         return 0
     if mean < 3:
-        return min(trials, _poisson(rng, mean))
+        return min(trials, poisson(rng, mean))
     if mean * (1 - chance) > 12:
         return min(trials, max(0, round(rng.gauss(mean, math.sqrt(mean * (1 - chance))))))
     return sum(rng.random() < chance for _ in range(trials))
@@ -60,7 +51,7 @@ class Arm:
     def second(self) -> Second:
         """The next one."""
         rng, build = self._rng, self._build
-        requests = _poisson(rng, self._rate)
+        requests = poisson(rng, self._rate)
         price = PRICE * build.price
         groups: dict[int, tuple[int, int, int]] = {}
         if self._users:

@@ -68,11 +68,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.passing": set(),
     "bidder.readiness": PARTS,
     "bidder.restart": PARTS,
+    "bidder.renewals": PARTS | {"bidder.restart"},
+    "bidder.tracker_watch": {"bidder.ops"},
     "bidder.arms": PARTS | {"bidder.canary", "bidder.restart"},
     "bidder.handover": GROUND,
     "bidder.service": {"bidder.ops", "bidder.workers"},
     "bidder.worker": PARTS | {"bidder.canary"},
-    "bidder.supervisor": PARTS | {"bidder.arms", "bidder.restart", "bidder.handover", "bidder.service"},
+    "bidder.supervisor": PARTS
+    | {"bidder.arms", "bidder.restart", "bidder.handover", "bidder.service", "bidder.renewals", "bidder.tracker_watch"},
     "bidder.doors": GROUND | {"bidder.ops"},
     "bidder.host": GROUND | {"bidder.ops", "bidder.embedded", "bidder.doors"},
     # It stands for an exchange: it meets the bidder on the wire and shares words with it, not rooms.

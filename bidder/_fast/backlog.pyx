@@ -1,4 +1,4 @@
-"""The backlog of a connection: memory of its own while a request is not whole, or waits behind one that Tornado answers.
+"""The backlog of a connection: memory of its own while a request is not whole, or waits behind one that others answer.
 
 At any other time it has none: all connections of a worker are read into one buffer.
 """

@@ -74,5 +74,7 @@ class Board:
         self, row: int, monotonic_ms: int, book_revision: int, connections: int, ready: bool, unread: int = 0
     ) -> None: ...
     def release(self, row: int) -> None: ...
+    def row(self, row: int) -> Worker | None:
+        """What the worker in it says; None: no process has claimed it."""
     def rows(self) -> list[Worker]:
         """Rows that a process has claimed."""

@@ -122,16 +122,15 @@ cdef class Board:
         atomic_store32(&worker.pid, 0)
         memset(worker, 0, sizeof(WorkerRow))
 
+    def row(self, int row):
+        cdef WorkerRow* worker = self._row(row)
+        if atomic_load32(&worker.pid) == 0:
+            return None
+        return Worker(row, worker.pid, bool(worker.ready), worker.book_revision,
+                      worker.heartbeat_ms, worker.connections, worker.unread, worker.arm)
+
     def rows(self):
-        cdef WorkerRow* worker
-        cdef int row
-        found = []
-        for row in range(WORKERS):
-            worker = &self.page.workers[row]
-            if atomic_load32(&worker.pid):
-                found.append(Worker(row, worker.pid, bool(worker.ready), worker.book_revision,
-                                    worker.heartbeat_ms, worker.connections, worker.unread, worker.arm))
-        return found
+        return [said for said in map(self.row, range(WORKERS)) if said is not None]
 
     cdef WorkerRow* _row(self, int row) except NULL:
         if not 0 <= row < WORKERS:

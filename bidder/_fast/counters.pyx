@@ -29,7 +29,7 @@ cdef enum:
     HEAD_BYTES = 4096
     DETAILED = TABLE_SLOTS // 8 * 7     # entries up to which a new key is kept whole
     BY_CAMPAIGN = TABLE_SLOTS // 16 * 15
-    BY_EXCHANGE = TABLE_SLOTS - 64      # the last 64 are for kinds alone: a byte, of which four are in use
+    BY_EXCHANGE = TABLE_SLOTS - 64      # the last 64 are for kinds alone: a byte
 
 cdef struct Header:
     char magic[8]

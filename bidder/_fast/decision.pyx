@@ -29,7 +29,7 @@ from bidder._fast.outcome cimport (
 from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
-from bidder._fast.slice cimport arm_of, bucket_of, experiment_of
+from bidder._fast.slice cimport arm_in, bucket_of, experiment_of
 from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
@@ -199,6 +199,7 @@ cdef class Decider(BidHandler):
     cdef bint read(self, Desk desk, const char* body, Py_ssize_t n, int arm) noexcept nogil:
         cdef const Request* req = &desk.reader.req
         cdef uint32_t off = self.board.page.features_off
+        cdef bint sliced = self.board.page.sliced != 0
         cdef const ArmRec* experiment
         cdef int read = desk.reader.read(body, <size_t>n)
         if read == READ_MALFORMED:
@@ -210,9 +211,14 @@ cdef class Decider(BidHandler):
         desk.named = req.id_raw.p is not NULL
         desk.key.country = <uint16_t>req.country
         desk.key.os = os_key(req.os)
-        desk.key.arm = arm_of(self.board.page, req, desk.row.key) if arm == HASHED else <uint8_t>arm
+        if sliced or self.arm_count or arm != HASHED:
+            desk.bucket = bucket_of(req)
+        if arm != HASHED:
+            desk.key.arm = <uint8_t>arm
+        elif sliced:
+            desk.key.arm = arm_in(self.board.page, req, desk.bucket, desk.row.key)
         if self.arm_count and desk.key.arm == 0:
-            experiment = experiment_of(self.arms, self.arm_count, req)
+            experiment = experiment_of(self.arms, self.arm_count, desk.bucket)
             if experiment is not NULL:
                 desk.key.arm = <uint8_t>experiment.arm
                 off |= experiment.features_off
@@ -410,7 +416,7 @@ cdef class Decider(BidHandler):
             key.reason = desk.fallback
             self.counters.add(&key, 1, 0)
         if CANARY <= key.arm <= BASELINE:
-            count_group(self.counters, key.exchange, key.arm, key.minute, bucket_of(&desk.reader.req), desk.offered)
+            count_group(self.counters, &key, desk.bucket, desk.offered)
 
 
 cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,

@@ -29,6 +29,7 @@ cdef class Desk:
     cdef bint begun            # its auction
     cdef uint64_t seed         # from which that draws
     cdef int64_t offered       # nano-USD: the prices of its bids
+    cdef uint32_t bucket       # of its hash, where there are arms
     cdef uint8_t fallback      # Fallback: why no other build answered it after all; 0: none should
     cdef int64_t began_ns      # when it was about to be read; monotonic
     cdef int status            # of the answer, unless there is a bid

@@ -7,10 +7,11 @@ from libc.string cimport memcmp
 from bidder._fast.errand cimport (
     SHADOW_BID, SHADOW_CAMPAIGN, SHADOW_NO_BID, SHADOW_PRICE, SHADOW_SAME,
 )
-from bidder._fast.json cimport blank, skip_container, skip_key, skip_scalar
+from bidder._fast.json cimport blank, skip_key, skip_scalar
 from bidder._fast.json_number cimport Decimal, scan_decimal, to_int
 from bidder._fast.json_text cimport utf8_ok
 from bidder._fast.request cimport UNREADABLE_CURRENCY, pack3, str_equal
+from bidder._fast.request_values cimport skip_value
 
 cdef enum:
     CPM_TO_NANO = 6            # powers of ten: CPM in units -> nano for one impression
@@ -20,10 +21,6 @@ cdef enum:
 cdef inline bint is_key(const char* p, const char* name, size_t n) noexcept nogil:
     """Does the key that begins at the quote `p` read so? `name` has its quotes."""
     return memcmp(p, name, n) == 0
-
-
-cdef inline const char* skip_any(const char* p, int depth) noexcept nogil:
-    return skip_container(p, depth) if p[0] == c'{' or p[0] == c'[' else skip_scalar(p)
 
 
 cdef inline const char* behind(const char* p, char closing) noexcept nogil:
@@ -44,7 +41,7 @@ cdef inline const char* read_text(const char* p, Str* out) noexcept nogil:
     """A string, as it stands between its quotes; anything else is none."""
     cdef const char* end
     if p[0] != c'"':
-        return skip_any(p, 5)
+        return skip_value(p, 5)
     end = skip_scalar(p)
     if end != NULL:
         out.p = p + 1
@@ -97,7 +94,7 @@ cdef const char* offer_member(const char* key, const char* p, Offers* out) noexc
             return NULL
         offer.price = max(to_int(&price, CPM_TO_NANO, True, MOST), offer.price)
         return p
-    return skip_any(p, 4)
+    return skip_value(p, 4)
 
 
 cdef const char* read_offer(const char* p, Offers* out) noexcept nogil:
@@ -116,7 +113,7 @@ cdef const char* read_offer(const char* p, Offers* out) noexcept nogil:
 
 
 cdef const char* seat_member(const char* key, const char* p, Offers* out) noexcept nogil:
-    return read_list(p, out, read_offer) if is_key(key, b'"bid"', 5) else skip_any(p, 2)
+    return read_list(p, out, read_offer) if is_key(key, b'"bid"', 5) else skip_value(p, 2)
 
 
 cdef const char* read_seat(const char* p, Offers* out) noexcept nogil:
@@ -135,7 +132,7 @@ cdef const char* answer_member(const char* key, const char* p, Offers* out) noex
         if out.currency == 0:
             out.currency = UNREADABLE_CURRENCY
         return p
-    return read_list(p, out, read_seat) if is_key(key, b'"seatbid"', 9) else skip_any(p, 1)
+    return read_list(p, out, read_seat) if is_key(key, b'"seatbid"', 9) else skip_value(p, 1)
 
 
 cdef bint read_offers(const char* text, Py_ssize_t n, Offers* out) noexcept nogil:

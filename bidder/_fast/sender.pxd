@@ -24,7 +24,6 @@ cdef class Sender(Decider):
     cdef uint32_t minute(self) noexcept
     cdef int64_t most(self) noexcept
     cdef void count_reply(self, Errand errand, const Reply* reply) noexcept
-    # People of a group of buckets, so that whoever judges an arm knows how much these differ.
     cdef void count_shadow(self, Errand errand, int how) noexcept
     cdef int decide_here(self, Errand errand, int why) except -1
 

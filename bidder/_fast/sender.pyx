@@ -16,7 +16,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from bidder._fast.away cimport Caller
-from bidder._fast.board cimport ArmRow
 from bidder._fast.counters cimport (
     COUNT_BID, COUNT_GROUP, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, COUNT_SHADOW, CounterEntry, CounterKey,
     latency_bucket,
@@ -34,7 +33,6 @@ from bidder._fast.outcome cimport REASON_OFF
 from bidder._fast.peer cimport Peer
 from bidder._fast.request cimport Request, pack3
 from bidder._fast.row cimport Row
-from bidder._fast.slice cimport bucket_of
 
 cdef enum:
     NS_PER_S = 1_000_000_000
@@ -135,7 +133,7 @@ cdef class Sender(Decider):
         memcpy(packet + errand.body_at, body, body_n)
         errand.row = row
         errand.arm = desk.key.arm
-        errand.bucket = bucket_of(req)
+        errand.bucket = desk.bucket
         errand.test = desk.test
         errand.shadow = not desk.leaves
         errand.began_ns = desk.began_ns
@@ -155,21 +153,18 @@ cdef class Sender(Decider):
     # --- home
 
     cdef int arrive(self, Errand errand, const Reply* reply, int why) except -1:
+        if why == 0:
+            why = self.examine(errand, reply)
         if errand.shadow:
-            if why == 0 and self.examine(errand, reply):
-                why = FALLBACK_BROKEN
+            if why == FALLBACK_BROKEN or why == FALLBACK_PRICE:
                 self.count_shadow(errand, SHADOW_INVALID)
             elif why:
-                self.count_shadow(errand, SHADOW_INVALID if why == FALLBACK_BROKEN else SHADOW_NONE)
+                self.count_shadow(errand, SHADOW_NONE)
             else:
-                self.mine.n = 0
-                if PyBytes_GET_SIZE(errand.ours) > ZEROS:
-                    read_offers(errand.ours, PyBytes_GET_SIZE(errand.ours) - ZEROS, &self.mine)
+                read_offers(errand.ours, PyBytes_GET_SIZE(errand.ours) - ZEROS, &self.mine)
                 self.count_shadow(errand, compared(&self.mine, &self.theirs))
                 self.keep_reply(errand, reply)
             return 0
-        if why == 0:
-            why = self.examine(errand, reply)
         if why:
             return self.decide_here(errand, why)
         self.count_reply(errand, reply)
@@ -273,7 +268,7 @@ cdef class Sender(Decider):
         key.minute = self.minute()
         key.reason = latency_bucket(self.admission.ended - errand.began_ns)
         self.counters.add(&key, 1, self.admission.ended - errand.began_ns)
-        count_group(self.counters, key.exchange, key.arm, key.minute, errand.bucket, offered)
+        count_group(self.counters, &key, errand.bucket, offered)
         self.counters.end()
 
     cdef void count_shadow(self, Errand errand, int how) noexcept:

@@ -10,12 +10,8 @@ cdef uint32_t xxh32(const char* text, size_t n) noexcept nogil
 
 cdef uint32_t bucket_of(const Request* req) noexcept nogil
 
-# While some arm has buckets: the arm of a request that was read, and of this exchange.
-cdef uint8_t arm_in(const BoardPage* page, const Request* req, uint8_t exchange) noexcept nogil
+# Canary, baseline or neither (0): of a request of this bucket and exchange.
+cdef uint8_t arm_in(const BoardPage* page, const Request* req, uint32_t bucket, uint8_t exchange) noexcept nogil
 
-# Of a request that was read, and of a book's arms: the experiment's that it belongs to; NULL: none.
-cdef const ArmRec* experiment_of(const ArmRec* arms, uint32_t count, const Request* req) noexcept nogil
-
-# The arm of a request that was read. All that knows arms asks here; while there are none it costs one look at the board.
-cdef inline uint8_t arm_of(const BoardPage* page, const Request* req, uint8_t exchange) noexcept nogil:
-    return arm_in(page, req, exchange) if page.sliced else 0
+# Of a book's arms: the experiment's that a bucket belongs to; NULL: none.
+cdef const ArmRec* experiment_of(const ArmRec* arms, uint32_t count, uint32_t bucket) noexcept nogil

@@ -68,8 +68,7 @@ cdef uint32_t bucket_of(const Request* req) noexcept nogil:
     return xxh32(key.p, key.n) % BUCKETS
 
 
-cdef uint8_t arm_in(const BoardPage* page, const Request* req, uint8_t exchange) noexcept nogil:
-    cdef uint32_t bucket = bucket_of(req)
+cdef uint8_t arm_in(const BoardPage* page, const Request* req, uint32_t bucket, uint8_t exchange) noexcept nogil:
     cdef const ArmRow* row
     cdef uint32_t buckets
     cdef uint8_t arm
@@ -83,8 +82,8 @@ cdef uint8_t arm_in(const BoardPage* page, const Request* req, uint8_t exchange)
     return 0
 
 
-cdef const ArmRec* experiment_of(const ArmRec* arms, uint32_t count, const Request* req) noexcept nogil:
-    cdef uint32_t bucket = bucket_of(req), low = 0, high = count, middle
+cdef const ArmRec* experiment_of(const ArmRec* arms, uint32_t count, uint32_t bucket) noexcept nogil:
+    cdef uint32_t low = 0, high = count, middle
     while low < high:
         middle = (low + high) // 2
         if arms[middle].end <= bucket:

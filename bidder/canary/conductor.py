@@ -253,13 +253,16 @@ class Conductor:
         self._fleet.grow(BASELINE, canary.stable, count)
         self._enter(Phase.STARTING)
 
+    def _all_ready(self) -> bool:
+        return self._fleet.ready(CANARY) and self._fleet.ready(BASELINE)
+
     def _await_workers(self, canary: Canary, deaths: int) -> None:
         """For the slice of this step; those of before go on answering theirs meanwhile."""
         limit = self._judge.rules.limits.crashes
         self._started_deaths += deaths
         if not canary.buckets and self._started_deaths >= limit:
             self._end(Outcome.ROLLED_BACK, f"{self._started_deaths} workers of the canary died before one was ready")
-        elif self._fleet.ready(CANARY) and self._fleet.ready(BASELINE):
+        elif self._all_ready():
             self._set_slice(canary, canary.plan.steps[canary.step])
             canary.step_from_s = self._judge.at_s
             self._enter(Phase.RUNNING)
@@ -340,7 +343,7 @@ class Conductor:
         rules = Rules.of(self._settings, plan.min_s * len(plan.steps), shadow=plan.shadow, max_spend=plan.max_spend)
         self._judge = Judge(rules)
         self._fold = Fold(canary.started_ms // 60_000, self._settings.slow_ms * 1_000)
-        self._deaths = {arm: self._fleet.deaths(arm) for arm in (CANARY, BASELINE)}
+        self._count_deaths()
         self._baseline_deaths.clear()
         self._recorded = None
 
@@ -373,7 +376,7 @@ class Conductor:
             self._resume_workers(canary)
 
     def _resume_promotion(self, canary: Canary) -> None:
-        if not (self._fleet.ready(CANARY) and self._fleet.ready(BASELINE)):
+        if not self._all_ready():
             self._fleet.end_slice()
         if self._fleet.promoted() is not None and self._fleet.stable[0] != canary.plan.build:
             try:
@@ -385,7 +388,7 @@ class Conductor:
         """They live on where the process was renewed, and are begun again where it was killed."""
         try:
             self._start_workers(canary)
-            if not (self._fleet.ready(CANARY) and self._fleet.ready(BASELINE)):
+            if not self._all_ready():
                 self._fleet.end_slice()
         except Refused as refused:
             self._end(Outcome.FAILED, str(refused))

@@ -81,6 +81,7 @@ def _status(state: Path) -> dict[str, Any]:
     from bidder.ops.control import ControlError, ask
     from bidder.ops.presence import present
     from bidder.ops.vitals import read_all
+    from bidder.telemetry.gather import canary_of
 
     if not (state / "run").is_dir():
         raise no_host(state)
@@ -109,16 +110,8 @@ def _status(state: Path) -> dict[str, Any]:
         if row["role"] == "worker":
             row |= {key: workers.get(row["pid"], {}).get(key) for key in WORKER_FACTS}
         if row["role"] == "supervisor":
-            row |= {key: details.get(key) for key in SUPERVISOR_FACTS} | {"canary": _canary(state)}
+            row |= {key: details.get(key) for key in SUPERVISOR_FACTS} | {"canary": canary_of(state / "canary.json")}
     return {"processes": sorted(rows, key=lambda row: (row["role"], row["pid"]))}
-
-
-def _canary(state: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((state / "canary.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _healthy(row: dict[str, Any], workers: dict[int, Any], state: Path, dsn: str) -> bool:

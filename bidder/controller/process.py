@@ -203,7 +203,7 @@ class Controller:
     def _failed(self, what: str, error: Exception) -> None:
         self._healthy = False
         self._thread.submit(self.database.close)
-        self.log.error(what, error=str(error).strip().splitlines()[0] if str(error) else type(error).__name__)
+        self.log.error(what, error=logs.first_line(error))
 
     def close(self) -> None:
         """Stop the thread and the socket."""

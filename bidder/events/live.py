@@ -24,7 +24,6 @@ class Second:
     bids: Counter[int] = field(default_factory=Counter)
     reasons: Counter[int] = field(default_factory=Counter)
     latency: Counter[int] = field(default_factory=Counter)  # by bucket
-    bid_nano: int = 0
 
 
 class Live:
@@ -50,7 +49,6 @@ class Live:
                 second.requests[row.exchange] += row.n
             elif row.kind == Kind.BID:
                 second.bids[row.exchange] += row.n
-                second.bid_nano += row.amount
             elif row.kind == Kind.NOBID:
                 second.reasons[row.reason] += row.n
             elif row.kind == Kind.LATENCY:

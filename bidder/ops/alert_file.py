@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-from bidder.ops.alert_rules import RULES, RUNBOOK, Rule
+from bidder.ops.alert_rules import RULES, Rule, runbook
 from bidder.ops.alerts import KEEP_S
 
 HOST_AWAY = "`outbid status` on that host; start it with `outbid up`, or the service that runs it"
@@ -38,7 +38,7 @@ def _written(name: str, expression: str, for_s: int, severity: str, says: str, d
         "        annotations:",
         f"          summary: {json.dumps('{{ $labels.instance }}: ' + says)}",
         f"          description: {json.dumps(do)}",
-        f"          runbook: {RUNBOOK}#{name.lower()}",
+        f"          runbook: {runbook(name)}",
     ]
 
 

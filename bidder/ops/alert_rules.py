@@ -8,8 +8,6 @@ What to do about each stands in docs/runbook.md under its name.
 from dataclasses import dataclass
 from typing import Literal
 
-RUNBOOK = "docs/runbook.md"
-
 Fold = Literal["sum", "max", "min"]
 Severity = Literal["page", "ticket"]  # at once, at night too; or by the next working day
 
@@ -45,11 +43,6 @@ class Rule:
     per: Term | None = None
     least: float = 0.0
 
-    @property
-    def anchor(self) -> str:
-        """Of its paragraph in the runbook."""
-        return self.name.lower()
-
     def holds(self, value: float, per: float | None) -> bool:
         """Is the condition true of these?"""
         if self.per is not None:
@@ -66,6 +59,11 @@ class Rule:
         per = self.per.promql()
         enough = f" and {per} >= {self.least:g}" if self.least else ""
         return f"{self.term.promql()} / {per} {bound}{enough}"
+
+
+def runbook(name: str) -> str:
+    """Where an alert of this name is explained."""
+    return f"docs/runbook.md#{name.lower()}"
 
 
 RULES = (

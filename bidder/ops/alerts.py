@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bidder.ops.alert_rules import RULES, RUNBOOK, Rule, Term
+from bidder.ops.alert_rules import RULES, Rule, Term, runbook
 from bidder.ops.metrics import GAUGE, AnyFamily, Family, Labels
 
 KEEP_S = 30.0
@@ -57,14 +57,13 @@ class Watch:
         self._changed = changed
         self._rules = tuple(rules)
         self._states = {rule.name: _State() for rule in self._rules}
-        terms = {term for rule in self._rules for term in (rule.term, rule.per) if term is not None and term.over_s}
-        self._counted = {term: _Counted(term) for term in terms}
+        self._terms = {term for rule in self._rules for term in (rule.term, rule.per) if term is not None}
+        self._counted = {term: _Counted(term) for term in self._terms if term.over_s}
 
     def look(self, now: float, families: Iterable[AnyFamily]) -> None:
         """Once a second or so."""
         by_name = {family.name: family for family in families if isinstance(family, Family)}
-        terms = {term for rule in self._rules for term in (rule.term, rule.per) if term is not None}
-        values = {term: self._value(term, now, by_name.get(term.metric)) for term in terms}
+        values = {term: self._value(term, now, by_name.get(term.metric)) for term in self._terms}
         for rule in self._rules:
             value, per = values[rule.term], None if rule.per is None else values[rule.per]
             self._turn(rule, self._states[rule.name], now, value is not None and rule.holds(value, per))
@@ -97,7 +96,7 @@ class Watch:
         return [
             {
                 "name": rule.name, "severity": rule.severity, "says": rule.says, "do": rule.do,
-                "for_s": round(now - since), "runbook": f"{RUNBOOK}#{rule.anchor}",
+                "for_s": round(now - since), "runbook": runbook(rule.name),
             }
             for rule, since in sorted(found, key=lambda pair: pair[0].severity)
             if since is not None

@@ -6,21 +6,19 @@ Any process of the host may record; the supervisor sends.
 Recording never makes an act fail: what a full disk refuses is said in the log, whole. Times: wall clock ms.
 """
 
-import contextlib
 import errno
-import fcntl
 import getpass
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bidder.ops import log as logs
-from bidder.ops.durable import replace, sync_directory
+from bidder.ops.durable import locked, replace, sync_directory
 
 FILE = "audit.jsonl"
 SENT = "audit.sent"  # number of the newest record that Postgres has
@@ -77,7 +75,7 @@ class AuditTrail:
         """Durable when this returns; costs an fsync."""
         fields = _plain({"actor": actor, "verb": verb, "subject": subject, "detail": detail})
         try:
-            with self._locked():
+            with locked(self._state / LOCK):
                 self._append(fields)
         except OSError as error:
             self._log.error("an audit record could not be kept", error=error.strerror, record=fields)
@@ -102,7 +100,7 @@ class AuditTrail:
         """Postgres has all records up to this one; the file is trimmed where it has grown large."""
         replace(self._state / SENT, f"{seq}\n".encode(), 0o600)
         if self._path.stat().st_size > TRIM_ABOVE:
-            with self._locked():
+            with locked(self._state / LOCK):
                 self._trim(seq)
 
     def changed(self) -> tuple[int, int]:
@@ -112,15 +110,6 @@ class AuditTrail:
         except FileNotFoundError:
             return 0, 0
         return stat.st_ino, stat.st_size
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self._state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _append(self, fields: dict[str, Any]) -> None:
         host = (self._state / "host").read_text(encoding="ascii").strip()

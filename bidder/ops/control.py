@@ -39,6 +39,11 @@ class Refused(ControlError):
     """The other process has heard, and says no."""
 
 
+def actor_of(request: Mapping[str, Any]) -> str:
+    """Who asks, as `bidder.cli.context.ask` says it."""
+    return str(request.get("actor", "unknown"))
+
+
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[tuple[int, str]]:
     """A descriptor of the directory, and an address of `path` through it that is always short enough."""

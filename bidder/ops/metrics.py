@@ -51,6 +51,20 @@ class Family:
             yield self.name, self.labels, labels, value
 
 
+def gauge(name: str, text: str, value: float) -> Family:
+    """A gauge without labels, and its value."""
+    family = Family(name, GAUGE, text)
+    family.set(value)
+    return family
+
+
+def counter(name: str, text: str, value: float) -> Family:
+    """A counter without labels, and what it has come to."""
+    family = Family(name, COUNTER, text)
+    family.set(value)
+    return family
+
+
 class Histogram:
     """How often what was measured fell into which bucket. `bounds`: the upper ends of the buckets, which rise."""
 

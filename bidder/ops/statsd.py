@@ -11,7 +11,7 @@ import math
 import socket
 from collections.abc import Iterable, Iterator
 
-from bidder.ops.metrics import COUNTER, AnyFamily, Family, Histogram, Labels
+from bidder.ops.metrics import AnyFamily, Family, Histogram, Labels, counter
 from bidder.settings import address
 
 DATAGRAM = 1_432  # bytes: what Ethernet carries in one piece
@@ -41,9 +41,7 @@ class Statsd:
 
     def family(self) -> Family:
         """What did not get out, for the other metrics."""
-        family = Family("outbid_statsd_dropped_total", COUNTER, "Datagrams for StatsD that were dropped.")
-        family.set(self.dropped)
-        return family
+        return counter("outbid_statsd_dropped_total", "Datagrams for StatsD that were dropped.", self.dropped)
 
     def send(self, families: Iterable[AnyFamily]) -> None:
         """What has happened since the last call."""

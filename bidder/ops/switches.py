@@ -6,18 +6,16 @@ Times: wall clock ms.
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bidder.features import NAMES
-from bidder.ops.durable import replace
+from bidder.ops import durable
 
 KINDS = ("all", "exchange", "advertiser", "campaign", "feature")
 BY_KEY = "#"  # begins the name of a campaign that is known by its key only
@@ -188,18 +186,12 @@ class SwitchFile:
         lines = ",\n".join(f"  {json.dumps(msgspec.to_builtins(flip))}" for flip in flips)
         text = f'{{"switches": [\n{lines}\n]}}\n' if lines else '{"switches": []}\n'
         if in_force:
-            replace(self._kept, text.encode())
-        replace(self.path, text.encode())
+            durable.replace(self._kept, text.encode())
+        durable.replace(self.path, text.encode())
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """While somebody reads and writes."""
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return durable.locked(self._lock)
 
     def _read(self, path: Path) -> list[Flip]:
         try:

@@ -29,7 +29,6 @@ EVERY_S = 1.0
 PROBE_S = 0.2  # how often the lag of the loop is measured
 PAGE = 4_096  # bytes of the file: head, JSON
 HEAD = struct.Struct("<II")  # bytes of the JSON, its CRC-32
-MEMORY = Path("/proc/self/statm")
 DESCRIPTORS = Path("/proc/self/fd")
 TRIES = 20  # of a reader that meets a writer
 
@@ -66,8 +65,9 @@ def open_files() -> int:
     return DESCRIPTORS.stat().st_size or len(os.listdir(DESCRIPTORS))  # noqa: PTH208 - names are not wanted
 
 
-def _resident_bytes() -> int:
-    return int(MEMORY.read_bytes().split()[1]) * mmap.PAGESIZE
+def resident_bytes(pid: int | str = "self") -> int:
+    """Resident set of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * mmap.PAGESIZE
 
 
 def _file_limit() -> int:
@@ -144,7 +144,7 @@ class Vitals:
             **self._constant,
             "at": round(time.monotonic(), 3),
             "cpu_s": round(time.process_time(), 4),
-            "rss_bytes": _resident_bytes(),
+            "rss_bytes": resident_bytes(),
             "fds": open_files(),
             "lag_p50_s": round(lags[len(lags) // 2], 6),
             "lag_max_s": round(lags[-1], 6),

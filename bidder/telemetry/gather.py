@@ -13,7 +13,7 @@ from typing import Any
 
 from bidder.events.totals import arm_name
 from bidder.ops import presence, vitals
-from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind
+from bidder.ops.metrics import COUNTER, GAUGE, AnyFamily, Family, Kind, counter, gauge
 
 SWITCHED = ("everything", "exchanges", "advertisers", "campaigns", "features")
 BY_PROCESS = ("role", "seat", "arm")
@@ -63,11 +63,12 @@ def look(state: Path, now: float) -> Sight:
         vitals=vitals.read_all(state),
         builds=Counter((said["role"], str(said["build"])) for said in present),
         disk=(room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize),
-        canary=_canary(state / "canary.json"),
+        canary=canary_of(state / "canary.json"),
     )
 
 
-def _canary(path: Path) -> dict[str, Any]:
+def canary_of(path: Path) -> dict[str, Any]:
+    """What `canary.json` says, of whatever build; nothing where there is none, or none that can be read."""
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -121,8 +122,7 @@ def _roles(sight: Sight, status: dict[str, Any]) -> list[AnyFamily]:
     for (role, name), n in sight.builds.items():
         build.set(n, role, name)
     deaths = Family("outbid_role_deaths_total", COUNTER, "Deaths of roles that were wanted.", ("role",))
-    workers = Family("outbid_worker_deaths_total", COUNTER, "Deaths of workers that were wanted.")
-    workers.set(status["worker_deaths"])
+    workers = counter("outbid_worker_deaths_total", "Deaths of workers that were wanted.", status["worker_deaths"])
     missing = Family("outbid_roles_missing", GAUGE, "Roles that should run here and do not.")
     for said in sight.vitals:
         if said["role"] == "up":
@@ -133,16 +133,6 @@ def _roles(sight: Sight, status: dict[str, Any]) -> list[AnyFamily]:
 
 
 def _bidder(status: dict[str, Any]) -> list[AnyFamily]:
-    def gauge(name: str, text: str, value: float) -> Family:
-        family = Family(name, GAUGE, text)
-        family.set(value)
-        return family
-
-    def counter(name: str, text: str, value: float) -> Family:
-        family = Family(name, COUNTER, text)
-        family.set(value)
-        return family
-
     workers = Family("outbid_workers", GAUGE, "Workers that live.", ("arm", "state"))
     for worker in status["workers"]:
         workers.add(1, arm_name(worker.get("arm", 0)), "ready" if worker["ready"] else "waiting")
@@ -199,15 +189,15 @@ def _reports(sight: Sight) -> list[AnyFamily]:
 
 
 def _host(sight: Sight) -> list[AnyFamily]:
-    free = Family("outbid_disk_free_bytes", GAUGE, "Free on the disk of the state directory.")
-    size = Family("outbid_disk_bytes", GAUGE, "Size of that disk.")
     canary = Family(
         "outbid_canary", GAUGE, "1: where the last canary of this host stands, or how it ended.", ("state",)
     )
-    buckets = Family("outbid_canary_buckets", GAUGE, "Of 10,000, that the canary has.")
-    free.set(sight.disk[0])
-    size.set(sight.disk[1])
     if sight.canary:
         canary.set(1, str(sight.canary.get("outcome") or sight.canary.get("phase")))
-    buckets.set(sight.canary.get("buckets", 0))
-    return [free, size, canary, buckets]
+    buckets = sight.canary.get("buckets", 0)
+    return [
+        gauge("outbid_disk_free_bytes", "Free on the disk of the state directory.", sight.disk[0]),
+        gauge("outbid_disk_bytes", "Size of that disk.", sight.disk[1]),
+        canary,
+        gauge("outbid_canary_buckets", "Of 10,000, that the canary has.", buckets),
+    ]

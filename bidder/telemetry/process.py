@@ -19,11 +19,11 @@ import tornado.web
 from bidder.events.live import RECENT, Live
 from bidder.events.schema import Deltas
 from bidder.events.totals import Totals
-from bidder.money.clock_watch import JUMP_S
+from bidder.money.clock_watch import ClockSteps
 from bidder.ops import log as logs
-from bidder.ops.alert_rules import RUNBOOK, Rule
+from bidder.ops.alert_rules import Rule, runbook
 from bidder.ops.alerts import Watch
-from bidder.ops.metrics import CONTENT_TYPE, COUNTER, AnyFamily, Family, render
+from bidder.ops.metrics import CONTENT_TYPE, AnyFamily, counter, render
 from bidder.ops.statsd import Statsd
 from bidder.ops.vitals import Vitals
 from bidder.settings import Settings, address
@@ -63,9 +63,8 @@ class Telemetry:
         self._statsd = (
             Statsd(settings.metrics.statsd, settings.metrics.statsd_tags) if settings.metrics.statsd else None
         )
-        self._jumps = Family("outbid_clock_jumps_total", COUNTER, "How often the wall clock was set.")
-        self._jumps.set(0)
-        self._ahead: float | None = None  # of the wall clock, before the monotonic one
+        self._jumps = counter("outbid_clock_jumps_total", "How often the wall clock was set.", 0)
+        self._clock = ClockSteps()
 
     def window(self, deltas: Deltas) -> None:
         """One that was closed, once."""
@@ -117,15 +116,13 @@ class Telemetry:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     def _watch_clock(self, wall_s: float, monotonic_s: float) -> None:
-        ahead, before = wall_s - monotonic_s, self._ahead
-        self._ahead = ahead
-        if before is not None and abs(ahead - before) > JUMP_S:
+        if step := self._clock.look(wall_s, monotonic_s):
             self._jumps.add(1)
-            self._log.error("the clock was set", seconds=round(ahead - before))
+            self._log.error("the clock was set", seconds=round(step))
 
     def _changed(self, rule: Rule, is_on: bool) -> None:
         say = self._log.error if is_on else self._log.info
-        say("alert" if is_on else "alert is over", alert=rule.name, says=rule.says, runbook=f"{RUNBOOK}#{rule.anchor}")
+        say("alert" if is_on else "alert is over", alert=rule.name, says=rule.says, runbook=runbook(rule.name))
 
     async def _serve(self) -> None:
         application = tornado.web.Application(

@@ -7,7 +7,7 @@ import json
 from typing import Any, NamedTuple
 
 from tests.hosts import Host
-from tests.releases import builds
+from tests.releases import builds, rolling
 from tests.releases.table import Table, say
 
 ROLLED_BACK, PROMOTED = 2, 0  # exit codes
@@ -57,7 +57,7 @@ def rolled_back(host: Host, name: str) -> Found:
 def promoted(host: Host, name: str) -> Found:
     """A good one: every worker is of it afterwards."""
     outcome, took_s, because, code = tried(host, name, "--slice", GOOD_SLICE, "--min-time", MIN_TIME, "--auto-promote")
-    running = {row["build"] for row in host.processes() if row["role"] in ("worker", "supervisor")}
+    running = rolling.running_builds(host)
     return Found(name, builds.GOOD[name].what, outcome, took_s, because, code == PROMOTED and running == {name})
 
 
