@@ -3,20 +3,31 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def replace(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """`data` takes the place of the file: all of it, or what was before. `mode`: less the umask."""
+def replace(
+    path: Path, data: bytes, mode: int = 0o666, *, still: Callable[[], bool] = lambda: True
+) -> os.stat_result | None:
+    """`data` takes the place of the file: all of it, or what was before. `mode`: less the umask.
+
+    `still()` is asked last, when the disk has all of it; False: the file stays as it is, and None is the answer.
+    Else how the new file looks, so that its writer knows it from one that somebody else puts there.
+    """
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
+        written = os.fstat(descriptor)
+    if not still():
+        draft.unlink()
+        return None
     draft.rename(path)
     sync_directory(path.parent)
+    return written
 
 
 def sync_directory(directory: Path) -> None:

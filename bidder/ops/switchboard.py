@@ -186,13 +186,17 @@ class Switchboard:
         for flip in news if own else ():
             self._audit.record(flip.who, "switch", str(flip), position="off" if flip.off else "on", at_ms=flip.at_ms)
 
+    def _is_as_seen(self) -> bool:
+        return self._file.seen() == self._seen
+
     def _keep(self) -> None:
         try:
             with self._file.locked():
-                if self._file.seen() != self._seen:
-                    return  # somebody has edited it: that is taken over in a moment, and all is written then
-                self._file.write(self.switches.flips, in_force=True)
-                self._seen = self._file.seen()
+                # Editors know of no lock. What somebody has edited is taken over in a moment, and all is written then.
+                written = self._file.write(self.switches.flips, in_force=True, still=self._is_as_seen)
+                if written is None:
+                    return
+                self._seen = written
             self.refused = ""
             self._unwritten.clear()
         except OSError as error:

@@ -7,8 +7,9 @@ Times: wall clock ms.
 
 import contextlib
 import json
+import os
 import pwd
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,13 @@ class _Before(msgspec.Struct):
     campaigns: list[int]
 
 
+Seen = tuple[int, int, int]
+
+
+def _seen(stat: os.stat_result) -> Seen:
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 class SwitchFile:
     """`switches.json` of one host."""
 
@@ -156,13 +164,12 @@ class SwitchFile:
         self._kept = state / KEPT
         self._lock = state / LOCK
 
-    def seen(self) -> tuple[int, int, int] | None:
+    def seen(self) -> Seen | None:
         """Differs when the file does; None where there is none."""
         try:
-            stat = self.path.stat()
+            return _seen(self.path.stat())
         except OSError:
             return None
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
     def editor(self) -> tuple[int, str]:
         """When the file was written, and whose it is."""
@@ -181,13 +188,17 @@ class SwitchFile:
         """What was in force last; None where nobody ever wrote it down."""
         return self._read(self._kept) if self._kept.exists() else None
 
-    def write(self, flips: Iterable[Flip], *, in_force: bool) -> None:
-        """Durably, one a line; OSError where that cannot be. Only the supervisor knows what is `in_force`."""
+    def write(self, flips: Iterable[Flip], *, in_force: bool, still: Callable[[], bool] = lambda: True) -> Seen | None:
+        """Durably, one a line; OSError where that cannot be. Only the supervisor knows what is `in_force`.
+
+        `still()`: asked last of all; False: somebody has edited the file meanwhile: it stays, and None is the answer.
+        """
         lines = ",\n".join(f"  {json.dumps(msgspec.to_builtins(flip))}" for flip in flips)
         text = f'{{"switches": [\n{lines}\n]}}\n' if lines else '{"switches": []}\n'
         if in_force:
             durable.replace(self._kept, text.encode())
-        durable.replace(self.path, text.encode())
+        written = durable.replace(self.path, text.encode(), still=still)
+        return None if written is None else _seen(written)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """While somebody reads and writes."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bidder.features import Feature
+from bidder.ops import durable
 from bidder.ops.audit import AuditTrail
 from bidder.ops.control import ControlError
 from bidder.ops.switchboard import Switchboard
@@ -207,6 +208,33 @@ def test_a_flip_is_not_lost_to_an_edit_that_was_under_way(desk: Desk) -> None:
     desk.board.look()
     assert desk.board.switches.off("campaign") == ["c-1"]
     assert desk.board.switches.off("feature") == ["audio"]
+    assert SwitchFile(desk.state).read() == desk.board.switches.flips
+
+
+@pytest.mark.parametrize("at", range(2))
+def test_no_edit_is_lost_that_comes_while_the_file_is_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Before the file takes its place (0), and right after (1); in both a moment of the disk goes by."""
+    sync, moments = durable.sync_directory, 0
+
+    def edited(directory: Path) -> None:
+        nonlocal moments
+        sync(directory)
+        if moments == at:
+            desk.edit(
+                {"kind": "campaign", "name": "c-1", "off": True}, {"kind": "feature", "name": "audio", "off": True}
+            )
+        moments += 1
+
+    desk.flip("off", exchange="pubmatic")
+    monkeypatch.setattr(durable, "sync_directory", edited)
+    desk.flip("off", campaign="c-1")
+    monkeypatch.undo()
+    desk.board.look()
+    assert moments >= 2 - (at == 0)
+    assert desk.board.switches.off("feature") == ["audio"]
+    assert desk.board.switches.off("campaign") == ["c-1"]
     assert SwitchFile(desk.state).read() == desk.board.switches.flips
 
 
