@@ -46,7 +46,8 @@ class Host:
     ) -> None:
         self.state = state
         self.settings = settings
-        self.environ = UNHURRIED | dict(environ or {})  # OUTBID_<SECTION>_<KEY>
+        # OUTBID_<SECTION>_<KEY>; where there is a file of settings, that says all.
+        self.environ = (UNHURRIED if settings is None else {}) | dict(environ or {})
         self.base = free_port_base()
         self.workers = workers
         self.ready: dict[str, Any] = {}
