@@ -37,6 +37,7 @@ from bidder.listener import BidServer, Listener
 from bidder.money.keyfile import FILE, KeyFile
 from bidder.money.tokens import BidIds, Sealer, load_keys
 from bidder.openrtb.rows import exchange_rows
+from bidder.ops import descriptors
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
 from bidder.ops.vitals import Vitals
@@ -319,4 +320,5 @@ def run(state: Path, settings: Settings, row: int, listening_fd: int | None, arm
         else:
             await Worker(state, settings, row, listening_fd).run()
 
+    descriptors.make_room()
     uvloop.run(live())

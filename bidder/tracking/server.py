@@ -20,7 +20,7 @@ from tornado.httpserver import HTTPServer
 from bidder.events.opening import open_stream
 from bidder.events.stream import Stream, StreamError
 from bidder.money.keyfile import FILE, KeyFile
-from bidder.ops import control
+from bidder.ops import control, descriptors
 from bidder.ops.listening import StartError, listening
 from bidder.ops.log import Log, get
 from bidder.ops.notify import notify
@@ -180,6 +180,7 @@ def run(state: Path, settings: Settings, descriptor: int | None = None) -> None:
         stream = open_stream(state, settings, log)
     except StreamError as error:
         sys.exit(f"outbid tracker: {error}")
+    descriptors.make_room()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(Tracker(state, settings, stream, log).serve(sockets))

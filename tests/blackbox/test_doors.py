@@ -2,10 +2,14 @@
 
 import contextlib
 import json
+import re
+import resource
 import socket
+from pathlib import Path
 
 import pytest
 
+from bidder.ops import descriptors
 from tests.blackbox.lines import campaign, everybody_bids, request
 from tests.hosts import DOORS, ROLES, Host, alive
 
@@ -116,3 +120,12 @@ def test_a_request_is_answered_the_same_on_one_connection_as_on_many(host: Host)
             assert answer.status == 200
             bid = json.loads(answer.read())["seatbid"][0]["bid"][0]
             assert (bid["cid"], bid["impid"], bid["price"], bid["dealid"]) == ("door-1", "1", 2, "door-1")
+
+
+def test_whoever_takes_connections_has_room_for_them_before_they_come(host: Host) -> None:
+    rows = [row for row in host.processes() if row["role"] in ("worker", "tracker")]
+    assert len(rows) == host.workers + 1
+    for row in rows:
+        (size,) = re.findall(r"^FDSize:\t(\d+)$", Path(f"/proc/{row['pid']}/status").read_text(), re.MULTILINE)
+        limit, _ = resource.prlimit(row["pid"], resource.RLIMIT_NOFILE)
+        assert int(size) >= min(limit, descriptors.MOST)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,8 @@ FIRST_RATE = 500.0  # requests a second
 GROWTH = 1.5
 TRIAL_S = 2.0
 TRIALS = 2
+SETTLE_S = 0.5  # from the last connection to the first request: exchanges do not open all of theirs in one instant
+CONNECTIONS = (64, 4_096)  # least and most
 
 
 class Counts(NamedTuple):
@@ -124,6 +126,12 @@ def offering(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> Iterator
             process.communicate()
 
 
+def connections(rate: float, deadline_ms: float) -> int:
+    """How many a load needs, so that a request that finds none free would have been late anyway."""
+    least, most = CONNECTIONS
+    return min(max(round(rate * deadline_ms / 1e3), least), most)
+
+
 def fits(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> bool:
     """Is this rate answered in time, but for one request in a hundred?"""
     with offering(url, bodies, plan) as load:
@@ -132,10 +140,13 @@ def fits(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> bool:
     return counts.in_time >= 0.99 * (counts.sent + counts.unsent + counts.skipped)
 
 
-def capacity(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> float:
-    """Requests a second that fit; the rate grows by half until twice running they do not. SystemExit: not even few."""
+def capacity(url: str, bodies: Sequence[bytes], at: Callable[[float], openloop.Plan]) -> float:
+    """Requests a second that fit; the rate grows by half until twice running they do not. SystemExit: not even few.
+
+    `at(rate)`: how that rate is offered.
+    """
     rate = FIRST_RATE
-    while any(fits(url, bodies, plan._replace(rate=rate)) for _ in range(TRIALS)):
+    while any(fits(url, bodies, at(rate)) for _ in range(TRIALS)):
         rate *= GROWTH
     if rate == FIRST_RATE:
         raise SystemExit(f"releases: not even {FIRST_RATE:,.0f} requests/s are answered in time; is the machine busy?")
@@ -145,6 +156,7 @@ def capacity(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> float:
 def main(url: str, bodies: Path, plan: openloop.Plan) -> None:
     """The process: `ready`, then a line of counts for each line that asks."""
     load = openloop.load(url, bodies.read_bytes().split(b"\n"), plan)
+    threading.Event().wait(SETTLE_S)
     playing = threading.Thread(target=load.play, daemon=True)
     playing.start()
     print("ready", flush=True)

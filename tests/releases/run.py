@@ -22,7 +22,7 @@ from tests.bench import openloop, servers
 from tests.conditions import wait_until
 from tests.hosts import DOORS, EXAMPLES, Host, running
 from tests.releases import builds, judged, killed, rolling, slices
-from tests.releases.load import Counts, Load, capacity, offering
+from tests.releases.load import Counts, Load, capacity, connections, offering
 from tests.releases.table import Table, say, verdict
 
 BAD_BUILDS_RATE = 2_000.0  # requests a second
@@ -61,12 +61,17 @@ def door(place: Path, found: Sequence[Host], *, behind_haproxy: bool) -> Iterato
 
 def plan_of(args: argparse.Namespace, url: str, bodies: Sequence[bytes]) -> openloop.Plan:
     """What is offered: as the operator says, or a share of what fits."""
-    plan = openloop.Plan(args.rate or 1, 1, args.connections, deadline_ms=args.deadline_ms, late_ms=LATE_MS)
+
+    def at(rate: float) -> openloop.Plan:
+        count = args.connections or connections(rate, args.deadline_ms)
+        return openloop.Plan(rate, 1, count, deadline_ms=args.deadline_ms, late_ms=LATE_MS)
+
     if args.rate:
-        return plan
-    fits = capacity(url, bodies, plan)
-    say(f"capacity {fits:,.0f} requests/s; {args.share:.0%} of it are offered")
-    return plan._replace(rate=fits * args.share)
+        return at(args.rate)
+    fits = capacity(url, bodies, at)
+    plan = at(fits * args.share)
+    say(f"capacity {fits:,.0f} requests/s; {args.share:.0%} of it are offered, on {plan.connections} connections")
+    return plan
 
 
 def told(args: argparse.Namespace, plan: openloop.Plan, table: Table, more: dict[str, Any]) -> Counts:
@@ -164,7 +169,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, metavar="N", help="requests a second (default: a share of what fits)")
     parser.add_argument("--share", type=float, default=0.7, help="of the capacity that is measured (default: 0.7)")
     parser.add_argument("--deadline-ms", type=float, default=35, metavar="MS", help="of an answer (default: 35)")
-    parser.add_argument("--connections", type=int, default=256, metavar="N", help="keep-alive ones (default: 256)")
+    parser.add_argument("--connections", type=int, metavar="N", help="keep-alive ones (default: rate x deadline)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="of each host (default: 2)")
     parser.add_argument("--restarts", type=int, default=20, metavar="N", help="every fourth in vain (default: 20)")
     parser.add_argument("--slices", type=int, default=200, metavar="N", help="changes of the slice (default: 200)")
