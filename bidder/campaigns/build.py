@@ -31,6 +31,7 @@ from bidder.campaigns.compile import BookSummary, compile_part, merge_parts
 from bidder.campaigns.fetch import Fetcher, FetchError, Override, apply_overrides
 from bidder.campaigns.publish import unpack_shard
 from bidder.openrtb import markup
+from bidder.ops.priority import go_last
 
 NICE = 5
 TOGETHER = 8  # shards for which other processes are worth their start
@@ -157,7 +158,7 @@ def running(book: Book) -> "array[int]":
 
 def main(arguments: Sequence[str]) -> int:
     """`python -m bidder.campaigns.build FD JOB`."""
-    os.nice(NICE)
+    go_last(NICE)
     gc.disable()
     job = msgspec.json.decode(arguments[1], type=Job)
     keys = array("I")

@@ -7,9 +7,11 @@ import sys
 
 from bidder.builds import CHECK_S
 from bidder.cli.context import role_settings
+from bidder.ops.priority import go_last
 
 NAME = "worker"
 ARMS = (1, 2)  # that have workers of their own
+NICE = 10  # of a check: it bids beside workers that bid for money
 HELP = "Run one bid worker; the supervisor starts it."
 
 
@@ -32,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if args.check:
         signal.alarm(CHECK_S)
+        go_last(NICE)
         from bidder import supervisor, worker  # noqa: F401 - what it would run is imported, whatever that does
         from bidder.readiness import check
 

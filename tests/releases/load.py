@@ -7,6 +7,7 @@ tests/bench/openloop.py's, summed up as whoever pays for it would.
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench import build, openloop
-from tests.bench.servers import CHECKOUT
+from tests.bench.servers import CHECKOUT, last_core
 
+CORE = last_core()  # as long as this process may be anywhere
 LONGEST_S = 3_600.0  # a load that nobody ends
 END_S = 30.0
 FIRST_RATE = 500.0  # requests a second
@@ -26,6 +28,14 @@ TRIAL_S = 2.0
 TRIALS = 2
 SETTLE_S = 0.5  # from the last connection to the first request: exchanges do not open all of theirs in one instant
 CONNECTIONS = (64, 4_096)  # least and most
+
+
+def leave_the_core() -> None:
+    """From here on this process and all that it starts stay away from the load's core, where there is another one.
+
+    A host whose workers share a core with what offers the load is late whenever that has its turn.
+    """
+    os.sched_setaffinity(0, os.sched_getaffinity(0) - {CORE} or {CORE})
 
 
 class Counts(NamedTuple):
@@ -109,7 +119,17 @@ def offering(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> Iterator
     with tempfile.NamedTemporaryFile(prefix="outbid-bodies-") as file:
         file.write(b"\n".join(bodies))
         file.flush()
-        command = [*openloop.at_once(), sys.executable, "-m", "tests.releases.load", url, file.name]
+        command = [
+            *openloop.at_once(),
+            "taskset",
+            "-c",
+            str(CORE),
+            sys.executable,
+            "-m",
+            "tests.releases.load",
+            url,
+            file.name,
+        ]
         process = subprocess.Popen(
             [*command, json.dumps(plan._replace(seconds=LONGEST_S)._asdict())],
             cwd=CHECKOUT,

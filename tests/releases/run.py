@@ -22,7 +22,7 @@ from tests.bench import openloop, servers
 from tests.conditions import wait_until
 from tests.hosts import DOORS, EXAMPLES, Host, running
 from tests.releases import builds, judged, killed, rolling, slices
-from tests.releases.load import Counts, Load, capacity, connections, offering
+from tests.releases.load import Counts, Load, capacity, connections, leave_the_core, offering
 from tests.releases.table import Table, say, verdict
 
 BAD_BUILDS_RATE = 2_000.0  # requests a second
@@ -190,6 +190,7 @@ def main(argv: Sequence[str]) -> int:
     """0 where the promise held, else 1."""
     args = arguments(argv)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # hosts are ended and erased then, too
+    leave_the_core()
     with tempfile.TemporaryDirectory(prefix="outbid-releases-") as place:
         held = mode(args)(args, Path(place))
     if not held:

@@ -1,10 +1,10 @@
 """A canary's slice: begun and ended by the verbs, changed as the supervisor does it, by its words of the board."""
 
-import json
 import threading
-from typing import Any
 
 from bidder._fast.board import Board
+from bidder.canary import state
+from bidder.canary.state import Canary
 from tests.conditions import wait_until
 from tests.hosts import Host
 
@@ -14,17 +14,21 @@ CANARY, BASELINE = 1, 2  # arms
 CHANGE_S = 0.05  # that a slice lasts
 
 
-def status(host: Host) -> dict[str, Any]:
-    """Of the canary that was begun last. AssertionError with the reason where it is over."""
-    found: dict[str, Any] = json.loads(host.verb("canary", "status", "--json"))
-    assert found["outcome"] is None, f"canary {found['outcome']}: {found['because']}"
+def status(host: Host) -> Canary:
+    """The canary that was begun last. AssertionError with the reason where it is over.
+
+    From its file: the verb, asked again and again, would take time of the processor that the host needs.
+    """
+    found = state.read(host.state)
+    assert found is not None, "there has been no canary"
+    assert found.under_way, f"canary {found.outcome}: {found.because}"
     return found
 
 
 def begin(host: Host, build: str, buckets: int) -> None:
     """A canary of this build that nothing ends by itself for an hour; returns when it has its slice."""
     host.verb("canary", "start", "--build", build, "--slice", f"{buckets / 100:g}%", "--min-time", "1h")
-    wait_until(lambda: status(host)["buckets"] == buckets, READY_S, "the slice")
+    wait_until(lambda: status(host).buckets == buckets, READY_S, "the slice")
 
 
 def change(host: Host, buckets: int) -> None:

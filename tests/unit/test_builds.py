@@ -11,6 +11,7 @@ import pytest
 
 from bidder import builds
 from bidder.builds import Build, BuildError
+from bidder.cli.worker import NICE
 from tests.builds import CHECKOUT, linked
 
 NOISY = "raise RuntimeError('not today')"
@@ -112,6 +113,7 @@ def test_a_build_that_can_serve_bids_for_itself_and_names_its_formats(tmp_path: 
         ("worker", NOISY, "RuntimeError: not today"),
         ("supervisor", NOISY, "RuntimeError: not today"),
         ("worker", "import os\nos.abort()", "ended by signal 6"),
+        ("worker", "import os\nraise ValueError(f'nice {os.nice(0)}')", f"nice {os.nice(0) + NICE}"),
         ("outcome", "", "cannot import name"),
     ],
 )
