@@ -93,7 +93,8 @@ def under_load(args: argparse.Namespace, place: Path) -> bool:
     ):
         for n, host in enumerate(found):
             rolling.prepare(host, place / f"builds-{n}")
-        plan = plan_of(args, url, bodies)
+        with slices.widest(found, next(iter(builds.GOOD))):
+            plan = plan_of(args, url, bodies)
         with offering(url, bodies, plan) as load:
             table = Table(load)
             table.act("nothing", lambda: threading.Event().wait(QUIET_S))

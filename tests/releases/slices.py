@@ -1,6 +1,8 @@
 """A canary's slice: begun and ended by the verbs, changed as the supervisor does it, by its words of the board."""
 
+import contextlib
 import threading
+from collections.abc import Iterator, Sequence
 
 from bidder._fast.board import Board
 from bidder.canary import state
@@ -31,6 +33,16 @@ def begin(host: Host, build: str, buckets: int) -> None:
     wait_until(lambda: status(host).buckets == buckets, READY_S, "the slice")
 
 
+@contextlib.contextmanager
+def widest(hosts: Sequence[Host], build: str) -> Iterator[None]:
+    """The widest slice on each of them, where requests cost the most: half go to a canary, half to its baseline."""
+    for host in hosts:
+        begin(host, build, ALL // 2)
+    yield
+    for host in hosts:
+        end(host)
+
+
 def change(host: Host, buckets: int) -> None:
     """Another width, for the next request."""
     board = Board(host.state / "shm" / "board")
@@ -40,5 +52,7 @@ def change(host: Host, buckets: int) -> None:
 
 
 def end(host: Host) -> None:
-    """The stable build answers all."""
+    """The stable build answers all; returns when the workers of the others are gone."""
     host.verb("canary", "abort")
+    board = Board(host.state / "shm" / "board")
+    wait_until(lambda: all(row.arm == 0 for row in board.rows()), READY_S, "the end of the canary's workers")
