@@ -95,7 +95,13 @@ def running(
     path, environ = found
     balancer = Balancer(directory, bidders, trackers or {})
     with (directory / "haproxy.log").open("wb") as log:
-        process = subprocess.Popen([path, "-db", "-f", balancer.config], stdout=log, stderr=log, env=environ)
+        process = subprocess.Popen(
+            [path, "-db", "-f", balancer.config],
+            stdout=log,
+            stderr=log,
+            env=environ,
+            start_new_session=True,  # the kernel shares processors out by sessions: it is none of our verbs
+        )
     try:
         wait_until(lambda: process.poll() is not None or balancer.answers(), START_S, f"HAProxy, see {balancer.config}")
         assert process.poll() is None, (directory / "haproxy.log").read_text()
