@@ -67,8 +67,11 @@ class Shadow(IntEnum):
     NONE = 7  # no answer in time
 
 
-class Row(msgspec.Struct, array_like=True, frozen=True):
-    """One counter of one window. Keys are those of `config.*`; 0 means none or other."""
+class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One counter of one window. Keys are those of `config.*`; 0 means none or other.
+
+    Thousands are made a second; the garbage collector need not look at what is numbers alone.
+    """
 
     kind: int
     exchange: int

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tornado.httpserver
 import tornado.web
 
 from bidder.events.live import RECENT, Live
 from bidder.events.schema import Deltas
-from bidder.events.totals import Totals
+from bidder.events.totals import Totals, summed
 from bidder.money.clock_watch import ClockSteps
 from bidder.ops import log as logs
 from bidder.ops.alert_rules import Rule, runbook
@@ -68,8 +69,9 @@ class Telemetry:
 
     def window(self, deltas: Deltas) -> None:
         """One that was closed, once."""
-        self._totals.add(deltas)
-        self._live.add(deltas)
+        told = msgspec.structs.replace(deltas, rows=summed(deltas.rows))
+        self._totals.add(told)
+        self._live.add(told)
         self._spent.append(sum(self._totals.spend.values.values()))
 
     def facts(self) -> dict[str, Any]:
