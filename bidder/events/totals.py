@@ -41,7 +41,7 @@ def summed(rows: Iterable[Row]) -> list[Row]:
         else:
             so_far[0] += row.n
             so_far[1] += row.amount
-    return [Row(*what, *[0] * 10, n, amount) for what, (n, amount) in sums.items()]
+    return [Row(*what, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n, amount) for what, (n, amount) in sums.items()]
 
 
 class Totals:
