@@ -90,6 +90,15 @@ class Arms:
         except BuildError as error:
             raise Refused(str(error)) from None
 
+    def _as_judged(self, name: str, digest: str) -> Build:
+        """The build of this name, as long as it is the one that was checked when the canary began."""
+        build = self._build(name)
+        if build.digest != digest:
+            raise Refused(
+                f"build {name} was added anew: its digest is {build.digest}, not {digest}, which is the canary's"
+            )
+        return build
+
     def begin_check(self, build: str) -> None:
         """In a process of its own."""
         self.end_check()
@@ -118,12 +127,12 @@ class Arms:
             return None
         return self._checking.result()
 
-    def grow(self, arm: int, build: str, count: int) -> None:
+    def grow(self, arm: int, build: str, digest: str, count: int) -> None:
         """So many workers of this arm at least; those of the baseline are of the build that serves."""
         more = count - len(self._pool.posts(arm))
         if more > 0:
             try:
-                self._pool.grow(arm, self._stable if arm == BASELINE else self._build(build), more)
+                self._pool.grow(arm, self._stable if arm == BASELINE else self._as_judged(build, digest), more)
             except NoRowError as error:
                 raise Refused(str(error)) from None
 
@@ -169,8 +178,9 @@ class Arms:
             self._board.set_arm(arm, doors=())
             self._pool.shrink(arm)
 
-    def begin_promotion(self, build: str, actor: str) -> None:
+    def begin_promotion(self, build: str, digest: str, actor: str) -> None:
         """As `outbid restart --build` would."""
+        self._as_judged(build, digest)
         try:
             self._restart.begin(build, actor)
         except control.ControlError as error:

@@ -55,8 +55,8 @@ class Fleet(Protocol):
     def checked(self) -> tuple[str, str] | None:
         """The build's digest and "", or "" and why it cannot."""
 
-    def grow(self, arm: int, build: str, count: int) -> None:
-        """So many workers at least, of this build. Refused where they cannot be started."""
+    def grow(self, arm: int, build: str, digest: str, count: int) -> None:
+        """So many workers at least, of this build. Refused where they cannot be started, or its code is another."""
 
     def ready(self, arm: int) -> bool:
         """All of them have a book to bid from."""
@@ -76,8 +76,8 @@ class Fleet(Protocol):
     def shrink(self) -> None:
         """No workers of canary and baseline any more."""
 
-    def begin_promotion(self, build: str, actor: str) -> None:
-        """Renew the stable workers. Refused where that cannot be done now."""
+    def begin_promotion(self, build: str, digest: str, actor: str) -> None:
+        """Renew the stable workers. Refused where that cannot be done now, or its code is another."""
 
     def promoted(self) -> str | None:
         """ "" when it is done, or what went wrong."""
@@ -249,8 +249,8 @@ class Conductor:
 
     def _start_workers(self, canary: Canary) -> None:
         count = max(1, math.ceil(self._fleet.workers * canary.plan.steps[canary.step] / BUCKETS))
-        self._fleet.grow(CANARY, canary.plan.build, count)
-        self._fleet.grow(BASELINE, canary.stable, count)
+        self._fleet.grow(CANARY, canary.plan.build, canary.digest, count)
+        self._fleet.grow(BASELINE, canary.stable, canary.stable_digest, count)
         self._enter(Phase.STARTING)
 
     def _all_ready(self) -> bool:
@@ -285,7 +285,7 @@ class Conductor:
                 self._end(Outcome.INCONCLUSIVE, f"as good as the baseline after {self._judge.at_s} s; {why}")
 
     def _promote(self, canary: Canary, actor: str) -> None:
-        self._fleet.begin_promotion(canary.plan.build, actor)
+        self._fleet.begin_promotion(canary.plan.build, canary.digest, actor)
         self._audit.record(actor, "canary promote", canary.id, build=canary.plan.build, **canary.verdict)
         self._enter(Phase.PROMOTING)
 
@@ -380,7 +380,7 @@ class Conductor:
             self._fleet.end_slice()
         if self._fleet.promoted() is not None and self._fleet.stable[0] != canary.plan.build:
             try:
-                self._fleet.begin_promotion(canary.plan.build, SUPERVISOR)
+                self._fleet.begin_promotion(canary.plan.build, canary.digest, SUPERVISOR)
             except Refused as refused:
                 self._end(Outcome.FAILED, str(refused))
 

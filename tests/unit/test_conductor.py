@@ -49,8 +49,9 @@ class Fleet:
     def checked(self) -> tuple[str, str] | None:
         return self.checks
 
-    def grow(self, arm: int, build: str, count: int) -> None:
+    def grow(self, arm: int, build: str, digest: str, count: int) -> None:
         self.counts[arm], self.builds[arm] = count, build
+        assert digest == {CANARY: "d1", BASELINE: "d0"}[arm]
 
     def ready(self, arm: int) -> bool:
         return self.is_ready
@@ -73,7 +74,8 @@ class Fleet:
         self.counts = {CANARY: 0, BASELINE: 0}
         self.did.append("shrink")
 
-    def begin_promotion(self, build: str, actor: str) -> None:
+    def begin_promotion(self, build: str, digest: str, actor: str) -> None:
+        assert digest == "d1"
         if self.no_promotion:
             raise Refused(self.no_promotion)
         self.did.append(f"promote {build}")
