@@ -2,7 +2,8 @@
 
 A worker's compiled parts in this process, without a loop: requests go into one end of socket pairs, the reactor
 turns, answers are read. The requests are those of the benches, of which some have a floor that nobody pays;
-campaigns have the targeting mix of `examples/`. It takes some seconds, always does the same, and leaves what the compiler counts when the process ends.
+campaigns have the targeting mix of `examples/`. It takes some seconds, always does the same, and leaves what the
+compiler counts when the process ends.
 """
 
 import socket
