@@ -180,9 +180,9 @@ class Arms:
 
     def begin_promotion(self, build: str, digest: str, actor: str) -> None:
         """As `outbid restart --build` would."""
-        self._as_judged(build, digest)
+        judged = self._as_judged(build, digest)
         try:
-            self._restart.begin(build, actor)
+            self._restart.begin_to(judged, actor)
         except control.ControlError as error:
             raise Refused(str(error)) from None
 

@@ -83,6 +83,11 @@ class Restart:
             raise control.ControlError(str(error)) from None
         return self._begin(build, actor, "restart")
 
+    def begin_to(self, build: Build, actor: str) -> Record:
+        """To this one, which somebody has verified. ControlError: a restart is under way."""
+        self._expect_rest()
+        return self._begin(build, actor, "restart")
+
     def begin_reload(self, names: list[str], actor: str) -> Record:
         """To the code that runs: every process of it reads its settings again, of which these have changed."""
         self._expect_rest()

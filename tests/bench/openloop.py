@@ -58,15 +58,20 @@ class Plan(NamedTuple):
     seconds_before: float = 0
 
 
+def request(host: str, body: bytes) -> bytes:
+    """As an exchange sends it."""
+    head = (
+        f"POST /bid/generic HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    )
+    return b"%b\r\n\r\n%b" % (head.encode(), body)
+
+
 def load(url: str, bodies: Sequence[bytes], plan: Plan) -> "Load":
     """Connected, and ready to play. ValueError: not loopback, or out of bounds; NotBuilt: the generator is not."""
     where = urlsplit(url)
     if where.hostname != "127.0.0.1" or where.port is None:
         raise ValueError(f"load is for 127.0.0.1, not for {url}")
-    head = (
-        f"POST /bid/generic HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
-    ).encode()
-    payloads = [b"%b%d\r\n\r\n%b" % (head, len(body), body) for body in bodies]
+    payloads = [request(where.netloc, body) for body in bodies]
     late_ms = plan.deadline_ms if plan.late_ms is None else plan.late_ms
     made: Load = build.generator().Load(where.port, payloads, **plan._asdict() | {"late_ms": late_ms})
     return made

@@ -14,7 +14,7 @@ from typing import Any
 
 from bidder._fast.http import Connections
 from bidder._fast.reactor import Reactor
-from tests.bench import servers
+from tests.bench import openloop, servers
 from tests.bench.stages import prepare, worker
 
 CAMPAIGNS = 10_000
@@ -55,10 +55,7 @@ def train() -> int:
         for first in range(0, len(bodies), CONNECTIONS):
             batch = list(zip(peers, bodies[first : first + CONNECTIONS], strict=False))
             for peer, body in batch:
-                peer.sendall(
-                    b"POST /bid/generic HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-                    b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-                )
+                peer.sendall(openloop.request("127.0.0.1", body))
             reactor.turn()
             bids += sum(peer.recv(ANSWER_BYTES).startswith(b"HTTP/1.1 200") for peer, _ in batch)
         for peer in peers:

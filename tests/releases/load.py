@@ -119,19 +119,9 @@ def offering(url: str, bodies: Sequence[bytes], plan: openloop.Plan) -> Iterator
     with tempfile.NamedTemporaryFile(prefix="outbid-bodies-") as file:
         file.write(b"\n".join(bodies))
         file.flush()
-        command = [
-            *openloop.at_once(),
-            "taskset",
-            "-c",
-            str(CORE),
-            sys.executable,
-            "-m",
-            "tests.releases.load",
-            url,
-            file.name,
-        ]
+        command = [*openloop.at_once(), "taskset", "-c", str(CORE), sys.executable, "-m", "tests.releases.load"]
         process = subprocess.Popen(
-            [*command, json.dumps(plan._replace(seconds=LONGEST_S)._asdict())],
+            [*command, url, file.name, json.dumps(plan._replace(seconds=LONGEST_S)._asdict())],
             cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

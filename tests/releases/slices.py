@@ -5,8 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from bidder._fast.board import Board
-from bidder.canary import state
-from bidder.canary.state import Canary
+from bidder.canary.state import Canary, read
 from tests.conditions import wait_until
 from tests.hosts import Host
 
@@ -21,7 +20,7 @@ def status(host: Host) -> Canary:
 
     From its file: the verb, asked again and again, would take time of the processor that the host needs.
     """
-    found = state.read(host.state)
+    found = read(host.state)
     assert found is not None, "there has been no canary"
     assert found.under_way, f"canary {found.outcome}: {found.because}"
     return found
