@@ -36,6 +36,8 @@ cdef class Caps:
                        uint8_t format) noexcept nogil
     # What the tokens of a bid that was counted say of its user.
     cdef void sign(self, uint64_t* user, uint8_t* user_stamp) noexcept nogil
+    # Whether it knows that user will be asked soon.
+    cdef void expect(self) noexcept nogil
     # Does this host know the user, as far as the store does? Asks the store, behind the request.
     cdef bint known(self) noexcept nogil
     # Private from here on.

@@ -126,6 +126,10 @@ cdef class Caps:
         user[0] = self.digest
         user_stamp[0] = <uint8_t> (<uint64_t> (self.now_s % 60) << STAMP_SHIFT | (self.period & STAMP_PERIOD))
 
+    cdef void expect(self) noexcept nogil:
+        if self.table.first_touch != TOUCH_NOT_ASKED:
+            self.table.expect(self.digest)
+
     cdef bint known(self) noexcept nogil:
         cdef int found
         if self.table.first_touch == TOUCH_NOT_ASKED:

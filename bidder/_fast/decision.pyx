@@ -141,6 +141,10 @@ cdef class Decider(BidHandler):
     cdef void batch_named(self) noexcept:
         cdef Desk desk
         cdef int i
+        for i in range(self.taken):
+            desk = <Desk>self.desks[i]
+            if desk.reason == REASON_NONE and not desk.leaves:
+                desk.name_user()
         # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
         for i in range(self.taken):
             desk = <Desk>self.desks[i]
@@ -166,7 +170,7 @@ cdef class Decider(BidHandler):
         desk.body = body
         desk.opened = -1
         desk.status = 204
-        desk.test = desk.named = desk.begun = desk.leaves = desk.shadow = False
+        desk.test = desk.named = desk.begun = desk.user_named = desk.leaves = desk.shadow = False
         desk.fallback = 0
         desk.offered = 0
         desk.features_off = 0

@@ -27,6 +27,8 @@ cdef class Desk:
     cdef bint leaves           # another build is to answer it
     cdef bint shadow           # another build is to answer a copy of it
     cdef bint begun            # its auction
+    cdef bint user_named       # whose request it is
+    cdef bint in_segments      # that user may be in segments of ours that count
     cdef uint64_t seed         # from which that draws
     cdef int64_t offered       # nano-USD: the prices of its bids
     cdef uint32_t bucket       # of its hash, where there are arms
@@ -39,6 +41,8 @@ cdef class Desk:
     cdef SegmentTable segments # of our own; None: there are none
     cdef set_book(self, Book book, Purses purses)
     # Before the auction: whose caps count, and in which segments of ours that user is. Does not hash without need.
+    # Rows of many users are nowhere near the processor, so who has several requests names all users first.
+    cdef void name_user(self) noexcept nogil
     cdef void open_user(self) noexcept nogil
     # A request that was read goes on as if there were none of what these features deal with.
     cdef void do_without(self, uint32_t off) noexcept nogil

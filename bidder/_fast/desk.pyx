@@ -36,13 +36,21 @@ cdef class Desk:
         self.auction = Auction(self.reader, book, purses, self.caps)
         self.body = NULL
 
+    cdef void name_user(self) noexcept nogil:
+        self.user_named = True
+        self.caps.open_request(&self.reader.req, self.row.key, self.now_s)
+        self.in_segments = self.segments is not None and self.segments.named and self.reader.req.user.p is not NULL \
+            and self.reader.req.may & MAY_PERSONALISE and not self.features_off & FEATURE_SEGMENTS \
+            and self.caps.identify()
+        if self.in_segments:
+            self.caps.expect()
+            self.segments.expect(self.caps.digest)
+
     cdef void open_user(self) noexcept nogil:
         cdef uint32_t n
-        self.caps.open_request(&self.reader.req, self.row.key, self.now_s)
-        if self.segments is None or not self.segments.named or self.reader.req.user.p is NULL \
-                or not self.reader.req.may & MAY_PERSONALISE or self.features_off & FEATURE_SEGMENTS:
-            return
-        if self.caps.identify() and self.caps.known():
+        if not self.user_named:
+            self.name_user()
+        if self.in_segments and self.caps.known():
             n = self.segments.of(self.caps.digest, self.now_s, self.own_segments)
             if n:
                 add_names(self.reader, self.own_segments, n)

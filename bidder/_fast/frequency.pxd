@@ -5,6 +5,7 @@ A window counts impressions that are confirmed, and bids that may still become s
 holds, each with the second at which it is given back: into the young one new holds go, the old one is closed.
 """
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
@@ -52,6 +53,7 @@ cdef struct TableHead:         # first page of the file
     uint64_t asked, answered   # of `wanted_ring`: entries ever written, ever read
     uint8_t keys[3][64]        # of three periods: the one before, this one, and room for the next
 
+@final
 cdef class FrequencyTable:
     cdef Bucket* buckets       # mapped, shared by all processes of the host
     cdef Wanted* wanted_ring
@@ -66,6 +68,8 @@ cdef class FrequencyTable:
     cdef first_page(self, Py_ssize_t capacity, bytes boot, uint64_t period)
     cdef fill_keys(self, uint8_t* keys, uint64_t period)
     cdef holds_keys(self)
+    # This key will be asked for soon.
+    cdef void expect(self, uint64_t key) noexcept nogil
     # Impressions and holds of the window that runs; 0: none runs.
     cdef uint32_t seen(self, uint64_t key, int64_t now_s) noexcept nogil
     # Counts one more, held for `hold_s` (0: for good), in the window that runs or one that begins; False: it has `most`.

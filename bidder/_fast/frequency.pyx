@@ -26,6 +26,7 @@ from libc.string cimport memcpy, memset
 from bidder._fast.atomics cimport atomic_add, atomic_cas, atomic_load64, atomic_read, atomic_store64
 from bidder._fast.mapped cimport base_of
 from bidder._fast.identity cimport USER_KEY
+from bidder._fast.memory cimport fetch
 from bidder._fast.mapping import PAGE, MappingError, attach, boot_id, create
 
 MAGIC = b"obfreqs2"            # the last digit is the layout's
@@ -92,6 +93,10 @@ cdef inline int lot_of(uint64_t state, uint64_t until, int64_t back_s) noexcept 
 
 
 # --- the table
+
+cdef inline Bucket* bucket_of(FrequencyTable table, uint64_t key) noexcept nogil:
+    return &table.buckets[(key & <uint64_t> (table.capacity - 1)) // BUCKET]
+
 
 cdef class FrequencyTable:
     def __init__(self, path, Py_ssize_t capacity=0, *, int64_t now_s=0, boot=None, keys=None, bint private=False):
@@ -192,9 +197,12 @@ cdef class FrequencyTable:
         memset(self.head.keys[(period + 1) % GENERATIONS], 0, USER_KEY)
         return True
 
+    cdef void expect(self, uint64_t key) noexcept nogil:
+        fetch(bucket_of(self, key), sizeof(Bucket))
+
     cdef bint find(self, uint64_t key, Place* place) noexcept nogil:
         cdef int i
-        place.bucket = &self.buckets[(key & <uint64_t> (self.capacity - 1)) // BUCKET]
+        place.bucket = bucket_of(self, key)
         for i in range(BUCKET):
             if atomic_load64(&place.bucket.key[i]) == key:
                 place.i = i

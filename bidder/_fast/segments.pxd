@@ -1,5 +1,6 @@
 """Segments of our own that the users known to a host are in: one table a host, in a file that all its workers map."""
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from bidder._fast.book cimport Book
 from bidder._fast.request cimport Reader
@@ -17,6 +18,7 @@ cdef struct Member:            # six cache lines
     char names[16][16]
     char room[48]
 
+@final
 cdef class SegmentTable:
     cdef Member* members       # mapped, written by the supervisor alone
     cdef readonly Py_ssize_t capacity
@@ -24,6 +26,9 @@ cdef class SegmentTable:
     cdef object _map
     cdef _open(self, path)
     cdef void look_at(self, Book book) noexcept nogil
+    cdef Member* set_of(self, uint64_t digest) noexcept nogil
+    # This user will be asked for soon.
+    cdef void expect(self, uint64_t digest) noexcept nogil
     # Names that hold at `now_s`, into `names`; how many.
     cdef uint32_t of(self, uint64_t digest, int64_t now_s, char[16]* names) noexcept nogil
 

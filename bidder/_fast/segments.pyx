@@ -13,6 +13,7 @@ from bidder._fast.atomics cimport atomic_load32, atomic_load64, atomic_store32, 
 from bidder._fast.mapped cimport base_of
 from bidder._fast.book_questions cimport Known
 from bidder._fast.book_layout cimport D_SEGMENT, S_BLOB, S_VALUES, Value
+from bidder._fast.memory cimport fetch_line
 from bidder._fast.request cimport Reader, Span, Str
 from bidder._fast.request_values cimport add_str
 
@@ -69,8 +70,16 @@ cdef class SegmentTable:
                 self.named = True
                 break
 
+    cdef void expect(self, uint64_t digest) noexcept nogil:
+        cdef int way
+        for way in range(WAYS):
+            fetch_line(&self.set_of(digest)[way])
+
+    cdef Member* set_of(self, uint64_t digest) noexcept nogil:
+        return &self.members[digest & <uint64_t> (self.capacity - WAYS)]
+
     cdef uint32_t of(self, uint64_t digest, int64_t now_s, char[16]* names) noexcept nogil:
-        cdef Member* set = &self.members[digest & <uint64_t> (self.capacity - WAYS)]
+        cdef Member* set = self.set_of(digest)
         cdef Member* member
         cdef uint32_t version, i, n, found = 0
         cdef int way
@@ -90,7 +99,7 @@ cdef class SegmentTable:
         return found
 
     def put(self, uint64_t digest, segments, int64_t now_s):
-        cdef Member* set = &self.members[digest & <uint64_t> (self.capacity - WAYS)]
+        cdef Member* set = self.set_of(digest)
         cdef Member* member = NULL
         cdef uint32_t ends, least = 0, i = 0, version
         cdef bytes raw

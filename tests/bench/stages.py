@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from bidder._fast.decision import Decider
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.http import Connections
 from bidder._fast.purses import Purses
+from bidder._fast.segments import SegmentTable
 from bidder._fast.sender import Sender
 from bidder.campaigns.compile import compile_book
 from bidder.money.tokens import BidIds, Key, Sealer
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import SHIPPED_EXCHANGES, Consent
+from bidder.users.tables import FIRST_TOUCH
 from tests import books
 from tests.bench import servers, table
 from tests.bench.campaigns import bodies as campaign_bodies
@@ -36,17 +39,18 @@ STAGES = {
     "request": "read", "json": "read", "matcher": "match", "book": "match", "book_probe": "match",
     "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps",
     "caps": "caps", "identity": "caps", "acquaintances": "caps",
-    "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
+    "segments": "caps", "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
     "slice": "slice", "sender": "auction",
     "http": "http", "framing": "http", "answers": "http", "peer": "http", "backlog": "http", "admission": "http",
 }  # fmt: skip
+USERS = 65_536  # slots of the table of caps
 MANY = 10**15  # nano-USD: no purse runs dry
 
 
-def prepare(directory: Path, count: int) -> None:
-    """The files that a worker maps."""
-    purses = Purses(directory / "purses", count + 64)
-    records = books.records(campaign_bodies(count))
+def prepare(directory: Path, count: int, more: Iterable[Mapping[str, Any]] = ()) -> None:
+    """The files that a worker maps; `more` campaigns, in the import format."""
+    purses = Purses(directory / "purses", count + 64)  # `more` are few
+    records = books.records([*campaign_bodies(count), *more])
     for record in records:
         slot = purses.slot_of(record.key)
         purses.close_half(slot, 0)
@@ -61,14 +65,17 @@ def prepare(directory: Path, count: int) -> None:
         path=directory / "book",
     )
     Board(directory / "board")
-    FrequencyTable(directory / "frequency", 65_536, now_s=NOW_S)
+    FrequencyTable(directory / "frequency", USERS, now_s=NOW_S)
+    SegmentTable(directory / "segments", USERS // 8)
     CounterFile(directory / "counters")
 
 
 def worker(directory: Path) -> Decider:
     """As worker.py puts it together, but for the clock."""
+    frequency = FrequencyTable(directory / "frequency")
+    frequency.first_touch = FIRST_TOUCH["bid"]
     decider = Sender(doors=directory,
-        purses=Purses(directory / "purses"), frequency=FrequencyTable(directory / "frequency"),
+        purses=Purses(directory / "purses"), frequency=frequency, segments=SegmentTable(directory / "segments"),
         board=Board(directory / "board"), counters=CounterFile(directory / "counters").open_worker(0),
         sealer=Sealer((Key(1, bytes(range(32))),)), bid_ids=BidIds(), clock=HandClock(NOW_S * 1_000_000_000),
         rows=exchange_rows(SHIPPED_EXCHANGES, books.PUBLIC_URL), seed=1, consent=Consent(vendor_id=servers.VENDOR_ID),
