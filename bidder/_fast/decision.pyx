@@ -145,6 +145,9 @@ cdef class Decider(BidHandler):
             desk = <Desk>self.desks[i]
             if desk.reason == REASON_NONE and not desk.leaves:
                 desk.name_user()
+        for i in range(self.taken):
+            if (<Desk>self.desks[i]).user_named:
+                (<Desk>self.desks[i]).expect_user()
         # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
         for i in range(self.taken):
             desk = <Desk>self.desks[i]

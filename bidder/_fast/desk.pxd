@@ -41,8 +41,10 @@ cdef class Desk:
     cdef SegmentTable segments # of our own; None: there are none
     cdef set_book(self, Book book, Purses purses)
     # Before the auction: whose caps count, and in which segments of ours that user is. Does not hash without need.
-    # Rows of many users are nowhere near the processor, so who has several requests names all users first.
+    # Rows of many users are nowhere near the processor, so who has several requests names all users first, and then has
+    # all their rows fetched: even where a row lies has to be looked up in memory, and that goes on side by side.
     cdef void name_user(self) noexcept nogil
+    cdef void expect_user(self) noexcept nogil
     cdef void open_user(self) noexcept nogil
     # A request that was read goes on as if there were none of what these features deal with.
     cdef void do_without(self, uint32_t off) noexcept nogil

@@ -42,6 +42,8 @@ cdef class Desk:
         self.in_segments = self.segments is not None and self.segments.named and self.reader.req.user.p is not NULL \
             and self.reader.req.may & MAY_PERSONALISE and not self.features_off & FEATURE_SEGMENTS \
             and self.caps.identify()
+
+    cdef void expect_user(self) noexcept nogil:
         if self.in_segments:
             self.caps.expect()
             self.segments.expect(self.caps.digest)

@@ -21,10 +21,21 @@ from libc.string cimport memcpy, memmove
 from posix.unistd cimport close
 from bidder._fast.memory cimport fetch
 
-cdef extern from "<sys/socket.h>" nogil:
-    int MSG_DONTWAIT, MSG_NOSIGNAL
-    Py_ssize_t recv(int fd, void* data, size_t n, int flags)
-    Py_ssize_t send(int fd, const void* data, size_t n, int flags)
+cdef extern from *:
+    """
+    #include <sys/socket.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    /* As libc's, which with threads about makes each call a point where a thread may be cancelled, and takes that back. */
+    static inline Py_ssize_t recv_now(int fd, void* data, size_t n) {
+        return syscall(SYS_recvfrom, fd, data, n, MSG_DONTWAIT, NULL, NULL);
+    }
+    static inline Py_ssize_t send_now(int fd, const void* data, size_t n) {
+        return syscall(SYS_sendto, fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    }
+    """
+    Py_ssize_t recv_now(int fd, void* data, size_t n) nogil
+    Py_ssize_t send_now(int fd, const void* data, size_t n) nogil
 
 cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
@@ -127,7 +138,7 @@ cdef class SocketLink(Link):
         if self.fd < 0 or self.broken:
             return 0
         if self.rest_n == 0:
-            sent = send(self.fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = send_now(self.fd, data, n)
             if sent == n:
                 return 0
             if sent < 0:
@@ -161,7 +172,7 @@ cdef class SocketLink(Link):
         """The socket takes something again."""
         cdef Py_ssize_t sent
         if self.rest_n:
-            sent = send(self.fd, self.rest + self.rest_at, self.rest_n, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = send_now(self.fd, self.rest + self.rest_at, self.rest_n)
             if sent < 0:
                 if errno != EAGAIN and errno != EINTR:
                     self.broken = True
@@ -349,7 +360,7 @@ cdef class Reactor:
         """1: something was read; 0: nothing, or the end."""
         cdef Py_ssize_t n
         link.protocol.make_room(&room, &room_n)
-        n = recv(link.fd, room, room_n, MSG_DONTWAIT)
+        n = recv_now(link.fd, room, room_n)
         if n > 0:
             reading.link = <void*>link
             reading.at = room
