@@ -146,8 +146,7 @@ cdef class Decider(BidHandler):
             if desk.reason == REASON_NONE and not desk.leaves:
                 desk.name_user()
         for i in range(self.taken):
-            if (<Desk>self.desks[i]).user_named:
-                (<Desk>self.desks[i]).expect_user()
+            (<Desk>self.desks[i]).expect_user()
         # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
         for i in range(self.taken):
             desk = <Desk>self.desks[i]
@@ -173,7 +172,8 @@ cdef class Decider(BidHandler):
         desk.body = body
         desk.opened = -1
         desk.status = 204
-        desk.test = desk.named = desk.begun = desk.user_named = desk.leaves = desk.shadow = False
+        desk.test = desk.named = desk.begun = desk.user_named = desk.in_segments = False
+        desk.leaves = desk.shadow = False
         desk.fallback = 0
         desk.offered = 0
         desk.features_off = 0
@@ -436,15 +436,13 @@ cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* ta
     fields.format = key.format
     fields.os = key.os
     fields.country = key.country
-    fields.w = key.w
-    fields.h = key.h
+    fields.w, fields.h = key.w, key.h
     fields.campaign = key.campaign
     fields.creative = key.creative
     fields.deal = key.deal
     fields.inventory = key.inventory
     fields.lease = take.lease
-    fields.bid_price = <uint32_t>price         # the book's PRICE_CAP is below 2**32
-    fields.taken = <uint32_t>take.amount
+    fields.bid_price, fields.taken = <uint32_t>price, <uint32_t>take.amount    # PRICE_CAP of a book is below 2**32
     if rate is not NULL:
         fields.currency = <uint16_t>rate.currency
         fields.rate_version = <uint16_t>rate.day

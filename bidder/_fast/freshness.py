@@ -45,9 +45,14 @@ def unbuilt() -> list[str]:
     return [name for name in sorted(path.stem for path in HERE.glob("*.pyx")) if not _is_fresh(name, texts)]
 
 
-def mark_built(name: str, built_from: str) -> None:
-    """Of setup.py: `name` has been compiled from sources of this digest."""
-    (HERE / f"{name}.built").write_text(built_from + "\n")
+def mark_built(name: str, built_from: str, profile: str = "") -> None:
+    """Of setup.py: `name` has been compiled from sources of this digest, with this profile (OUTBID_PROFILE)."""
+    (HERE / f"{name}.built").write_text(f"{built_from} {profile}\n")
+
+
+def profile_of(name: str) -> str:
+    """With which `name` was compiled, as OUTBID_PROFILE says it; empty: the usual one, or nobody knows."""
+    return (_mark(name).split()[1:] or [""])[0]
 
 
 def check() -> None:
@@ -57,12 +62,14 @@ def check() -> None:
         raise NotBuiltError(f"compiled extensions are missing or stale ({', '.join(names)}); build them: scripts/build")
 
 
+def _mark(name: str) -> str:
+    file = HERE / f"{name}.built"
+    return file.read_text() if file.exists() else ""
+
+
 def _is_fresh(name: str, texts: dict[str, bytes]) -> bool:
-    try:
-        built_from = (HERE / f"{name}.built").read_text().strip()
-    except FileNotFoundError:
-        return False
-    return (HERE / f"{name}{EXTENSION_SUFFIXES[0]}").exists() and built_from == digest(name, texts)
+    built = (HERE / f"{name}{EXTENSION_SUFFIXES[0]}").exists()
+    return built and _mark(name).split()[:1] == [digest(name, texts)]
 
 
 def _text(path: Path, texts: dict[str, bytes]) -> bytes:

@@ -20,22 +20,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
 from posix.unistd cimport close
 from bidder._fast.memory cimport fetch
-
-cdef extern from *:
-    """
-    #include <sys/socket.h>
-    #include <sys/syscall.h>
-    #include <unistd.h>
-    /* As libc's, which with threads about makes each call a point where a thread may be cancelled, and takes that back. */
-    static inline Py_ssize_t recv_now(int fd, void* data, size_t n) {
-        return syscall(SYS_recvfrom, fd, data, n, MSG_DONTWAIT, NULL, NULL);
-    }
-    static inline Py_ssize_t send_now(int fd, const void* data, size_t n) {
-        return syscall(SYS_sendto, fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
-    }
-    """
-    Py_ssize_t recv_now(int fd, void* data, size_t n) nogil
-    Py_ssize_t send_now(int fd, const void* data, size_t n) nogil
+from bidder._fast.sockets cimport recv_now, send_now
 
 cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL

@@ -38,8 +38,8 @@ NOW_S = 1_790_000_000
 STAGES = {
     "request": "read", "json": "read", "matcher": "match", "book": "match", "book_probe": "match",
     "auction": "auction", "rules": "auction", "decision": "auction", "desk": "auction", "frequency": "caps",
-    "caps": "caps", "identity": "caps", "acquaintances": "caps",
-    "segments": "caps", "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
+    "caps": "caps", "identity": "caps", "acquaintances": "caps", "segments": "caps",
+    "purses": "purse", "tokens": "tokens", "writer": "write", "counters": "count", "board": "count", "clock": "count",
     "slice": "slice", "sender": "auction",
     "http": "http", "framing": "http", "answers": "http", "peer": "http", "backlog": "http", "admission": "http",
 }  # fmt: skip

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bidder._fast import freshness
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -45,6 +47,7 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "commit": commit.stdout.strip(),
+        "build": freshness.profile_of("decision") or "plain",
     }
 
 

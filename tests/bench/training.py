@@ -28,18 +28,26 @@ FORMATS = servers.CHECKOUT / "examples" / "formats.jsonl"
 NATIVE = {
     "ver": "1.2", "context": 1, "plcmttype": 1, "eventtrackers": [{"event": 1, "methods": [1]}],
     "assets": [
-        {"id": 1, "required": 1, "title": {"len": 90}}, {"id": 2, "required": 1, "img": {"type": 3, "wmin": 300, "hmin": 157}},
-        {"id": 3, "data": {"type": 1, "len": 25}}, {"id": 4, "data": {"type": 2, "len": 140}},
+        {"id": 1, "required": 1, "title": {"len": 90}},
+        {"id": 2, "required": 1, "img": {"type": 3, "wmin": 300, "hmin": 157}},
+        {"id": 3, "data": {"type": 1, "len": 25}},
+        {"id": 4, "data": {"type": 2, "len": 140}},
     ],
 }  # fmt: skip
+VIDEO = {
+    "mimes": ["video/mp4", "application/javascript"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6],
+    "w": 640, "h": 360, "linearity": 1, "placement": 1, "plcmt": 1, "startdelay": 0, "skip": 1, "playbackmethod": [2],
+    "api": [1, 2, 7], "battr": [3], "delivery": [2],
+}  # fmt: skip
+AUDIO = {
+    "mimes": ["audio/mpeg", "audio/mp4"], "minduration": 5, "maxduration": 60, "protocols": [9, 10], "startdelay": 0,
+    "api": [7],
+}  # fmt: skip
 OTHERS: list[dict[str, Any]] = [
-    {"video": {"mimes": ["video/mp4", "application/javascript"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6],
-               "w": 640, "h": 360, "linearity": 1, "placement": 1, "plcmt": 1, "startdelay": 0, "skip": 1,
-               "playbackmethod": [2], "api": [1, 2, 7], "battr": [3], "delivery": [2]}},
+    {"video": VIDEO},
     {"native": {"request": json.dumps(NATIVE), "ver": "1.2", "api": [3], "battr": [1]}},
-    {"audio": {"mimes": ["audio/mpeg", "audio/mp4"], "minduration": 5, "maxduration": 60, "protocols": [9, 10],
-               "startdelay": 0, "api": [7]}},
-]  # fmt: skip
+    {"audio": AUDIO},
+]
 
 
 class Loop:

@@ -30,6 +30,16 @@ def test_what_was_just_built_is_fresh(fast: Path) -> None:
     freshness.check()
 
 
+def test_what_was_built_says_with_which_profile(fast: Path) -> None:
+    freshness.mark_built("door", freshness.digest("door"), "trained")
+    assert freshness.unbuilt() == []
+    assert (freshness.profile_of("door"), freshness.profile_of("roof"), freshness.profile_of("gate")) == (
+        "trained",
+        "",
+        "",
+    )
+
+
 def test_an_edit_of_a_cimported_declaration_makes_its_users_stale(fast: Path) -> None:
     (fast / "wall.pxd").write_text("cdef long height\n")
     assert freshness.unbuilt() == ["door"]
