@@ -159,6 +159,7 @@ cdef class Book:
     cdef Known* known                # to the probes,
     cdef Class* classes              # and of their requests: CLASSES, on lines of the cache
     cdef void* classes_room
+    cdef const uint64_t* nobody      # owned: an empty base
     cdef int tell_zones(self) except -1
     cdef void new_quarter(self, int64_t now_s) noexcept with gil
     # NULL: no rate, or it is too old. USD has none.

@@ -62,7 +62,8 @@ cdef class Book:
         book.tell_zones()
         book.known = known_new(book.base)
         book.classes_room = calloc(CLASSES + 1, sizeof(Class))     # memory of its own only where one is used
-        if book.known == NULL or book.classes_room == NULL:
+        book.nobody = <const uint64_t*>calloc((<const Header*>book.base).words + 1, sizeof(uint64_t))
+        if book.known == NULL or book.classes_room == NULL or book.nobody == NULL:
             raise MemoryError
         book.classes = <Class*>((<size_t>book.classes_room + 63) & ~<size_t>63)
         return book
@@ -72,6 +73,7 @@ cdef class Book:
         free(self.zone_hour)
         known_free(self.known)
         free(self.classes_room)
+        free(<void*>self.nobody)
 
     cdef int tell_zones(self) except -1:
         try:

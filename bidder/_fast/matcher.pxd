@@ -55,12 +55,13 @@ cdef class Matcher(Probe):
     cdef const Multiplier* multipliers
     cdef const When* whens
     cdef const uint64_t* deal_base   # NULL: no campaign includes deals
-    cdef const uint64_t* nobody      # an empty base; owned
+    cdef const uint64_t* nobody      # the book's
     cdef Plan* deal_plan             # narrowed by scan_deals; NULL: it is not
     cdef Version osv
-    cdef uint64_t* accepted          # by block: what the request's own dimensions accept,
-    cdef uint64_t* accepted_at       # if that was worked out for this request: then its serial number
-    cdef uint64_t serial
+    cdef uint64_t* accepted          # owned; of the last `kept` blocks, by number: what the request's own dimensions accept,
+    cdef uint64_t* accepted_at       # owned; and for which request and block that was worked out
+    cdef int64_t kept
+    cdef uint64_t serial             # of the request, from 1
     cdef int64_t blocks, block
     cdef const uint64_t* summaries
     cdef uint64_t summary_n          # words of one

@@ -17,7 +17,9 @@ class Matcher:
     plain: bool
     """Each request works out everything for itself, dimension by dimension in the order of the book; False at first."""
 
-    def __init__(self, book: Book) -> None: ...
+    def __init__(self, book: Book, kept: int = 256) -> None:
+        """`kept`: blocks of 512 campaigns of which an imp may find what the one before it of its request found."""
+
     @property
     def postings(self) -> int:
         """That are looked at in each block, for the last imp."""

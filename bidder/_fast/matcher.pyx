@@ -23,6 +23,9 @@ from bidder._fast.book_rules cimport point_reaches, price_times, version_compare
 from bidder._fast.memory cimport fetch
 from bidder._fast.request cimport Imp, Reader, Str
 
+cdef enum:
+    KEPT = 256                 # blocks, of which an imp may find what the one before it found: 18 kB a matcher
+
 cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
 
@@ -34,7 +37,7 @@ cdef inline bint more_telling(uint32_t dimension, uint32_t bit) noexcept nogil:
 
 
 cdef class Matcher(Probe):
-    def __cinit__(self, Book book not None):
+    def __cinit__(self, Book book not None, int64_t kept=KEPT):
         cdef uint32_t i
         self.book = book
         self.attach(book.base, book.known, book.classes)
@@ -49,12 +52,13 @@ cdef class Matcher(Probe):
         self.blocks = self.head.words // BLOCK_WORDS
         self.block = self.blocks
         self.multiplied = F_MULTIPLIERS
-        self.accepted = <uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
-        self.accepted_at = <uint64_t*>calloc(self.blocks + 1, sizeof(uint64_t))
+        self.kept = max(min(self.blocks, kept), 1)
+        self.accepted = <uint64_t*>calloc(self.kept * BLOCK_WORDS, sizeof(uint64_t))
+        self.accepted_at = <uint64_t*>calloc(self.kept, sizeof(uint64_t))
         self.summaries = <const uint64_t*>book.section(S_SUMMARIES)
         self.summary_n = summary_words(self.head)
-        self.nobody = <const uint64_t*>calloc(self.head.words + 1, sizeof(uint64_t))
-        if self.accepted == NULL or self.accepted_at == NULL or self.nobody == NULL:
+        self.nobody = book.nobody
+        if self.accepted == NULL or self.accepted_at == NULL:
             raise MemoryError
 
     def __dealloc__(self):
@@ -62,7 +66,6 @@ cdef class Matcher(Probe):
             self.leave_class()
         free(self.accepted)
         free(self.accepted_at)
-        free(<void*>self.nobody)
 
     cdef void begin_request(self, Reader reader, uint8_t exchange, int64_t now_s) noexcept nogil:
         if now_s // QUARTER_S != self.book.quarter:
@@ -253,9 +256,11 @@ cdef class Matcher(Probe):
 
     cdef bint enter(self, int64_t block) noexcept nogil:
         """What this imp accepts of a block; False where that is nothing."""
-        cdef uint64_t* accept = self.accepted + block * BLOCK_WORDS
-        if self.accepted_at[block] != self.serial:
-            self.accepted_at[block] = self.serial
+        cdef int64_t place = block if block < self.kept else block % self.kept
+        cdef uint64_t whose = self.serial * self.blocks + block
+        cdef uint64_t* accept = self.accepted + place * BLOCK_WORDS
+        if self.accepted_at[place] != whose:
+            self.accepted_at[place] = whose
             self.enter_class(accept, block)
             block_narrow(accept, &self.pairs[0], &self.pairs[self.pair_count], &self.plans[0],
                          &self.plans[self.request_plans], self.incs.items, self.excs.items, block, &self.near)

@@ -86,8 +86,8 @@ def altered(dice: random.Random, request: dict[str, Any]) -> dict[str, Any]:
 class Compared:
     """A book, its matcher, and the same campaigns one by one. Campaigns of one kind are looked at once."""
 
-    def __init__(self, path: Path, campaigns: Sequence[dict[str, Any]]) -> None:
-        self.matcher = Matcher(book(path, campaigns))
+    def __init__(self, path: Path, campaigns: Sequence[dict[str, Any]], kept: int = 256) -> None:
+        self.matcher = Matcher(book(path, campaigns), kept)
         self.reader = Reader()
         self.kinds: list[dict[str, Any]] = []
         self.members: list[list[int]] = []
@@ -145,6 +145,14 @@ def test_runs_of_one_kind_are_found_as_one_by_one(tmp_path: Path, seed: int) -> 
     assert sum(compared.check(dice, altered(dice, request)) for request in asked) > 10_000
 
 
+@pytest.mark.parametrize("kept", [1, 3])
+def test_what_was_kept_of_few_blocks_is_worked_out_again(tmp_path: Path, kept: int) -> None:
+    dice = random.Random(kept)
+    compared = Compared(tmp_path / "book", in_runs(dice, 5_001), kept)
+    asked = [json.loads(body) for body in requests(60)]
+    assert sum(compared.check(dice, altered(dice, request)) for request in asked) > 10_000
+
+
 def test_more_blocks_than_a_word_of_a_summary_has_bits(tmp_path: Path) -> None:
     dice = random.Random(64)
     compared = Compared(tmp_path / "book", in_runs(dice, 70 * BLOCK + 3))
@@ -182,14 +190,15 @@ def test_a_lone_campaign_far_down_is_found_through_each_dimension(tmp_path: Path
         assert compared.check(random.Random(1), request | change) == 1
 
 
-def test_an_imp_finds_what_one_before_it_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [256, 2])
+def test_an_imp_finds_what_one_before_it_passed_over(tmp_path: Path, kept: int) -> None:
     """Few campaigns name the country, so that they are a list, in which the first imp has come further."""
     kinds = [{"targeting": {"country": {"include": ["DEU"]}, "deal": {"include": ["d-none"]}}}] * (9 * BLOCK)
     for block, deal in ((0, "d-none"), (4, "d-2"), (5, "d-3"), (6, "d-rare"), (8, "d-2")):
         kinds[block * BLOCK + 7] = {"targeting": {"country": {"include": ["ISL"]}, "deal": {"include": [deal]}}}
     prices = [f"{(20_000 - n) / 1_000:.3f}" for n in range(len(kinds))]
     found = [campaign(id=f"c-{n}", bid={"cpm_usd": prices[n]}, **kind) for n, kind in enumerate(kinds)]
-    matcher, reader = Matcher(book(tmp_path / "book", found)), Reader()
+    matcher, reader = Matcher(book(tmp_path / "book", found), kept), Reader()
     imps = [
         {"id": name, "banner": {"w": 300, "h": 250}, "pmp": {"deals": [{"id": name}]}}
         for name in ("d-rare", "d-2", "d-3", "d-9")
