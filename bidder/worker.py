@@ -190,7 +190,8 @@ class BookWorker:
         self._renew_keys()
         self._beat(self.ready)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), TICK_S)
+            async with asyncio.timeout(TICK_S):  # `wait_for` would make a task of it, and requests wait for that
+                await stop.wait()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""

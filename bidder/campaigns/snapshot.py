@@ -91,6 +91,7 @@ class Follower:
 
     def __init__(self, state: Path) -> None:
         self._state = state
+        self._pointer = _pointer(state)
         self._seen: tuple[int, int] | None = None
         self.book: Book | None = None
         self.refused = 0
@@ -99,7 +100,7 @@ class Follower:
     def refresh(self) -> Book | None:
         """The book to serve from now on where that has changed, else None. Look at `reason` afterwards."""
         try:
-            status = _pointer(self._state).stat()
+            status = self._pointer.stat()
         except OSError:
             return None  # nothing was ever published
         seen = (status.st_ino, status.st_mtime_ns)
