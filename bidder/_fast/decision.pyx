@@ -150,7 +150,7 @@ cdef class Decider(BidHandler):
         # Reader and matcher do not fit beside each other into the processor's first cache: all read, then all matched.
         for i in range(self.taken):
             desk = <Desk>self.desks[i]
-            if desk.reason == REASON_NONE and not desk.leaves:
+            if desk.user_named:
                 self.open(desk)
                 if desk.opened >= 0:
                     desk.auction.fetch_campaigns()

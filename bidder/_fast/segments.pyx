@@ -71,9 +71,10 @@ cdef class SegmentTable:
                 break
 
     cdef void expect(self, uint64_t digest) noexcept nogil:
+        cdef Member* set = self.set_of(digest)
         cdef int way
         for way in range(WAYS):
-            fetch_line(&self.set_of(digest)[way])
+            fetch_line(&set[way])
 
     cdef Member* set_of(self, uint64_t digest) noexcept nogil:
         return &self.members[digest & <uint64_t> (self.capacity - WAYS)]
