@@ -17,6 +17,7 @@ class Bidder:
     wait_budget_ms: int = 20  # what has waited longer, or a quarter of the exchange's tmax, gets no bid
     lint_per_s: float = 1.0  # bids that each worker holds against the linter, at most 20; 0: none
     connections_per_peer: int = 1_024  # of one address, in each worker; 0: any number
+    cpu_scheduling: Literal["other", "rr"] = "other"  # rr: workers run before all ordinary processes
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from bidder.openrtb.rows import exchange_rows
 from bidder.ops import descriptors
 from bidder.ops import log as logs
 from bidder.ops.presence import Presence
+from bidder.ops.priority import go_first
 from bidder.ops.vitals import Vitals
 from bidder.passing import Taker, pass_on
 from bidder.settings import Settings
@@ -181,6 +182,17 @@ class BookWorker:
         now_ms = int(time.monotonic() * 1000)
         self._board.beat(self._row, now_ms, self._generation, connections, ready, unread)
 
+    def _go_first(self) -> None:
+        """Where that is set; where we may not, bids are better than none."""
+        if self._settings.bidder.cpu_scheduling == "rr":
+            try:
+                go_first()
+            except PermissionError:
+                self._log.error(
+                    "bidder.cpu_scheduling is rr, and this worker may not: it takes turns as ordinary processes do; "
+                    "give it RLIMIT_RTPRIO of 1 (LimitRTPRIO=1, `ulimit -r 1`) or CAP_SYS_NICE, then restart"
+                )
+
     async def _serve(self, stop: asyncio.Event) -> None:
         """Answer, until `stop`, and what has begun after that."""
         raise NotImplementedError
@@ -203,6 +215,7 @@ class BookWorker:
         vitals = Vitals(self._state, "worker", self._facts, seat=self._row, arm=self._arm)
         with Presence(self._state, "worker", row=self._row, arm=self._arm), vitals:
             self._renew_book()
+            self._go_first()  # not before, for a start may wait
             await self._serve(stop)
         self._board.release(self._row)
 

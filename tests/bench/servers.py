@@ -123,10 +123,11 @@ def plain_tornado(port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def outbid(directory: Path, count: int, port_base: int, workers: int = 1) -> Iterator[Server]:
+def outbid(directory: Path, count: int, port_base: int, workers: int = 1, **settings: str) -> Iterator[Server]:
     """A host with so many campaigns, none of which runs out of money: a dry purse would make it measure no-bids.
 
-    Workers on the first core (where there is one of them), its other processes on the last.
+    `settings` as in the environment. Workers on the first core (where there is one of them), its other processes on
+    the last.
     """
     state = directory / f"state-{port_base}"
     command = [sys.executable, "-m", "bidder", "up", "--state", str(state), "--workers", str(workers)]
@@ -136,7 +137,7 @@ def outbid(directory: Path, count: int, port_base: int, workers: int = 1) -> Ite
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=CHECKOUT,
-        env=os.environ | ENVIRONMENT,
+        env=os.environ | ENVIRONMENT | settings,
     )
     assert process.stdout is not None
     try:

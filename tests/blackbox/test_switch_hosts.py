@@ -1,9 +1,5 @@
 """Switches of two hosts, which agree, also after one was away: supervisors alone, without controller or Postgres."""
 
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,7 @@ from bidder._fast.board import Board
 from bidder.ops import control
 from tests.conditions import wait_until
 from tests.free_ports import free_port
-from tests.hosts import CHECKOUT
+from tests.lone_bidder import LoneBidder
 
 pytestmark = pytest.mark.blackbox
 
@@ -22,33 +18,11 @@ AGREED_S = 5.0  # to find each other again; a flip between hosts that hear each 
 GENERIC = 1  # key of that exchange
 
 
-class Bidder:
-    """`outbid bidder` on a state directory of its own."""
+class Bidder(LoneBidder):
+    """One that knows of other hosts, and its switches."""
 
     def __init__(self, state: Path, bus: str, hosts: list[str]) -> None:
-        self.state = state
-        self.settings = state.with_suffix(".toml")
-        ports = {role: free_port() for role in ("bidder", "controller")}
-        self.settings.write_text(
-            f'[bidder]\nlisten = "127.0.0.1:{ports["bidder"]}"\nbus_listen = "{bus}"\nworkers = 1\n'
-            f'[controller]\nlisten = "127.0.0.1:{ports["controller"]}"\n'
-            f"[bus]\nhosts = {json.dumps(hosts)}\n"
-        )
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        argv = [sys.executable, "-m", "bidder", "bidder", "--state", str(self.state), "--settings", str(self.settings)]
-        log = (self.state.parent / f"{self.state.name}.log").open("ab")
-        self.process = subprocess.Popen(argv, cwd=CHECKOUT, stdout=log, stderr=log)
-        log.close()
-        wait_until((self.state / "run" / "supervisor.sock").exists, 20.0, "the supervisor")
-
-    def end(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            code = self.process.wait(20.0)
-            self.process = None
-            assert code == 0
+        super().__init__(state, OUTBID_BIDDER_BUS_LISTEN=bus, OUTBID_BUS_HOSTS=",".join(hosts))
 
     def flip(self, position: str, **what: Any) -> None:
         request = {"do": "switch", "off": position == "off", **what}
