@@ -8,7 +8,6 @@ new connections in its queue for the others. Times are seconds of the loop's clo
 """
 
 import asyncio
-import errno
 import logging
 import os
 import socket
@@ -23,12 +22,12 @@ from bidder._fast.handler import BidHandler
 from bidder._fast.http import Connections
 from bidder._fast.reactor import Reactor
 from bidder.admission import STEP_S, TURN_PER_S, Control, Sample, Valves
+from bidder.ops.descriptors import EXHAUSTED
 from bidder.tornado_bridge import TornadoRoute
 
 SWEEP_S = 0.5  # timeouts are looked at this often, for all connections at once
 FULL_S = 0.002  # then a worker that held its share looks again
 RETRY_S = 0.2  # accepting again after the process or host ran out of something
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = logging.getLogger("bidder.http")
 

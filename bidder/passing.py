@@ -12,21 +12,17 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from bidder.ops.packets import Door, reach
 
 BATCH = 200  # descriptors of one packet; the kernel takes 253
 WAITING = 16  # workers that go at the same time
 
 
-@contextlib.contextmanager
-def _address(state: Path, row: int) -> Iterator[str]:
-    """Of the door of that row; addresses of Unix sockets end at 107 bytes, and state directories do not."""
-    room = os.open(state / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{room}/worker.{row}.sock"
-    finally:
-        os.close(room)
+def _door_path(state: Path, row: int) -> Path:
+    return state / "run" / f"worker.{row}.sock"
 
 
 class Taker:
@@ -36,34 +32,21 @@ class Taker:
         self, loop: asyncio.AbstractEventLoop, state: Path, row: int, open: Callable[[socket.socket], None]
     ) -> None:
         self._loop = loop
-        self._path = state / "run" / f"worker.{row}.sock"
         self._open = open
         self._givers: set[socket.socket] = set()
-        self._path.unlink(missing_ok=True)  # of the last worker of this row, which is gone
-        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._door.setblocking(False)
-        with _address(state, row) as address:
-            self._door.bind(address)
-        self._door.listen(WAITING)
-        loop.add_reader(self._door, self._admit)
+        self._door = Door(_door_path(state, row), self._admit, WAITING)
+        self._door.open(loop)
 
     def close(self) -> None:
         """Nobody finds it any more; what has come is taken."""
-        self._path.unlink(missing_ok=True)
-        self._admit()
-        self._loop.remove_reader(self._door)
         self._door.close()
         for giver in list(self._givers):
             self._take(giver)
             self._forget(giver)
 
-    def _admit(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                giver, _ = self._door.accept()
-                giver.setblocking(False)
-                self._givers.add(giver)
-                self._loop.add_reader(giver, self._take, giver)
+    def _admit(self, giver: socket.socket) -> None:
+        self._givers.add(giver)
+        self._loop.add_reader(giver, self._take, giver)
 
     def _take(self, giver: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -94,10 +77,7 @@ def pass_on(state: Path, row: int, connections: Sequence[socket.socket]) -> list
     Returns those that it did not take: it is not there, or has no room now. Never waits.
     """
     left = list(connections)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer, contextlib.suppress(OSError):
-        peer.setblocking(False)
-        with _address(state, row) as address:
-            peer.connect(address)
+    with contextlib.suppress(OSError), reach(_door_path(state, row)) as peer:
         while left:
             batch = left[:BATCH]
             socket.send_fds(peer, [b"c"], [connection.fileno() for connection in batch])

@@ -30,7 +30,7 @@ from bidder._fast.segments import SegmentTable
 from bidder._fast.sender import Sender
 from bidder._fast.shading import Shading
 from bidder.campaigns import snapshot
-from bidder.canary.answering import Answering, door_path
+from bidder.canary.answering import Answering, call_at, door_path
 from bidder.events.outbox import KEY
 from bidder.events.schema import Kind, LintResult
 from bidder.listener import BidServer, Listener
@@ -226,7 +226,9 @@ class Worker(BookWorker):
     def __init__(self, state: Path, settings: Settings, row: int, listening_fd: int) -> None:
         super().__init__(state, settings, row, arm=0)
         self._counters = CounterFile(state / "shm" / "counters").open_worker(row)
-        self._sender = self._decider = Sender(doors=state / "run", counters=self._counters, **self._parts())
+        self._sender = self._decider = Sender(
+            call_at=partial(call_at, state / "run"), counters=self._counters, **self._parts()
+        )
         application = tornado.web.Application(
             [("/healthz", _Health), ("/readyz", _Ready, {"worker": self})],
             default_handler_class=_Unknown,

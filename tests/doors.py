@@ -23,7 +23,7 @@ from bidder._fast.answerer import Answerer
 from bidder._fast.clock import Clock
 from bidder._fast.frequency import FrequencyTable
 from bidder._fast.sender import Sender
-from bidder.canary.answering import Answering, door_path
+from bidder.canary.answering import Answering, call_at, door_path
 from bidder.events.outbox import KEY
 from bidder.events.schema import Fallback, Kind, Row
 from bidder.listener import BidServer
@@ -80,7 +80,7 @@ class Host:
         self.run = world.directory / "run"
         self.run.mkdir(exist_ok=True)
         counters = world.counter_file.open_worker(1)
-        self.sender = Sender(doors=self.run, counters=counters, **parts(world))
+        self.sender = Sender(call_at=partial(call_at, self.run), counters=counters, **parts(world))
         assert world.book is not None
         self.sender.set_book(world.book)
         for exchange in world.exchanges.values():

@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bidder.pipeline": DOMAIN,
     "bidder.spot_check": GROUND | {"bidder.openrtb", "bidder.ops"},
     "bidder.workers": LEAF | {"bidder.ops", "bidder.embedded"},
-    "bidder.passing": set(),
+    "bidder.passing": {"bidder.ops"},
     "bidder.readiness": PARTS,
     "bidder.restart": PARTS,
     "bidder.renewals": PARTS | {"bidder.restart"},

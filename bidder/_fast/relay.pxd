@@ -24,7 +24,7 @@ cdef class Relay:
     cdef Board board
     cdef Admission admission
     cdef Home home
-    cdef object directory
+    cdef object call_at
     cdef object loop           # None: nobody listens for answers
     cdef object timer          # None: nothing is waited for
     cdef int64_t timer_ns      # when it rings

@@ -1,7 +1,8 @@
 """Manual of the relay: what a worker does with it; packets are described in docs/releases.md."""
 
 import asyncio
-from os import PathLike
+from collections.abc import Callable
+from socket import socket
 
 from bidder._fast.admission import Admission
 from bidder._fast.board import Board
@@ -16,8 +17,9 @@ class Relay:
     dropped: int
     """Answers that came when nobody waited any more."""
 
-    def __init__(self, directory: str | PathLike[str], board: Board, admission: Admission, home: Home) -> None:
-        """`directory`: of the doors, `arm-<arm>.<row>.sock`. `home`: where what is sent comes to its end."""
+    def __init__(self, call_at: Callable[[int, int], socket], board: Board, admission: Admission, home: Home) -> None:
+        """`call_at`: connects to the door of (arm, row), without waiting, or raises OSError. `home`: where what is sent
+        comes to its end."""
     @property
     def out(self) -> int:
         """Requests that are waited for."""

@@ -10,10 +10,9 @@ waits any more are dropped and counted. A peer that sends what is no answer is n
 """
 
 import logging
-import socket
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.errno cimport EAGAIN, EINTR, EMSGSIZE, ENOBUFS, errno
+from libc.errno cimport EAGAIN, EINTR, EMSGSIZE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
@@ -44,7 +43,6 @@ cdef enum:
     RETRY_NS = 50_000_000      # until a door that was not there is tried again
     DEFAULT_WAIT_US = 20_000   # where the board says nothing
     ZEROS = 64                 # behind an answer, for its reader
-    SOCKET_BYTES = 1_048_576   # of packets on their way, as far as the kernel allows
 
 cdef object log = logging.getLogger("bidder.relay")
 
@@ -61,8 +59,8 @@ cdef class Relay:
         if self.epoll >= 0:
             close(self.epoll)
 
-    def __init__(self, directory, Board board not None, Admission admission not None, Home home not None):
-        self.directory = directory
+    def __init__(self, call_at, Board board not None, Admission admission not None, Home home not None):
+        self.call_at = call_at
         self.board = board
         self.admission = admission
         self.home = home
@@ -138,7 +136,7 @@ cdef class Relay:
         head.number = errand.number
         memcpy(packet, &head, sizeof(AskHead))
         if send(door.fd, packet, n, MSG_DONTWAIT | MSG_NOSIGNAL) != n:
-            if errno == EAGAIN or errno == EINTR or errno == ENOBUFS or errno == EMSGSIZE:
+            if errno == EAGAIN or errno == EINTR or errno == ENOBUFS or errno == ENOMEM or errno == EMSGSIZE:
                 return FALLBACK_BUSY
             door.broken = True     # epoll says so, too, and then it is lost
             return FALLBACK_GONE
@@ -153,16 +151,9 @@ cdef class Relay:
             return False
         door.retry_ns = now + RETRY_NS
         try:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        except OSError:                # of descriptors there are none left
-            return False
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-            sock.connect(f"{self.directory}/arm-{door.arm}.{door.row}.sock")
+            door.fd = self.call_at(door.arm, door.row).detach()
         except OSError:
-            sock.close()
             return False
-        door.fd = sock.detach()
         event.events = EPOLLIN
         event.data.u32 = door.arm << 8 | door.row
         if epoll_ctl(self.epoll, EPOLL_CTL_ADD, door.fd, &event) != 0:

@@ -1,6 +1,7 @@
 """Manual of the sender: the decision of a worker that reads requests, other builds' arms included."""
 
-from os import PathLike
+from collections.abc import Callable
+from socket import socket
 from typing import Any
 
 from bidder._fast.decision import Decider
@@ -15,5 +16,5 @@ class Sender(Decider):
 
     relay: Relay
 
-    def __init__(self, *, doors: str | PathLike[str], **parts: Any) -> None:
-        """`doors`: directory of the sockets; `parts`: of the Decider."""
+    def __init__(self, *, call_at: Callable[[int, int], socket], **parts: Any) -> None:
+        """`call_at`: of the Relay; `parts`: of the Decider."""

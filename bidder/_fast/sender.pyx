@@ -58,11 +58,11 @@ cdef class Return(Home):
 
 
 cdef class Sender(Decider):
-    def __init__(self, *, doors, **parts):
+    def __init__(self, *, call_at, **parts):
         cdef Return home = Return()
         super().__init__(**parts)
         home.sender = self
-        self.relay = Relay(doors, self.board, self.admission, home)
+        self.relay = Relay(call_at, self.board, self.admission, home)
 
     cdef bint leaves(self, Desk desk) noexcept nogil:
         if not self.relay.away(desk.key.arm):

@@ -6,17 +6,16 @@ answered at once and in order; an answer that its socket does not take is droppe
 """
 
 import asyncio
-import contextlib
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from bidder.ops.log import Log
+from bidder.ops.packets import Door, reach
 
 BACKLOG = 128  # workers of a host
 AT_ONCE = 32  # packets of one worker before the others have their turn
-SOCKET_BYTES = 1 << 20  # of answers on their way, as far as the kernel allows
+SOCKET_BYTES = 1 << 20  # of packets on their way, as far as the kernel allows
 HEAD_BYTES = 1 << 16  # of a packet, besides the request itself
 
 
@@ -25,16 +24,22 @@ def door_path(run: Path, arm: int, row: int) -> Path:
     return run / f"arm-{arm}.{row}.sock"
 
 
+def call_at(run: Path, arm: int, row: int) -> socket.socket:
+    """Connected to that worker's door. OSError: it is not there, or takes nobody now."""
+    caller = reach(door_path(run, arm, row))
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+    return caller
+
+
 class Answering:
     """One door. Built, then `open`, then `drain`."""
 
     def __init__(self, path: Path, answer: Callable[[bytes], bytes | None], max_body_bytes: int, log: Log) -> None:
         """`answer`: of a packet; None: there is nobody who waits. ValueError: it is none, and its sender is left."""
-        self._path = path
+        self._door = Door(path, self._admit, BACKLOG)
         self._answer = answer
         self._inbox = bytearray(HEAD_BYTES + max_body_bytes)
         self._log = log
-        self._listener: socket.socket | None = None
         self._callers: set[socket.socket] = set()
         self._asked = 0
         self.dropped = 0  # answers that nobody took
@@ -42,44 +47,24 @@ class Answering:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer from now on. Whatever an earlier process left in this place is replaced."""
         self._loop = loop
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.setblocking(False)
-        listener.bind(str(draft))
-        draft.chmod(0o600)
-        listener.listen(BACKLOG)
-        draft.rename(self._path)
-        self._inode = self._path.stat().st_ino
-        self._listener = listener
-        loop.add_reader(listener, self._accept)
+        self._door.open(loop)
 
     async def drain(self, quiet_s: float, give_up_s: float) -> None:
         """Nobody finds the door any more; what has been asked is answered, until nobody has asked for `quiet_s`."""
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._inode:  # else it is our successor's
-                self._path.unlink()
+        self._door.hide()
         deadline = self._loop.time() + give_up_s
         asked = -1
         while asked != self._asked and self._loop.time() < deadline:
             asked = self._asked
             await asyncio.sleep(quiet_s)
-        if self._listener is not None:
-            self._loop.remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+        self._door.close()
         for caller in list(self._callers):
             self._leave(caller)
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                caller, _ = self._listener.accept()
-                caller.setblocking(False)
-                caller.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-                self._callers.add(caller)
-                self._loop.add_reader(caller, self._read, caller)
+    def _admit(self, caller: socket.socket) -> None:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        self._callers.add(caller)
+        self._loop.add_reader(caller, self._read, caller)
 
     def _leave(self, caller: socket.socket) -> None:
         self._loop.remove_reader(caller)

@@ -3,8 +3,6 @@
 `<state>/run/<name>.sock`, mode 0600: one JSON object a line in, one a line out.
 ask(path, {"do": "flush"}, timeout_s) -> handlers["flush"](request) -> {...}
 An answer {"error": "..."} is raised by `ask` as Refused, a ControlError, in one line that says where.
-Addresses of Unix sockets end at 107 bytes and state directories do not, so both
-sides go through /proc/self/fd/<directory>/<name>.
 """
 
 import asyncio
@@ -17,11 +15,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bidder.ops.log import get
+from bidder.ops.packets import Place
 
 MAX_REQUEST = 65_536  # bytes of one line
 MAX_ANSWER = 16 * 1024 * 1024
@@ -44,35 +43,29 @@ def actor_of(request: Mapping[str, Any]) -> str:
     return str(request.get("actor", "unknown"))
 
 
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[tuple[int, str]]:
-    """A descriptor of the directory, and an address of `path` through it that is always short enough."""
+def _place(path: Path) -> Place:
     try:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return Place(path)
     except OSError as error:
         raise ControlError(f"{path.parent}: {error.strerror}") from None
-    try:
-        yield directory, f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
 
 
 def _listen(path: Path) -> socket.socket:
     """A listening socket at `path`; what a dead process left there is replaced, a living one is not."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _short(path) as (directory, address):
-        fcntl.flock(directory, fcntl.LOCK_EX)  # of two that start at once, the second finds the first
+    with _place(path) as place:
+        fcntl.flock(place.directory, fcntl.LOCK_EX)  # of two that start at once, the second finds the first
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1.0)
-            found = probe.connect_ex(address)
+            found = probe.connect_ex(place.address)
         if found == errno.ECONNREFUSED:
-            os.unlink(path.name, dir_fd=directory)
+            os.unlink(path.name, dir_fd=place.directory)
         elif found != errno.ENOENT:
             raise ControlError(f"{path}: another {path.stem} runs on this state directory")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listener.bind(address)
-            os.chmod(path.name, 0o600, dir_fd=directory)  # before listen: until then nobody can connect
+            listener.bind(place.address)
+            os.chmod(path.name, 0o600, dir_fd=place.directory)  # before listen: until then nobody can connect
             listener.listen(64)
             listener.setblocking(False)
         except OSError as error:
@@ -180,10 +173,10 @@ async def serve(path: Path, handlers: Mapping[str, Handler], listener: socket.so
 def ask(path: Path, request: Mapping[str, Any], timeout_s: float) -> Answer:
     """Send one request and wait for its answer. Blocks: not for use on the loop that serves `path`."""
     deadline = time.monotonic() + timeout_s
-    with _short(path) as (_, address), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+    with _place(path) as place, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         try:
             peer.settimeout(timeout_s)
-            peer.connect(address)
+            peer.connect(place.address)
             peer.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
             line = bytearray()
             while not line.endswith(b"\n"):

@@ -5,10 +5,12 @@ until every processor has been through its scheduler: 10 to 20 ms at 64, at 256,
 connections over answers nobody.
 """
 
+import errno
 import fcntl
 import os
 import resource
 
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # it passes; accept() later again
 MOST = 1 << 16  # half a MiB of the kernel's memory; a table that has to grow beyond stalls as it did
 
 

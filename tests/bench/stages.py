@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from bidder._fast.purses import Purses
 from bidder._fast.segments import SegmentTable
 from bidder._fast.sender import Sender
 from bidder.campaigns.compile import compile_book
+from bidder.canary.answering import call_at
 from bidder.money.tokens import BidIds, Key, Sealer
 from bidder.openrtb.rows import exchange_rows
 from bidder.settings import SHIPPED_EXCHANGES, Consent
@@ -74,7 +76,7 @@ def worker(directory: Path) -> Decider:
     """As worker.py puts it together, but for the clock."""
     frequency = FrequencyTable(directory / "frequency")
     frequency.first_touch = FIRST_TOUCH["bid"]
-    decider = Sender(doors=directory,
+    decider = Sender(call_at=partial(call_at, directory),
         purses=Purses(directory / "purses"), frequency=frequency, segments=SegmentTable(directory / "segments"),
         board=Board(directory / "board"), counters=CounterFile(directory / "counters").open_worker(0),
         sealer=Sealer((Key(1, bytes(range(32))),)), bid_ids=BidIds(), clock=HandClock(NOW_S * 1_000_000_000),

@@ -165,7 +165,6 @@ def test_a_large_request_goes_through_a_door_as_well(world: World) -> None:
             door = Scripted(it, 5, it.build())
             it.slice(5)
             client = it.connect()
-            client.sock.setblocking(True)
             large = post(json.dumps(asked(ext={"x": "y" * 250_000})).encode())
             sending = asyncio.get_running_loop().sock_sendall(client.sock, large)
             _, (answer,) = await asyncio.gather(sending, client.hear(1))
