@@ -15,10 +15,11 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from bidder._fast.admission cimport Admission
+from bidder._fast.bid_facts cimport count_as_bid, fill_token
 from bidder._fast.board cimport BASELINE, CANARY
-from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec, RateRec
+from bidder._fast.book cimport ArmRec, CampaignRec, CreativeRec
 from bidder._fast.counters cimport (
-    COUNT_BID, COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
+    COUNT_FALLBACK, COUNT_LATENCY, COUNT_NOBID, COUNT_REQUEST, CounterKey, latency_bucket,
 )
 from bidder._fast.currency cimport write_currency
 from bidder._fast.groups cimport count_group
@@ -30,7 +31,7 @@ from bidder._fast.purses cimport Take, purse_return, purse_take
 from bidder._fast.request cimport READ_INVALID, READ_MALFORMED, Request, Str, os_key
 from bidder._fast.row cimport CURRENCY_AT
 from bidder._fast.slice cimport arm_in, bucket_of, experiment_of
-from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, FLAG_TEST, TOKEN_CHARS, TokenFields
+from bidder._fast.tokens cimport BID_ID_BYTES, CLASS_NOTICE, CLASS_PAGE, TOKEN_CHARS, TokenFields
 from bidder._fast.writer cimport Splices, bid_bytes, splice_native
 
 cdef enum:
@@ -68,7 +69,8 @@ cdef class Decider(BidHandler):
         if self.segments is not None:
             self.segments.look_at(book)
         self.book = book
-        self.arms, self.arm_count = book.arms, book.arm_count
+        self.arms = book.arms
+        self.arm_count = book.arm_count
 
     def answer(self, bytes exchange not None, bytes body not None):
         cdef const char* out = NULL
@@ -341,6 +343,7 @@ cdef class Decider(BidHandler):
         cdef Splices splices
         cdef CounterKey key
         cdef Take take
+        cdef uint32_t deal
         cdef uint8_t why
         memset(&take, 0, sizeof(take))
         memset(&splices.deal, 0, sizeof(Str))
@@ -364,14 +367,10 @@ cdef class Decider(BidHandler):
                 purse_return(&self.purses.slots[campaign.purse], &take, desk.key.minute)
                 return why
         key = desk.key
-        key.kind = COUNT_BID
-        key.format = creative.format
-        key.w, key.h = <uint16_t>creative.w, <uint16_t>creative.h
-        key.campaign = campaign.key
-        key.creative = creative.key
-        key.deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
+        deal = desk.auction.matcher.deal_key(splices.deal) if splices.deal.p is not NULL else 0
+        count_as_bid(&key, campaign, creative, deal)
         self.counters.expect(&key)
-        fill(&fields, &key, &take, best.price, asked, desk.rate, test)
+        fill_token(&fields, &key, &take, best.price, asked, desk.rate, test)
         if campaign.frequency_count and desk.takes:
             desk.caps.sign(&fields.user, &fields.user_stamp)
         if (self.bid_ids.draw(key.minute, bid_id) != 0
@@ -382,7 +381,8 @@ cdef class Decider(BidHandler):
             return REASON_BROKEN
         splices.bid_id = bid_id
         splices.price = asked
-        splices.notice, splices.page = notice, page
+        splices.notice = notice
+        splices.page = page
         if first:
             self.writer.put(b'{"id":"', OPENING_CHARS)
             self.writer.put_str(desk.reader.req.id_raw)
@@ -424,27 +424,3 @@ cdef class Decider(BidHandler):
             self.counters.add(&key, 1, 0)
         if CANARY <= key.arm <= BASELINE:
             count_group(self.counters, &key, desk.bucket, desk.offered)
-
-
-cdef inline void fill(TokenFields* fields, const CounterKey* key, const Take* take, int64_t price, int64_t asked,
-                      const RateRec* rate, bint test) noexcept nogil:
-    """The token says of the bid what its counter says, and where its money was taken."""
-    memset(fields, 0, sizeof(TokenFields))
-    fields.exchange = key.exchange
-    fields.flags = FLAG_TEST if test else 0
-    fields.arm = key.arm
-    fields.format = key.format
-    fields.os = key.os
-    fields.country = key.country
-    fields.w, fields.h = key.w, key.h
-    fields.campaign = key.campaign
-    fields.creative = key.creative
-    fields.deal = key.deal
-    fields.inventory = key.inventory
-    fields.lease = take.lease
-    fields.bid_price, fields.taken = <uint32_t>price, <uint32_t>take.amount    # PRICE_CAP of a book is below 2**32
-    if rate is not NULL:
-        fields.currency = <uint16_t>rate.currency
-        fields.rate_version = <uint16_t>rate.day
-        fields.asked_low = <uint32_t>asked
-        fields.asked_high = <uint32_t>(asked >> 32)
