@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 VARIABLE = "OUTBID_BUILD"  # tells a process the name that its build has here
 OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")  # must not reach a build's process
 INSTALLED = ("site-packages", "dist-packages")
+MADE = "outbid.digest"  # in an environment that was made here: of its code, as it was installed
 GRACE_S = 5.0
 CHECK_S = 20  # that a check may take; it ends itself then
 
@@ -185,17 +187,36 @@ def _code_of(python: Path) -> Path:
 
 
 def _environment(room: Path, wheel: Path) -> Path:
-    """An environment of its own for a wheel, which sees our dependencies after what is in there; its interpreter."""
-    made = room / f"venv-{hashlib.blake2b(wheel.read_bytes(), digest_size=4).hexdigest()}"
-    shutil.rmtree(made, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", "--without-pip", str(made)], "no environment could be made")
-    python = made / "bin" / "python"
-    install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", str(wheel)]
-    _run([sys.executable, "-m", "pip", "--python", str(python), *install], f"{wheel}: cannot be installed")
-    (site,) = made.glob("lib/python*/site-packages")
-    ours = [path for path in sys.path if Path(path).name in INSTALLED]
-    (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in ours), encoding="utf-8")
+    """An environment of its own for a wheel, which sees our dependencies after what is in there; its interpreter.
+
+    One that is there as it was made is taken again, and none is touched: processes may run in it.
+    """
+    prefix = f"venv-{hashlib.blake2b(wheel.read_bytes(), digest_size=4).hexdigest()}."
+    for made in sorted(room.glob(f"{prefix}*")):
+        if _is_whole(made):
+            return made / "bin" / "python"
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=room))
+    try:
+        _run([sys.executable, "-m", "venv", "--without-pip", str(made)], "no environment could be made")
+        python = made / "bin" / "python"
+        install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", str(wheel)]
+        _run([sys.executable, "-m", "pip", "--python", str(python), *install], f"{wheel}: cannot be installed")
+        (site,) = made.glob("lib/python*/site-packages")
+        ours = [path for path in sys.path if Path(path).name in INSTALLED]
+        (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in ours), encoding="utf-8")
+        (made / MADE).write_text(digest_of(site), encoding="ascii")  # last: without it, it is not whole
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
     return python
+
+
+def _is_whole(made: Path) -> bool:
+    try:
+        (site,) = made.glob("lib/python*/site-packages")
+        return (made / MADE).read_text(encoding="ascii") == digest_of(site)
+    except (OSError, ValueError, BuildError):
+        return False
 
 
 def load(state: Path, name: str) -> Build:

@@ -50,8 +50,8 @@ def test_an_environment_with_outbid_in_it_is_a_build(tmp_path: Path) -> None:
     assert build.digest == builds.digest_of(CHECKOUT)
 
 
-def test_a_wheel_gets_an_environment_that_has_our_dependencies_and_its_own_code(tmp_path: Path) -> None:
-    wheel = tmp_path / "outbid-9.9.9-py3-none-any.whl"
+def wheel_in(directory: Path) -> Path:
+    wheel = directory / "outbid-9.9.9-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for package in builds.PACKAGES:
             archive.writestr(f"{package}/__init__.py", '"""Of a wheel."""\n')
@@ -61,13 +61,38 @@ def test_a_wheel_gets_an_environment_that_has_our_dependencies_and_its_own_code(
             f"{meta}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         archive.writestr(f"{meta}/RECORD", "".join(f"{name},,\n" for name in archive.namelist()))
+    return wheel
+
+
+def test_a_wheel_gets_an_environment_that_has_our_dependencies_and_its_own_code(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    build = builds.add(state, "nine", wheel)
+    build = builds.add(state, "nine", wheel_in(tmp_path))
     assert code_of(build) == str(build.path / "bidder")
     assert build.path.is_relative_to(state / "builds" / "nine")
     subprocess.run([str(build.python), "-P", "-c", "import msgspec, tornado"], check=True, env=build.environ())
     with pytest.raises(BuildError, match=r"build nine fails its check: .*No module named bidder.__main__"):
         builds.check(state, build)
+
+
+def test_a_wheel_that_is_added_again_leaves_the_environment_that_runs_alone(tmp_path: Path) -> None:
+    state, wheel = tmp_path / "state", wheel_in(tmp_path)
+    first = builds.add(state, "nine", wheel)
+    room = first.path.stat().st_ino
+    again = builds.add(state, "nine", wheel)
+    assert (again.path, again.path.stat().st_ino) == (first.path, room)
+    (first.path / "bidder" / "__init__.py").write_text("edited = True\n")
+    anew = builds.add(state, "nine", wheel)
+    assert anew.path != first.path
+    assert (anew.digest, anew.verified()) == (first.digest, anew)
+    assert (first.path / "bidder" / "__init__.py").read_text() == "edited = True\n"
+
+
+def test_a_wheel_that_cannot_be_installed_leaves_nothing_behind(tmp_path: Path) -> None:
+    broken = tmp_path / "outbid-9.9.9-py3-none-any.whl"
+    broken.write_bytes(b"no archive")
+    with pytest.raises(BuildError, match="cannot be installed"):
+        builds.add(tmp_path / "state", "nine", broken)
+    assert list((tmp_path / "state" / "builds" / "nine").iterdir()) == []
 
 
 @pytest.mark.parametrize(
