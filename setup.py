@@ -8,6 +8,7 @@ In place, each leaves `<name>.built` beside it, by which bidder/_fast/freshness.
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -64,13 +65,22 @@ def extensions() -> list[Extension]:
 
 
 class BuildExtensions(build_ext):
-    """Marks what it built in place with the digest of the sources, read before the compiler read them."""
+    """Marks what is in place with the digest of the sources, read before the compiler read them, and with the profile
+    of the run that compiled it: what is newer than its sources is left as it is."""
 
     def run(self) -> None:
+        before = {name: _written_ns(name) for name in DIGESTS}
         super().run()
         if self.inplace:
             for name, digest in DIGESTS.items():
-                freshness.mark_built(name, digest, PROFILE)
+                compiled = _written_ns(name) != before[name]
+                freshness.mark_built(name, digest, PROFILE if compiled else freshness.profile_of(name))
+
+
+def _written_ns(name: str) -> int:
+    """When the extension was; 0: never."""
+    path = freshness.HERE / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 EXTENSIONS = extensions()
