@@ -23,8 +23,8 @@ class LoneBidder:
         self.state = state
         self.process: subprocess.Popen[bytes] | None = None
         self._command = [*before, sys.executable, "-m", "bidder", "bidder", "--state", str(state)]
-        roles = ("BIDDER_LISTEN", "BIDDER_BUS_LISTEN", "CONTROLLER_LISTEN")
-        small = {f"OUTBID_{role}": f"127.0.0.1:{free_port()}" for role in roles}
+        doors = ("BIDDER_LISTEN", "BIDDER_BUS_LISTEN", "CONTROLLER_LISTEN")
+        small = {f"OUTBID_{door}": f"127.0.0.1:{free_port()}" for door in doors}
         small |= {"OUTBID_BIDDER_WORKERS": "1", "OUTBID_BIDDER_METRICS_LISTEN": ""}
         self._environ = os.environ | small | settings
         self._log = state.with_suffix(".log")

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bidder.ops.priority import LOWEST
@@ -54,13 +54,16 @@ def swapping(state: Path | None, campaign: str, every_s: float) -> Iterator[list
             servers.verb(state, "campaign", "resume", campaign)
 
 
-def go_first(pids: Iterable[int]) -> None:
-    """nginx has no setting for that; a worker has done it already. SystemExit: we may not."""
-    for pid in pids:
-        try:
+def go_first(workers: Sequence[int], others: Sequence[int]) -> None:
+    """Workers have done it by their setting; others have none for that. SystemExit: we may not."""
+    try:
+        for pid in others:
             os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(LOWEST))
-        except PermissionError as error:
-            raise SystemExit("bench latency: --cpu-scheduling rr takes root, or RLIMIT_RTPRIO (ulimit -r 1)") from error
+        may = all(os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR for pid in workers)
+    except PermissionError:
+        may = False
+    if not may:
+        raise SystemExit("bench latency: --cpu-scheduling rr takes root, or RLIMIT_RTPRIO (ulimit -r 1)")
 
 
 def main(arguments: list[str]) -> int:
@@ -94,7 +97,7 @@ def main(arguments: list[str]) -> int:
         else:
             skipped.append("nginx is not installed, so nothing tells what the machine itself is late by")
         if args.cpu_scheduling == "rr":
-            go_first(pid for server in whom.values() for pid in server.workers or server.pids)
+            go_first(outbid.workers, [pid for server in whom.values() if server is not outbid for pid in server.pids])
         for share in args.shares:
             plan = openloop.Plan(
                 capacity * share / 100, args.seconds, args.connections, args.depth, deadline_ms=PATIENCE_MS
