@@ -288,25 +288,26 @@ def check(
     may be killed.
     """
     argv = build.command("worker", "--check", "--state", str(state), *(["--settings", str(settings)] * bool(settings)))
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=build.environ(),
-        )
-    except OSError as error:
-        raise BuildError(f"build {build.name}: {build.python}: {error.strerror}") from None
-    with process:
-        started(process)
+    with tempfile.TemporaryDirectory(prefix="outbid-check-") as scratch:  # ours, for a check may be killed
         try:
-            output, complaints = process.communicate(timeout=CHECK_S + GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise BuildError(f"build {build.name}: its check did not end within {CHECK_S} s") from None
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=build.environ() | {"TMPDIR": scratch},
+            )
+        except OSError as error:
+            raise BuildError(f"build {build.name}: {build.python}: {error.strerror}") from None
+        with process:
+            started(process)
+            try:
+                output, complaints = process.communicate(timeout=CHECK_S + GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise BuildError(f"build {build.name}: its check did not end within {CHECK_S} s") from None
     try:
         said: dict[str, Any] = json.loads(_last(output))
         ok, digest, why = bool(said["ok"]), said["digest"], str(said.get("error"))

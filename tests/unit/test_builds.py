@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from bidder.cli.worker import NICE
 from tests.builds import CHECKOUT, linked
 
 NOISY = "raise RuntimeError('not today')"
+MESSY = """import tempfile, time
+from pathlib import Path
+
+Path("{said}").write_text(tempfile.mkdtemp())
+time.sleep(100)
+"""
 
 
 def code_of(build: Build) -> str:
@@ -153,10 +160,14 @@ def test_a_build_that_cannot_serve_fails_its_check_with_what_it_said(
 def test_a_build_that_hangs_in_its_check_is_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builds, "CHECK_S", 0)
     monkeypatch.setattr(builds, "GRACE_S", 1.0)
-    hangs = linked(tmp_path / "hangs", supervisor="import time\n\ntime.sleep(100)\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    hangs = linked(tmp_path / "hangs", supervisor=MESSY.format(said=tmp_path / "messy"))
     build = builds.add(tmp_path / "state", "hangs", hangs)
     with pytest.raises(BuildError, match="build hangs: its check did not end"):
         builds.check(tmp_path / "state", build)
+    assert (tmp_path / "messy").read_text().startswith(str(tmp_path / "temporary" / "outbid-check-"))
+    assert list((tmp_path / "temporary").iterdir()) == []  # it was killed, and could not tidy up itself
 
 
 def test_a_build_that_wants_another_layout_of_shared_memory_fails_its_check(tmp_path: Path) -> None:
