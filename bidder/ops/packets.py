@@ -101,27 +101,28 @@ class Door:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        try:
-            while True:
+        while True:
+            try:
                 peer, _ = self._listener.accept()
-                peer.setblocking(False)
-                self._admit(peer)
-                if self._exhausted:
-                    self._exhausted = False
-                    log.warning("taking who comes again: %s", self._path)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno not in EXHAUSTED:
-                raise
-            self._wait_for_a_descriptor(error)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                self._wait_for_a_descriptor(error)
+                return
+            if self._exhausted:
+                self._exhausted = False
+                log.warning("a door takes again who comes")
+            peer.setblocking(False)
+            self._admit(peer)
 
     def _wait_for_a_descriptor(self, error: OSError) -> None:
         """Level-triggered, the socket would wake us without end."""
         assert self._listener is not None
         if not self._exhausted:
             self._exhausted = True
-            log.error("cannot take who comes to %s: %s; trying every %s s", self._path, error, RETRY_S)
+            log.error("a door cannot take who comes, and tries again and again", exc_info=error)
         self._loop.remove_reader(self._listener)
         self._retry = self._loop.call_later(RETRY_S, self._try_again)
 
