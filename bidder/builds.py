@@ -201,7 +201,7 @@ def _environment(room: Path, wheel: Path) -> Path:
         python = made / "bin" / "python"
         install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", str(wheel)]
         _run([sys.executable, "-m", "pip", "--python", str(python), *install], f"{wheel}: cannot be installed")
-        (site,) = made.glob("lib/python*/site-packages")
+        site = _site_of(made)
         ours = [path for path in sys.path if Path(path).name in INSTALLED]
         (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in ours), encoding="utf-8")
         (made / MADE).write_text(digest_of(site), encoding="ascii")  # last: without it, it is not whole
@@ -211,10 +211,14 @@ def _environment(room: Path, wheel: Path) -> Path:
     return python
 
 
+def _site_of(made: Path) -> Path:
+    (site,) = made.glob("lib/python*/site-packages")
+    return site
+
+
 def _is_whole(made: Path) -> bool:
     try:
-        (site,) = made.glob("lib/python*/site-packages")
-        return (made / MADE).read_text(encoding="ascii") == digest_of(site)
+        return (made / MADE).read_text(encoding="ascii") == digest_of(_site_of(made))
     except (OSError, ValueError, BuildError):
         return False
 

@@ -22,12 +22,11 @@ from bidder._fast.handler import BidHandler
 from bidder._fast.http import Connections
 from bidder._fast.reactor import Reactor
 from bidder.admission import STEP_S, TURN_PER_S, Control, Sample, Valves
-from bidder.ops.descriptors import EXHAUSTED
+from bidder.ops.descriptors import RETRY_S, ExhaustedError, accept
 from bidder.tornado_bridge import TornadoRoute
 
 SWEEP_S = 0.5  # timeouts are looked at this often, for all connections at once
 FULL_S = 0.002  # then a worker that held its share looks again
-RETRY_S = 0.2  # accepting again after the process or host ran out of something
 
 log = logging.getLogger("bidder.http")
 
@@ -280,14 +279,13 @@ class Listener:
                 self._wait_for_a_share()
                 return
             try:
-                connection, address = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return  # another worker was faster, or the client is gone again
-            except OSError as error:
-                if error.errno not in EXHAUSTED:
-                    raise
+                came = accept(self._sock)
+            except ExhaustedError as error:
                 self._wait_for_a_descriptor(error)
                 return
+            if came is None:
+                return
+            connection, address = came
             if self._exhausted:
                 self._exhausted = False
                 log.warning("accepting again")
@@ -301,7 +299,7 @@ class Listener:
             self._server.open(connection)
 
     def _wait_for_a_descriptor(self, error: OSError) -> None:
-        """Level-triggered, the socket would wake us without end. The reserve goes back to the process meanwhile."""
+        """The reserve goes back to the process meanwhile."""
         if not self._exhausted:
             self._exhausted = True
             log.error(

@@ -17,9 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from bidder.ops.descriptors import EXHAUSTED
+from bidder.ops.descriptors import RETRY_S, ExhaustedError, accept
 
-RETRY_S = 0.2  # accepting again after the process or host ran out of something
 PACKETS = socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 log = logging.getLogger("bidder.doors")
@@ -101,24 +100,17 @@ class Door:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        while True:
-            try:
-                peer, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno not in EXHAUSTED:
-                    raise
-                self._wait_for_a_descriptor(error)
-                return
-            if self._exhausted:
-                self._exhausted = False
-                log.warning("a door takes again who comes")
-            peer.setblocking(False)
-            self._admit(peer)
+        try:
+            while came := accept(self._listener):
+                if self._exhausted:
+                    self._exhausted = False
+                    log.warning("a door takes again who comes")
+                came[0].setblocking(False)
+                self._admit(came[0])
+        except ExhaustedError as error:
+            self._wait_for_a_descriptor(error)
 
     def _wait_for_a_descriptor(self, error: OSError) -> None:
-        """Level-triggered, the socket would wake us without end."""
         assert self._listener is not None
         if not self._exhausted:
             self._exhausted = True
