@@ -228,5 +228,5 @@ def alive(pid: int) -> bool:
     """Not ended; a zombie counts as ended."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it went between opening and reading
         return False
